@@ -1,0 +1,169 @@
+"""
+The commands, and the one place that turns an EdgeError into a message and an exit code.
+
+Each command's modules are imported only when it runs: a publisher never loads numpy, vision never loads the MQTT
+library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge import __version__, config, model
+from edge.clock import Clock, KernelClock, TrialClock
+from edge.errors import ConfigError, EdgeError
+from edge.systemd import Notifier
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (see edge.errors)."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
+    try:
+        return int(options.command(options) or 0)
+    except EdgeError as exc:
+        print(f"footfall: {exc}", file=sys.stderr)
+        return exc.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has heard enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _vision(options: argparse.Namespace) -> None:
+    from edge.vision import process
+
+    settings = config.load(options.config).vision(options.camera)
+    process.run(settings, _clock(options), Notifier(), diode=options.diode, sealed=not options.unsealed)
+
+
+def _publisher(options: argparse.Namespace) -> None:
+    from edge.publisher import process
+
+    settings = config.load(options.config).publisher()
+    process.run(settings, _clock(options), dict(options.diode), Notifier())
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge.field import trial
+
+    return trial.run(options.config, options.trial_speed, sealed=not options.unsealed)
+
+
+def _count(options: argparse.Namespace) -> None:
+    from edge.field import count
+
+    contract = model.read(options.model)
+    if options.line is not None:
+        lines = {"line": config.line(options.line, options.inside)}
+    elif options.camera is not None:
+        lines = dict(config.load(options.config).vision(options.camera).camera.lines)
+    else:
+        raise ConfigError(
+            "--line", ["say where the line is: --line x1,y1,x2,y2 --inside x,y, or --config F --camera C"]
+        )
+    count.run(options.clip, lines, contract, fps=options.fps, as_json=options.json)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edge.field import demo
+
+    return demo.run(port=options.port, speed=options.speed)
+
+
+def _clock(options: argparse.Namespace) -> Clock:
+    return options.trial_clock or KernelClock()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="footfall", description="Counts who goes in and out of a shop's door, on this box."
+    )
+    parser.add_argument("--version", action="version", version=f"footfall-edge {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    vision = commands.add_parser("vision", help="see one camera and count (a service)")
+    vision.add_argument("camera", metavar="CAMERA", help="its name in the config")
+    _add_config(vision)
+    vision.add_argument("--diode", type=int, metavar="FD", help="write to this inherited pipe instead of the FIFO")
+    vision.add_argument("--unsealed", action="store_true", help="don't seal the process; for development only")
+    _add_trial_clock(vision)
+    vision.set_defaults(command=_vision)
+
+    publisher = commands.add_parser("publisher", help="keep the ledger and tell headquarters (a service)")
+    _add_config(publisher)
+    publisher.add_argument(
+        "--diode",
+        type=_camera_descriptor,
+        action="append",
+        default=[],
+        metavar="CAMERA=FD",
+        help="read this camera's tallies from an inherited pipe instead of the FIFO",
+    )
+    _add_trial_clock(publisher)
+    publisher.set_defaults(command=_publisher)
+
+    run = commands.add_parser("run", help="both, from one terminal, for a trial")
+    _add_config(run)
+    run.add_argument("--trial-speed", type=float, metavar="N", help="a made-up clock that runs N times as fast")
+    run.add_argument("--unsealed", action="store_true", help="don't seal vision; for development only")
+    run.set_defaults(command=_run)
+
+    count = commands.add_parser("count", help="count a clip as fast as it goes")
+    count.add_argument("clip", type=Path, metavar="CLIP")
+    count.add_argument("--line", type=_numbers(4), metavar="x1,y1,x2,y2", help="as shares of the picture, 0 to 1")
+    count.add_argument("--inside", type=_numbers(2), metavar="x,y", default=(), help="a point on the shop's side")
+    count.add_argument("--camera", metavar="CAMERA", help="take the lines of this camera in the config instead")
+    _add_config(count)
+    count.add_argument("--fps", type=float, default=15.0, metavar="N", help="look at N frames a second (default 15)")
+    count.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
+    count.add_argument("--json", action="store_true", help="one JSON object a crossing, then a summary, on stdout")
+    count.set_defaults(command=_count)
+
+    demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
+    demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
+    demo.add_argument("--speed", type=float, default=60.0, help="how much faster the trial's clock runs (default 60)")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=config.DEFAULT_PATH,
+        metavar="F",
+        help=f"the config file (default {config.DEFAULT_PATH})",
+    )
+
+
+def _add_trial_clock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trial-clock", type=TrialClock.from_spec, metavar="SPEC", help=argparse.SUPPRESS)
+
+
+def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a reader of *count* numbers divided by commas."""
+
+    def read(text: str) -> tuple[float, ...]:
+        numbers = tuple(float(part) for part in text.split(","))
+        if len(numbers) != count:
+            raise argparse.ArgumentTypeError(f"{count} numbers are needed, divided by commas, not {text!r}")
+        return numbers
+
+    return read
+
+
+def _camera_descriptor(text: str) -> tuple[str, int]:
+    camera, _, descriptor = text.rpartition("=")
+    return camera, int(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""
+Every error this program raises on purpose, and the exit code that each one ends a process with.
+
+::
+
+    EdgeError                            1
+      ConfigError (ValueError)          78   the config file can't be used; restarting can't help
+      SealError                         77   the process that sees could not be sealed
+      CameraError (OSError)             74
+        CameraMissing                        the source can't be opened
+        CameraLost                           it delivered, then stopped
+        CameraClosed                    75   the shop has closed; start this process again
+      PictureUnfit (ValueError)         74   what the camera gave isn't a picture
+      DetectorError                     78
+        ModelMissing (FileNotFoundError)     model file or its contract isn't there
+        ModelMismatch (ValueError)           model file isn't the one its contract describes
+      WireError (ValueError)            76   what came through the diode can't be a tally
+        WireTruncated                        not a whole record
+        WireUnexpected                       whole, but not one of ours, or not in order
+        WireOutOfRange                       a field outside its bounds
+        WireTooFast                          more records, or more people, than there can be
+      DiodeMissing (OSError)            76   the pipe between vision and publisher isn't there
+      LedgerError                       74
+        LedgerUnusable (OSError)             the ledger's file can't be opened or written
+        LedgerFull                           no room on its disk; handled inside: readings wait in memory
+        LedgerBusy                           another process holds it
+      PublishError                      75   handled inside: the row stays in the ledger
+        BrokerUnreachable (ConnectionError)
+        BrokerRefused (ConnectionError)
+        PasswordFileError (OSError)     78   credentials can't be used; restarting can't help
+
+A process that is asked to stop exits with 0. Only ``edge.__main__`` turns an error into a message and an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+
+class EdgeError(Exception):
+    """Something this program can name; its text is one sentence for the technician."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(EdgeError, ValueError):
+    """The config file can't be used; carries every complaint, one a line."""
+
+    exit_code = 78
+
+    def __init__(self, path: Path | str, complaints: Sequence[str]) -> None:
+        self.path = path
+        self.complaints = tuple(complaints)
+        super().__init__("\n".join(self.complaints))
+
+
+class SealError(EdgeError):
+    """The process that sees could not give up what it must give up."""
+
+    exit_code = 77
+
+
+class CameraError(EdgeError, OSError):
+    """The camera gives no pictures."""
+
+    exit_code = 74
+
+    def __init__(self, source: str, cause: str, advice: str) -> None:
+        self.source = source
+        super().__init__(f"camera {source}: {cause}; {advice}")
+
+
+class CameraMissing(CameraError):
+    """The source can't be opened."""
+
+
+class CameraLost(CameraError):
+    """The source delivered pictures and then stopped."""
+
+
+class CameraClosed(CameraError):
+    """The shop has closed, and this kind of camera can only be opened by a new process."""
+
+    exit_code = 75
+
+
+class PictureUnfit(EdgeError, ValueError):
+    """What the camera gave isn't a picture."""
+
+    exit_code = 74
+
+    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
+        super().__init__(
+            f"a picture has (height, width, 3) bytes, not {shape} of {dtype}; look at the camera's settings"
+        )
+
+
+class DetectorError(EdgeError):
+    """The head model can't be used."""
+
+    exit_code = 78
+
+
+class ModelMissing(DetectorError, FileNotFoundError):
+    """The model file or its contract isn't there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"head model: {path} is not there; install the package again or set `model:`")
+
+
+class ModelMismatch(DetectorError, ValueError):
+    """The model file isn't the one that its contract describes."""
+
+    def __init__(self, path: Path, what: str, expected: object, actual: object) -> None:
+        self.path = path
+        super().__init__(f"head model: {path}: {what} should be {expected}, but is {actual}; install the package again")
+
+
+class WireError(EdgeError, ValueError):
+    """What came through the diode can't be a tally."""
+
+    exit_code = 76
+
+
+class WireTruncated(WireError):
+    """Not a whole record."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"diode: a record has {expected} bytes, got {actual}")
+
+
+class WireUnexpected(WireError):
+    """A whole record, but not one of ours or not in order."""
+
+    def __init__(self, field: str, expected: object, actual: object) -> None:
+        super().__init__(f"diode: {field} should be {expected}, but is {actual}")
+
+
+class WireOutOfRange(WireError):
+    """A field outside its bounds."""
+
+    def __init__(self, field: str, low: int, high: int, actual: int) -> None:
+        super().__init__(f"diode: {field} should be {low} to {high}, but is {actual}")
+
+
+class WireTooFast(WireError):
+    """More records, or more people, than there can be."""
+
+    def __init__(self, field: str, limit: float, actual: float) -> None:
+        super().__init__(f"diode: {field} can be at most {limit:g}, but is {actual:g}")
+
+
+class DiodeMissing(EdgeError, OSError):
+    """The pipe between vision and publisher isn't there."""
+
+    exit_code = 76
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        super().__init__(f"diode {path}: {cause}; start the publisher first, or enable footfall-diode@.socket")
+
+
+class LedgerError(EdgeError):
+    """The ledger can't be used."""
+
+    exit_code = 74
+
+
+class LedgerUnusable(LedgerError, OSError):
+    """The ledger's file can't be opened or written."""
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        super().__init__(f"ledger {path}: {cause}; look at the disk's room and at the folder's owner")
+
+
+class LedgerFull(LedgerUnusable):
+    """The ledger's disk has no room."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the disk is full")
+
+
+class LedgerBusy(LedgerError):
+    """Another publisher holds the ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"ledger {path}: another publisher is running on it; stop that one first")
+
+
+class PublishError(EdgeError):
+    """An hour could not be handed to the broker; its row stays in the ledger."""
+
+    exit_code = 75
+
+
+class BrokerUnreachable(PublishError, ConnectionError):
+    """The wire: no answer from the broker."""
+
+    def __init__(self, host: str, port: int, cause: str) -> None:
+        super().__init__(f"broker {host}:{port} can't be reached: {cause}")
+
+
+class BrokerRefused(PublishError, ConnectionError):
+    """The broker said no."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"broker {host}:{port} refused: {reason}")
+
+
+class PasswordFileError(PublishError, OSError):
+    """The broker's password file can't be used."""
+
+    exit_code = 78
+
+    def __init__(self, path: Path, cause: str) -> None:
+        self.path = path
+        super().__init__(f"password file {path}: {cause}")

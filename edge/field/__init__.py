@@ -1,0 +1,1 @@
+"""For the technician at the door: trial, count, demo."""

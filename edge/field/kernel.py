@@ -1,0 +1,209 @@
+"""
+What the kernel says about a running process: /proc, and systemd's word where there is one. Reads only.
+
+Nothing here asks the process itself: whoever has captured it would answer.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+_NETWORK_TABLES = {
+    "tcp": 9, "tcp6": 9, "udp": 9, "udp6": 9, "udplite": 9, "udplite6": 9, "raw": 9, "raw6": 9, "icmp": 9, "icmp6": 9,
+    "packet": 8, "netlink": 9, "unix": 6,
+}  # fmt: skip
+"""Files of /proc/PID/net, and the column that holds a socket's inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """
+    One descriptor of a process.
+
+    Attributes:
+        kind: file, folder, disk, device, pipe, socket or other.
+        name: Path, or what the kernel calls it; of a socket its family (unix, tcp, udp6, ...), or "unknown".
+    """
+
+    number: int
+    kind: str
+    name: str
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running process of ours. Each property reads the kernel anew."""
+
+    pid: int
+    arguments: Sequence[str]
+
+    @property
+    def folder(self) -> Path:
+        """Its folder under /proc."""
+        return PROC / str(self.pid)
+
+    @property
+    def threads(self) -> list[Mapping[str, str]]:
+        """The status of each of its threads."""
+        return [_status(task / "status") for task in (self.folder / "task").iterdir()]
+
+    @property
+    def status(self) -> Mapping[str, str]:
+        """Its status: user, memory, swap."""
+        return _status(self.folder / "status")
+
+    @property
+    def user(self) -> str:
+        """The name of the user that it runs as."""
+        number = int(self.status["Uid"].split()[1])
+        try:
+            return pwd.getpwuid(number).pw_name
+        except KeyError:
+            return str(number)
+
+    @property
+    def dumpable(self) -> bool | None:
+        """Whether others of its user may look into it. None if root owns it anyway, so that the kernel doesn't tell."""
+        if self.status["Uid"].split()[1] == "0":
+            return None
+        return (self.folder / "status").stat().st_uid != 0
+
+    def limit(self, name: str) -> str:
+        """Return its hard limit called *name*, as /proc/PID/limits writes it."""
+        for line in (self.folder / "limits").read_text(encoding="ascii").splitlines():
+            if line.startswith(name):
+                return line[len(name) :].split()[1]
+        return "unknown"
+
+    @property
+    def namespaces(self) -> dict[str, bool]:
+        """Each kind of namespace, and whether it is init's, or this program's where init's can't be read."""
+        kinds = ("net", "mnt", "user", "ipc", "pid")
+        try:
+            usual = {kind: (PROC / "1" / "ns" / kind).readlink() for kind in kinds}
+        except PermissionError:
+            usual = {kind: (PROC / "self" / "ns" / kind).readlink() for kind in kinds}
+        return {kind: (self.folder / "ns" / kind).readlink() == usual[kind] for kind in kinds}
+
+    @property
+    def files(self) -> list[OpenFile]:
+        """Everything that it has open; raises PermissionError if this user may not know."""
+        families = _families(self.folder / "net") | _families(PROC / "self" / "net")
+        return list(_open_files(self.folder, families))
+
+    @property
+    def children(self) -> list[Process]:
+        """The processes that it has started and that run."""
+        return [process for process in _all() if process.status.get("PPid") == str(self.pid)]
+
+    @property
+    def unit(self) -> str | None:
+        """The systemd unit that it runs in, if that is one of ours."""
+        for line in (self.folder / "cgroup").read_text(encoding="utf-8").splitlines():
+            name = line.rpartition("/")[2]
+            if name.startswith("footfall-") and name.endswith(".service"):
+                return name
+        return None
+
+
+def running(command: str) -> list[Process]:
+    """Return the processes that run `footfall COMMAND`, however Python was started for it."""
+    return [process for process in _all() if _runs(process.arguments, command)]
+
+
+def unit_properties(unit: str, names: Iterable[str]) -> dict[str, str]:
+    """Return what systemd says of *unit*; nothing where there is no systemd."""
+    if shutil.which("systemctl") is None:
+        return {}
+    command = ["systemctl", "show", unit, f"--property={','.join(names)}"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+
+
+def _runs(arguments: Sequence[str], command: str) -> bool:
+    if not arguments or not Path(arguments[0]).name.startswith(("python", "footfall")):
+        return False
+    for before, word, after in zip(arguments, arguments[1:], arguments[2:], strict=False):
+        if after == command and ((before, word) == ("-m", "edge") or Path(word).name == "footfall"):
+            return True
+    return Path(arguments[0]).name == "footfall" and arguments[1:2] == [command]
+
+
+def _all() -> Iterator[Process]:
+    for folder in PROC.iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            if _status(folder / "status").get("State", "Z").startswith("Z"):
+                continue
+        except OSError:
+            continue  # it has ended meanwhile
+        yield Process(int(folder.name), arguments)
+
+
+def _status(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _open_files(folder: Path, families: Mapping[str, str]) -> Iterator[OpenFile]:
+    for entry in sorted((folder / "fd").iterdir(), key=lambda entry: int(entry.name)):
+        try:
+            name, mode = str(entry.readlink()), entry.stat().st_mode
+            flags = int(_status(folder / "fdinfo" / entry.name)["flags"], 8)
+        except FileNotFoundError:
+            continue
+        kind = _kind(mode, name)
+        if kind == "socket":
+            name = families.get(name.removeprefix("socket:[").removesuffix("]"), "unknown")
+        yield OpenFile(int(entry.name), kind, name, flags & os.O_ACCMODE != os.O_RDONLY)
+
+
+def _kind(mode: int, name: str) -> str:
+    if name.startswith("anon_inode:"):
+        return "other"
+    kinds = {
+        stat.S_IFREG: "file",
+        stat.S_IFDIR: "folder",
+        stat.S_IFBLK: "disk",
+        stat.S_IFCHR: "device",
+        stat.S_IFIFO: "pipe",
+        stat.S_IFSOCK: "socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "other")
+
+
+def _families(net: Path) -> dict[str, str]:
+    """Return the sockets of a network namespace: inode -> family, or for TCP family, state and peer."""
+    found = {}
+    for family, column in _NETWORK_TABLES.items():
+        try:
+            lines = (net / family).read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if len(fields) > column:
+                found[fields[column]] = f"{family} {_peer(fields)}" if family.startswith("tcp") else family
+    return found
+
+
+def _peer(fields: Sequence[str]) -> str:
+    """Return the state and peer of a line of /proc/net/tcp or tcp6, in words."""
+    if fields[3] == "0A":
+        return "listening"
+    address, _, port = fields[2].partition(":")
+    words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]
+    raw = b"".join(words)
+    host = ".".join(map(str, raw)) if len(raw) == 4 else raw.hex(":", 2)  # noqa: PLR2004 - IPv4's bytes
+    return f"to {host} port {int(port, 16)}"

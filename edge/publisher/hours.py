@@ -1,0 +1,236 @@
+"""
+Placing what was counted into hours. Pure: no clock, no file, no network; the same intervals always give the same hours.
+
+An interval is what one run of vision counted on one line between two readings. An hour is a stretch between two
+moments at which the site's own clocks show a full hour, as instants: an hour that happens twice is two of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from edge.opening import OpeningHours
+from edge.tally import Flag
+
+GRACE_MS = 30_000
+"""An hour stays open this long after its end: three beats, so that the last reading can arrive."""
+
+MOST_SPREAD_MS = 120_000
+"""Boxes close their hours up to this much later, each at its own moment."""
+
+LONG_MS = 60_000
+"""Time without a reading that is worth a flag."""
+
+HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """From *start_ms* up to, not including, *end_ms*; ms since 1970 UTC."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """
+    What one run counted on one line after *start_ms*, up to *end_ms* (ms since 1970 UTC).
+
+    Attributes:
+        run: A number for the run; the lines of one camera's run share it.
+        flags: Those that held at any time in the last beat of the interval.
+        restarted: Whether a run that isn't the camera's first begins here.
+    """
+
+    run: int
+    line: str
+    start_ms: int
+    end_ms: int
+    in_: int
+    out: int
+    watched_ms: int
+    flags: Flag
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One camera's hour: counts of each line as (in, out), ms watched, and the names of what was not well."""
+
+    span: Span
+    lines: Mapping[str, tuple[int, int]]
+    watched_ms: int
+    flags: frozenset[str]
+
+
+def spread_ms(site: str, camera: str) -> int:
+    """Return how much later than others this camera's hours close: 0 to 120 s, the same for ever."""
+    digest = hashlib.sha256(f"{site}/{camera}".encode()).digest()
+    return int.from_bytes(digest[:8]) % (MOST_SPREAD_MS // 1000 + 1) * 1000
+
+
+def hour_at(moment_ms: int, zone: ZoneInfo) -> Span:
+    """
+    Return the hour that holds *moment_ms*.
+
+    Hours start when clocks in *zone* show :00. Where a change of clocks isn't a whole number of hours (Lord Howe's half
+    hour), an hour also ends at the change, so that none is longer than 3600 s.
+    """
+    phase = _phase_ms(moment_ms, zone)
+    start = moment_ms - (moment_ms + phase) % HOUR_MS
+    end = start + HOUR_MS
+    if _phase_ms(start, zone) != phase:
+        start = _change_ms(start, moment_ms, zone)
+    if _phase_ms(end - 1, zone) != phase:
+        end = _change_ms(moment_ms, end - 1, zone)
+    return Span(start, end)
+
+
+def spans(from_ms: int, until_ms: int, zone: ZoneInfo) -> Iterator[Span]:
+    """Yield the hours that end at *until_ms* or earlier; the first begins at *from_ms*, on the hour or not."""
+    start = from_ms
+    while True:
+        end = hour_at(start, zone).end_ms
+        if end > until_ms:
+            return
+        yield Span(start, end)
+        start = end
+
+
+def _phase_ms(moment_ms: int, zone: ZoneInfo) -> int:
+    """Return by how much the zone's full hours come before UTC's, 0 to an hour."""
+    offset = datetime.fromtimestamp(moment_ms // 1000, zone).utcoffset()
+    return round(offset.total_seconds() * 1000) % HOUR_MS if offset is not None else 0
+
+
+def _change_ms(before_ms: int, after_ms: int, zone: ZoneInfo) -> int:
+    """Return the first second in (before, after] at which the phase is that of *after_ms*."""
+    phase = _phase_ms(after_ms, zone)
+    low, high = before_ms // 1000, after_ms // 1000
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _phase_ms(middle * 1000, zone) == phase:
+            high = middle
+        else:
+            low = middle
+    return high * 1000
+
+
+@dataclass(slots=True)
+class _Page:
+    """An hour while it is being added up."""
+
+    span: Span
+    counts: dict[str, list[int]]
+    watched_ms: dict[tuple[int, str], int] = field(default_factory=dict)
+    covered: list[Span] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
+
+
+def book(
+    hours: Sequence[Span],
+    intervals: Iterable[Interval],
+    lines: Sequence[str],
+    opening: OpeningHours | None,
+    zone: ZoneInfo,
+) -> list[Hour]:
+    """
+    Add up *intervals* into *hours*.
+
+    A count goes to the hour that holds the middle of its interval, watched time to each hour by its share. An interval
+    of more than a minute that crosses from one hour into the next leaves it open to which of them its counts
+    belong: both are flagged `coarse`. Flags of a shorter one go to the hour of its middle.
+
+    Args:
+        hours: In order, not overlapping; what falls outside them is left aside.
+        intervals: One camera's, in any order.
+        lines: Names that each hour lists, counted or not.
+        opening: The shop's opening hours; None is always open.
+        zone: The site's.
+    """
+    pages = [_Page(span, {name: [0, 0] for name in lines}) for span in hours]
+    starts = [span.start_ms for span in hours]
+    ends = [span.end_ms for span in hours]
+    for interval in intervals:
+        middle = (interval.start_ms + interval.end_ms) // 2
+        touched = pages[bisect_right(ends, interval.start_ms) : bisect_left(starts, interval.end_ms)]
+        length = interval.end_ms - interval.start_ms
+        crosses = not touched or not (
+            touched[0].span.start_ms <= interval.start_ms and interval.end_ms <= touched[0].span.end_ms
+        )
+        coarse = length > LONG_MS and crosses
+        names = {flag.name.lower() for flag in interval.flags if flag.name and flag is not Flag.RESTARTED}
+        key = (interval.run, interval.line)
+        for page in touched:
+            part = Span(max(interval.start_ms, page.span.start_ms), min(interval.end_ms, page.span.end_ms))
+            share = interval.watched_ms * (part.end_ms - part.start_ms) // length if length else interval.watched_ms
+            page.watched_ms[key] = page.watched_ms.get(key, 0) + share
+            page.covered.append(part)
+            if coarse:
+                page.flags |= names | {"coarse"}
+        at = bisect_right(starts, middle) - 1
+        if at >= 0 and middle < ends[at]:
+            page = pages[at]
+            count = page.counts.setdefault(interval.line, [0, 0])
+            count[0] += interval.in_
+            count[1] += interval.out
+            page.flags |= names | ({"restarted"} if interval.restarted else set())
+    return [_finished(page, opening, zone) for page in pages]
+
+
+def _finished(page: _Page, opening: OpeningHours | None, zone: ZoneInfo) -> Hour:
+    span = page.span
+    length = span.end_ms - span.start_ms
+    open_parts = _open_parts(span, opening, zone)
+    open_ms = sum(part.end_ms - part.start_ms for part in open_parts)
+    if open_ms < length:
+        page.flags.add("closed")
+    if open_ms - _common_ms(open_parts, _merged(page.covered)) > LONG_MS:
+        page.flags.add("off")
+    # The lines of a run share its camera: they saw the same time, and the one that lost fewest readings knows it best.
+    by_run: dict[int, int] = {}
+    for (run, _), watched in page.watched_ms.items():
+        by_run[run] = max(by_run.get(run, 0), watched)
+    return Hour(
+        span=span,
+        lines={name: (in_, out) for name, (in_, out) in page.counts.items()},
+        watched_ms=min(length, sum(by_run.values())),
+        flags=frozenset(page.flags),
+    )
+
+
+def _open_parts(span: Span, opening: OpeningHours | None, zone: ZoneInfo) -> list[Span]:
+    if opening is None:
+        return [span]
+    minutes = [*range(span.start_ms, span.end_ms, _MINUTE_MS), span.end_ms]
+    return _merged(
+        Span(minute, following)
+        for minute, following in pairwise(minutes)
+        if opening.is_open(datetime.fromtimestamp(minute // 1000, zone))
+    )
+
+
+def _merged(parts: Iterable[Span]) -> list[Span]:
+    """Return *parts* in order, those that overlap or touch made one."""
+    merged: list[Span] = []
+    for part in sorted(parts):
+        if merged and part.start_ms <= merged[-1].end_ms:
+            merged[-1] = Span(merged[-1].start_ms, max(merged[-1].end_ms, part.end_ms))
+        else:
+            merged.append(part)
+    return merged
+
+
+def _common_ms(some: Iterable[Span], others: Sequence[Span]) -> int:
+    """Return how much time two lists of spans, each without overlaps, have in common."""
+    return sum(
+        max(0, min(one.end_ms, other.end_ms) - max(one.start_ms, other.start_ms)) for one in some for other in others
+    )

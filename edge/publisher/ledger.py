@@ -1,0 +1,344 @@
+"""
+The only state on disk: readings of the odometers, and the hours made from them, which are also the outbox. SQLite only.
+
+An hour's row is done when the broker has acknowledged it; until then it stays. Nothing here knows a broker or a pipe,
+and nothing here asks a clock.
+
+Commits of readings are not forced to the disk one by one (`synchronous=NORMAL`): SIGKILL takes none of them, a power
+cut the last half minute at most, and a card lives longer. Those that write hours are (`FULL`): a revision that
+headquarters has seen must still be known after a power cut, or the next one would carry its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import LedgerBusy, LedgerFull, LedgerUnusable
+from edge.publisher import ledger_file
+from edge.publisher.hours import Interval, Span
+from edge.tally import Flag, Tally, line_key
+
+_INTERVALS = """
+    SELECT * FROM (
+        SELECT s.boot * 4294967296 + s.run AS run, s.line,
+            lag(r.boot_ms, 1, r.boot_ms - iif(s.from_zero, r.watched_ms, 0)) OVER o + b.offset_ms AS start_ms,
+            r.boot_ms + b.offset_ms AS end_ms,
+            r.in_ - lag(r.in_, 1, iif(s.from_zero, 0, r.in_)) OVER o AS in_,
+            r.out - lag(r.out, 1, iif(s.from_zero, 0, r.out)) OVER o AS out,
+            r.watched_ms - lag(r.watched_ms, 1, iif(s.from_zero, 0, r.watched_ms)) OVER o AS watched_ms,
+            r.flags, s.restarted AND lag(0, 1, 1) OVER o AS restarted
+        FROM readings r JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot
+        WHERE s.camera = :camera AND b.offset_ms IS NOT NULL
+        WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
+    ) WHERE end_ms >= :start AND start_ms <= :end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One revision of one camera's hour, as it is or will be sent."""
+
+    camera: str
+    span: Span
+    revision: int
+    payload: bytes
+    closed_ms: int
+    delivered_ms: int | None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Camera, start and revision: what names a row for ever."""
+        return self.camera, self.span.start_ms, self.revision
+
+
+class Ledger:
+    """
+    The open ledger; one process at a time.
+
+    Args:
+        path: Its file; `-wal`, `-shm` and `.lock` stand beside it.
+        boot_id: Which boot this is.
+        boot_ms: Boot time now.
+
+    Raises:
+        LedgerBusy: another publisher holds it.
+        LedgerUnusable: it can't be opened or written. One that is corrupt, newer than this program or no ledger at all
+            is set aside under another name instead, and a new one begun.
+    """
+
+    def __init__(self, path: Path, boot_id: str, boot_ms: int) -> None:
+        self.path = path
+        self.commits = 0
+        """Transactions since it was opened."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise LedgerUnusable(path, exc.strerror or str(exc)) from exc
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            os.close(self._lock)
+            raise LedgerBusy(path) from exc
+        try:
+            self._connection, begun, replaced = ledger_file.open_sound(path)
+            with self.transaction(durable=True):
+                ledger_file.migrate(self._connection)
+                if begun:
+                    self._connection.execute("INSERT INTO origin VALUES (?, ?, ?)", (replaced, boot_id, boot_ms))
+                self._connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
+                row = self._connection.execute("SELECT id FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
+                self._boot: int = row[0]
+        except LedgerUnusable:
+            os.close(self._lock)
+            raise
+
+    def close(self) -> None:
+        """Write everything into the one file and let go of it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        os.close(self._lock)
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool) -> Iterator[None]:
+        """
+        Do what follows as a whole or not at all; if *durable*, a power cut can't take it, nor what came before.
+
+        Raises:
+            LedgerFull: no room; nothing of it was written.
+            LedgerUnusable: anything else that the file or the disk does.
+        """
+        try:
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+            self.commits += 1
+        except sqlite3.Error as exc:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            # Extended codes carry the plain one in their lowest byte.
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                raise LedgerFull(self.path) from exc
+            raise LedgerUnusable(self.path, str(exc)) from exc
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    # --- readings ----------------------------------------------------------------------------------------------------
+
+    @property
+    def offset_ms(self) -> int | None:
+        """Wall time less boot time of this boot, as last placed."""
+        row = self._connection.execute("SELECT offset_ms FROM boots WHERE id = ?", (self._boot,)).fetchone()
+        offset: int | None = row[0]
+        return offset
+
+    def place(self, offset_ms: int) -> None:
+        """Give this boot its place in time."""
+        self._connection.execute("UPDATE boots SET offset_ms = ? WHERE id = ?", (offset_ms, self._boot))
+
+    def newest(self, camera: str) -> list[Tally]:
+        """Return the newest reading of each of the camera's streams of this boot."""
+        rows = self._connection.execute(
+            "SELECT s.run, max(r.sequence), s.line, r.in_, r.out, r.frames, r.boot_ms, r.watched_ms, r.flags"
+            " FROM streams s JOIN readings r ON r.stream = s.id WHERE s.boot = ? AND s.camera = ? GROUP BY s.id",
+            (self._boot, camera),
+        )
+        return [
+            Tally(run, sequence, line_key(line), in_, out, frames, boot_ms, watched_ms, Flag(flags))
+            for run, sequence, line, in_, out, frames, boot_ms, watched_ms, flags in rows
+        ]
+
+    def record(self, camera: str, readings: Iterable[tuple[str, Tally]]) -> int | None:
+        """
+        Write readings of this boot, each with its line's name; those that are known already are left as they are.
+
+        Returns:
+            The boot time from which on something is new, ms: the start of the earliest interval that they end.
+        """
+        earliest: int | None = None
+        for line, tally in readings:
+            stream = self._stream(camera, line, tally)
+            before = self._connection.execute(
+                "SELECT max(boot_ms) FROM readings WHERE stream = ? AND sequence < ?", (stream, tally.sequence)
+            ).fetchone()[0]
+            start = tally.boot_ms - tally.watched_ms if before is None else before
+            earliest = start if earliest is None else min(earliest, start)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    stream,
+                    tally.sequence,
+                    tally.boot_ms,
+                    tally.in_,
+                    tally.out,
+                    tally.watched_ms,
+                    tally.frames,
+                    int(tally.flags),
+                ),
+            )
+        return earliest
+
+    def _stream(self, camera: str, line: str, tally: Tally) -> int:
+        key = (self._boot, camera, tally.run, line)
+        known = self._connection.execute(
+            "SELECT id FROM streams WHERE boot = ? AND camera = ? AND run = ? AND line = ?", key
+        ).fetchone()
+        if known is None:
+            known = self._connection.execute(
+                "INSERT INTO streams (boot, camera, run, line, from_zero, restarted) SELECT ?1, ?2, ?3, ?4,"
+                # A ledger that replaces another doesn't know what that one had booked of a run that began before it.
+                " NOT (o.replaced AND o.boot_id = b.boot_id AND ?5 < o.boot_ms),"
+                " EXISTS (SELECT 1 FROM streams WHERE camera = ?2 AND (boot, run) <> (?1, ?3))"
+                " OR EXISTS (SELECT 1 FROM hours WHERE camera = ?2)"
+                " FROM origin o, boots b WHERE b.id = ?1 RETURNING id",
+                (*key, tally.boot_ms - tally.watched_ms),
+            ).fetchone()
+        stream: int = known[0]
+        return stream
+
+    def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
+        """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
+        rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
+        for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
+            yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
+
+    def unplaced(self) -> list[tuple[str, str, str, int, int]]:
+        """Return what boots without a known time have counted: boot id, camera, line, in, out."""
+        return self._connection.execute(
+            "SELECT b.boot_id, s.camera, s.line, sum(r.in_), sum(r.out) FROM streams s JOIN boots b ON b.id = s.boot"
+            " JOIN readings r ON r.stream = s.id WHERE b.offset_ms IS NULL"
+            " AND r.sequence = (SELECT max(sequence) FROM readings WHERE stream = s.id)"
+            " GROUP BY b.id, s.camera, s.line ORDER BY b.id, s.camera, s.line"
+        ).fetchall()
+
+    def first_ms(self, camera: str) -> int | None:
+        """Return when the first placed interval that is still kept begins, wall time; None if none is placed."""
+        first: int | None = self._connection.execute(
+            "SELECT min(r.boot_ms - iif(s.from_zero, r.watched_ms, 0) + b.offset_ms) FROM readings r"
+            " JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot WHERE s.camera = ?",
+            (camera,),
+        ).fetchone()[0]
+        return first
+
+    def settled_ms(self) -> int:
+        """Return the wall time before which readings were thrown away, so that hours can't be made again; 0 if none."""
+        settled: int = self._connection.execute(
+            "SELECT coalesce(max(pruned_ms + offset_ms), 0) FROM boots WHERE pruned_ms > 0"
+        ).fetchone()[0]
+        return settled
+
+    def prune(self, now_ms: int, boot_ms: int, keep_ms: int, keep_hours_ms: int) -> None:
+        """
+        Throw away placed readings older than *keep_ms*, and delivered hours older than *keep_hours_ms*.
+
+        This boot's age is told by its boot time: a wrong wall clock can't make them old. The newest of each stream
+        before the cut stays, for what comes after it to be subtracted from. Of readings that aren't placed, the last
+        of each hour of boot time stays.
+        """
+        cut = {"boot": self._boot, "boot_cut": boot_ms - keep_ms, "cut": now_ms - keep_ms}
+        self._connection.execute(
+            "UPDATE boots SET pruned_ms = max(pruned_ms, min("
+            " CASE id WHEN :boot THEN :boot_cut ELSE :cut - offset_ms END, (SELECT coalesce(max(r.boot_ms), 0)"
+            " FROM readings r JOIN streams s ON s.id = r.stream WHERE s.boot = boots.id)))"
+            " WHERE offset_ms IS NOT NULL",
+            cut,
+        )
+        old = (
+            "SELECT r.stream, r.sequence, lead(r.boot_ms) OVER (PARTITION BY r.stream ORDER BY r.sequence) AS next_ms,"
+            " r.boot_ms, b.offset_ms, b.id AS boot FROM readings r JOIN streams s ON s.id = r.stream"
+            " JOIN boots b ON b.id = s.boot"
+        )
+        beyond = "CASE boot WHEN :boot THEN :boot_cut ELSE :cut - offset_ms END"
+        self._connection.execute(
+            f"DELETE FROM readings WHERE (stream, sequence) IN (SELECT stream, sequence FROM ({old}) WHERE"  # noqa: S608 - constants
+            f" (offset_ms IS NOT NULL AND next_ms <= {beyond}) OR (offset_ms IS NULL AND"
+            " next_ms / 3600000 = boot_ms / 3600000 AND (boot <> :boot OR next_ms <= :boot_cut)))",
+            cut,
+        )
+        # What is left of an earlier boot, and of runs that ended long ago, has no successor to be subtracted from.
+        self._connection.execute(
+            "DELETE FROM readings WHERE stream IN (SELECT s.id FROM streams s JOIN boots b ON b.id = s.boot"
+            " WHERE b.offset_ms IS NOT NULL"
+            " AND (b.id <> :boot OR s.id NOT IN (SELECT max(id) FROM streams GROUP BY camera, line))"
+            " AND (SELECT max(boot_ms) FROM readings WHERE stream = s.id) <= b.pruned_ms)",
+            cut,
+        )
+        self._connection.execute("DELETE FROM streams WHERE id NOT IN (SELECT stream FROM readings)")
+        self._connection.execute(
+            "DELETE FROM hours WHERE delivered_ms IS NOT NULL AND end_ms < ?", (now_ms - keep_hours_ms,)
+        )
+
+    # --- hours -------------------------------------------------------------------------------------------------------
+
+    def closed_until(self, camera: str, now_ms: int) -> int | None:
+        """Return the end of the camera's last hour that was closed after it had ended; None if there is none."""
+        row = self._connection.execute(
+            "SELECT end_ms FROM hours WHERE camera = ? AND end_ms <= min(closed_ms, ?) ORDER BY start_ms DESC LIMIT 1",
+            (camera, now_ms),
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def latest(self, camera: str, since_ms: int) -> list[Row]:
+        """Return the newest revision of each hour that starts at *since_ms* or later, in order."""
+        return self._rows(
+            "SELECT camera, start_ms, max(revision), end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE camera = ? AND start_ms >= ? GROUP BY start_ms ORDER BY start_ms",
+            (camera, since_ms),
+        )
+
+    def add(self, row: Row) -> None:
+        """Write a new revision of an hour."""
+        self._connection.execute(
+            "INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.camera,
+                row.span.start_ms,
+                row.revision,
+                row.span.end_ms,
+                row.payload,
+                row.closed_ms,
+                row.delivered_ms,
+            ),
+        )
+
+    def confirm(self, row: Row, closed_ms: int) -> None:
+        """Note, in all its revisions, when an hour was last looked at."""
+        self._connection.execute(
+            "UPDATE hours SET closed_ms = ? WHERE camera = ? AND start_ms = ?",
+            (closed_ms, row.camera, row.span.start_ms),
+        )
+
+    def outbox(self, camera: str, limit: int) -> list[Row]:
+        """Return the camera's rows that no broker has acknowledged, oldest first."""
+        return self._rows(
+            "SELECT camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE camera = ? AND delivered_ms IS NULL ORDER BY start_ms, revision LIMIT ?",
+            (camera, limit),
+        )
+
+    def backlog(self) -> int:
+        """Return how many rows no broker has acknowledged."""
+        count: int = self._connection.execute("SELECT count(*) FROM hours WHERE delivered_ms IS NULL").fetchone()[0]
+        return count
+
+    def deliver(self, keys: Iterable[tuple[str, int, int]], now_ms: int) -> None:
+        """Note that the broker has acknowledged these rows."""
+        self._connection.executemany(
+            "UPDATE hours SET delivered_ms = ? WHERE camera = ? AND start_ms = ? AND revision = ?",
+            [(now_ms, *key) for key in keys],
+        )
+
+    def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Row]:
+        return [
+            Row(camera, Span(start, end), revision, payload, closed, delivered)
+            for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
+        ]

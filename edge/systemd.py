@@ -1,0 +1,49 @@
+"""
+Tell systemd how we are: READY, WATCHDOG, STATUS, STOPPING (sd_notify(3)). Silent where there is no systemd.
+
+The socket is connected once, at construction, so that a sealed process can go on telling: it only sends to the peer
+that it already has.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+class Notifier:
+    """A connected readiness socket, or nothing."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        address = os.environ.pop("NOTIFY_SOCKET", "")
+        if not address:
+            return
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+
+    def ready(self, status: str) -> None:
+        """Say that the service is up."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, status: str) -> None:
+        """Say in one line what the service is doing."""
+        self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """Feed the watchdog; call it after work was done, never from a timer."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that the service is going down as asked."""
+        self._send("STOPPING=1")
+
+    def _send(self, message: str) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.send(message.encode())
+        except OSError:
+            # systemd is busy or gone; the next word will do, and the watchdog judges by its own clock.
+            return

@@ -1,0 +1,336 @@
+"""
+Where pictures come from: a V4L2 camera, a Raspberry Pi camera through `rpicam-vid`, or a clip.
+
+A source gives frames one after another and is honest about ending. `Capture` reads it in a thread of its own and
+keeps only the newest frame: a slow detector drops frames, it never works through old ones. Nothing here writes a
+picture anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.clock import Clock
+from edge.config import Camera
+from edge.errors import CameraError, CameraLost, CameraMissing
+from edge.vision.scene import Frame
+
+log = logging.getLogger(__name__)
+
+_FIRST_RETRY_S = 1.0
+_LONGEST_RETRY_S = 30.0
+"""Opening a camera again and again in a tight loop resets the USB bus on some boxes."""
+
+
+class Source(Protocol):
+    """Something that gives frames."""
+
+    def read(self) -> Frame | None:
+        """
+        Return the next frame; None when a clip is over.
+
+        Raises:
+            CameraLost: it stopped giving frames.
+        """
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice."""
+
+
+class V4l2Source:
+    """
+    A camera behind /dev/videoN, asked for MJPG at the wanted size and rate.
+
+    Raises:
+        CameraMissing: it can't be opened or gives no first frame.
+    """
+
+    def __init__(self, settings: Camera, clock: Clock) -> None:
+        self._name = settings.source
+        self._clock = clock
+        if not Path(self._name).exists():
+            raise CameraMissing(self._name, "there is no such device", "plug the camera in, or name another `source`")
+        self._capture = cv2.VideoCapture(self._name, cv2.CAP_V4L2)
+        if not self._capture.isOpened():
+            raise CameraMissing(
+                self._name, "it can't be opened", "another program may hold it, or this user isn't in the group video"
+            )
+        width, height = settings.size
+        self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        self._capture.set(cv2.CAP_PROP_FPS, settings.fps)
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+
+    def read(self) -> Frame | None:
+        """Wait for the next picture."""
+        good, pixels = self._capture.read()
+        if not good or pixels is None or not pixels.size or not Path(self._name).exists():
+            # OpenCV may go on saying "good" after an unplug; the device's file tells.
+            raise CameraLost(self._name, "it gives no more pictures", "look at its plug and cable")
+        return Frame(_uint8(pixels), self._clock.boot_ms())
+
+    def close(self) -> None:
+        """Release the device."""
+        self._capture.release()
+
+
+class CsiSource:
+    """
+    A Raspberry Pi camera: raw YUV 4:2:0 frames from `rpicam-vid` through a pipe.
+
+    The helper is started once, before the process is sealed; it can't be started again afterwards, so its end is the
+    end of this process, and systemd starts both anew.
+    """
+
+    def __init__(self, settings: Camera, clock: Clock) -> None:
+        self._name = settings.source
+        self._clock = clock
+        self._width, self._height = settings.size
+        if self._width % 64 or self._height % 2:
+            raise CameraMissing(
+                self._name,
+                f"its raw frames can't be {self._width} px wide",
+                "use a width that divides by 64 and an even height",
+            )
+        program = shutil.which("rpicam-vid") or shutil.which("libcamera-vid")
+        if program is None:
+            raise CameraMissing(self._name, "rpicam-vid isn't installed", "run: sudo apt install rpicam-apps")
+        self._helper = subprocess.Popen(
+            [
+                *(program, "--camera", self._name.removeprefix("csi:"), "--codec", "yuv420", "--output", "-"),
+                *("--width", str(self._width), "--height", str(self._height), "--framerate", f"{settings.fps:g}"),
+                *("--timeout", "0", "--nopreview", "--flush"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def read(self) -> Frame | None:
+        """Wait for the next picture."""
+        size = self._width * self._height * 3 // 2
+        assert self._helper.stdout is not None  # noqa: S101 - asked for above
+        raw = self._helper.stdout.read(size)
+        if len(raw) < size:
+            raise CameraLost(self._name, "rpicam-vid ended", "run `rpicam-hello --list-cameras` and look at the ribbon")
+        planes = np.frombuffer(raw, np.uint8).reshape(self._height * 3 // 2, self._width)
+        return Frame(_uint8(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)), self._clock.boot_ms())
+
+    def close(self) -> None:
+        """End the helper."""
+        self._helper.kill()
+        self._helper.wait()
+        if self._helper.stdout is not None:
+            self._helper.stdout.close()
+
+
+class ClipSource:
+    """
+    A clip that stands for a camera: at its own pace or as fast as it is asked for, once or again and again.
+
+    Its times count from the first frame, in the clip's own seconds, and go on through repeats.
+
+    Args:
+        path: A file that OpenCV can decode.
+        fps: Frames a second to give at most; those between are skipped, as a live camera would be asked for fewer.
+        pace: Whether to give frames no sooner than the clip's own times.
+        loop: Whether to begin again at the end.
+
+    Raises:
+        CameraMissing: it can't be read.
+    """
+
+    def __init__(self, path: str, *, fps: float, pace: bool = False, loop: bool = False) -> None:
+        self._name = path
+        if not Path(path).is_file():
+            raise CameraMissing(path, "there is no such clip", "give the path of a clip that is there")
+        self._clip = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+        clip_fps = self._clip.get(cv2.CAP_PROP_FPS)
+        if not self._clip.isOpened() or not 0 < clip_fps < 1000:  # noqa: PLR2004 - no clip is faster
+            raise CameraMissing(path, "it isn't a clip that can be decoded", "give a clip such as .mp4 with H.264")
+        self._frame_ms = 1000 / clip_fps
+        self._wanted_ms = 1000 / fps
+        self._pace, self._loop = pace, loop
+        self._index = 0
+        self._due_ms = 0.0
+        self._began_s: float | None = None
+        self.frames = int(self._clip.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.size = (int(self._clip.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._clip.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+
+    @property
+    def position(self) -> int:
+        """How many of the clip's frames have gone by, skipped ones too."""
+        return self._index
+
+    def read(self) -> Frame | None:
+        """Return the next frame that is due."""
+        while True:
+            if not self._clip.grab() and not self._begin_again():
+                return None
+            t_ms = self._index * self._frame_ms
+            self._index += 1
+            if t_ms + self._frame_ms / 2 < self._due_ms:
+                continue
+            good, pixels = self._clip.retrieve()
+            if good and pixels is not None and pixels.size:
+                self._due_ms = max(self._due_ms + self._wanted_ms, t_ms)
+                self._wait_until(t_ms)
+                return Frame(_uint8(pixels), t_ms)
+
+    def _begin_again(self) -> bool:
+        return self._loop and self._index > 0 and self._clip.set(cv2.CAP_PROP_POS_FRAMES, 0) and self._clip.grab()
+
+    def _wait_until(self, t_ms: float) -> None:
+        if not self._pace:
+            return
+        now_s = time.monotonic()
+        if self._began_s is None:
+            self._began_s = now_s - t_ms / 1000
+        time.sleep(max(0.0, self._began_s + t_ms / 1000 - now_s))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._clip.release()
+
+
+def open_source(settings: Camera, clock: Clock) -> Source:
+    """Open the source that *settings* name; raises CameraMissing."""
+    if settings.source.startswith("csi:"):
+        return CsiSource(settings, clock)
+    if settings.source.startswith("/dev/"):
+        return V4l2Source(settings, clock)
+    return ClipSource(settings.source, fps=settings.fps, pace=settings.replay == "pace", loop=settings.loop)
+
+
+class Capture:
+    """
+    A thread that keeps the newest frame of a source, and opens the source again when it is lost.
+
+    Args:
+        source: An open source, which the thread closes; None to open it with *reopen*.
+        reopen: How to open it again; None when that can't be, so that a loss ends the capture.
+        every_frame: Wait until each frame is taken, for clips that are replayed as fast as they are looked at.
+    """
+
+    def __init__(
+        self, source: Source | None, reopen: Callable[[], Source] | None = None, *, every_frame: bool = False
+    ) -> None:
+        self._source = source
+        self._reopen = reopen
+        self._every_frame = every_frame
+        self._changed = threading.Condition()
+        self._newest: Frame | None = None
+        self._stopping = False
+        self._over: CameraError | bool | None = False
+        self._lost = False
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; a second call does nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the camera is gone and being looked for."""
+        return self._lost
+
+    @property
+    def over(self) -> bool:
+        """Whether a clip has ended and its last frame was taken."""
+        with self._changed:
+            return self._over is not False and self._newest is None
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """
+        Return the newest frame, once; None if none came in *timeout_s* or the clip is over.
+
+        Raises:
+            CameraLost: the source is lost and can't be opened again from here.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._over is not False, timeout_s)
+            frame, self._newest = self._newest, None
+            self._changed.notify_all()
+            if frame is None and isinstance(self._over, CameraError):
+                raise self._over
+            return frame
+
+    def stop(self) -> None:
+        """End the thread and close the source; a camera that hangs in a read is left to the process's end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2.0)
+
+    def _run(self) -> None:
+        retry_s = _FIRST_RETRY_S
+        while not self._stopping:
+            try:
+                if self._source is None:
+                    self._source = self._open_again()
+                frame = self._source.read()
+            except CameraError as exc:
+                self._close()
+                if self._reopen is None:
+                    self._end(exc)
+                    return
+                if not self._lost:
+                    log.warning("%s", exc)
+                self._lost = True
+                self._pause(retry_s)
+                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+                continue
+            if self._lost:
+                log.info("the camera is back")
+                self._lost = False
+            retry_s = _FIRST_RETRY_S
+            if frame is None:
+                self._end(None)
+                break
+            self._put(frame)
+        self._close()
+
+    def _open_again(self) -> Source:
+        if self._reopen is None:
+            raise CameraLost("camera", "it is closed", "start the service again")
+        return self._reopen()
+
+    def _put(self, frame: Frame) -> None:
+        with self._changed:
+            if self._every_frame:
+                self._changed.wait_for(lambda: self._newest is None or self._stopping)
+            self._newest = frame
+            self._changed.notify_all()
+
+    def _end(self, cause: CameraError | None) -> None:
+        with self._changed:
+            self._over = cause
+            self._changed.notify_all()
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, seconds)
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+def _uint8(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Say what OpenCV's stubs don't: these are bytes."""
+    return np.asarray(pixels, np.uint8)

@@ -1,0 +1,67 @@
+"""
+Frames in, crossings out: quality -> motion gate -> detector -> tracker -> line. One pipeline for the service and for
+clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edge.config import Line
+from edge.model import Contract
+from edge.tally import Flag
+from edge.vision.detector import Detector
+from edge.vision.gate import MotionGate
+from edge.vision.line import Counter
+from edge.vision.quality import Quality
+from edge.vision.scene import Crossing, Frame
+from edge.vision.tracker import Tracker
+
+UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
+"""While one of these holds, nothing is counted and no time counts as watched."""
+
+
+class Pipeline:
+    """
+    The stages, in order, for the lines of one camera.
+
+    Args:
+        contract: The head model's.
+        lines: name: line.
+        fps: Pictures a second that were asked for; far fewer is `slow`.
+
+    Raises:
+        DetectorError: the model can't be used.
+    """
+
+    def __init__(self, contract: Contract, lines: Mapping[str, Line], fps: float) -> None:
+        self._contract = contract
+        self._lines = lines
+        self._detector = Detector(contract)
+        self._gate = MotionGate()
+        self._quality = Quality(fps)
+        self._size = (0, 0)
+        self._tracker: Tracker
+        self._counter: Counter
+        self.flags = Flag(0)
+
+    def look(self, frame: Frame) -> Sequence[Crossing]:
+        """Return the crossings that *frame* confirmed; `flags` then says how well it could be seen."""
+        height, width = frame.pixels.shape[:2]
+        if (width, height) != self._size:
+            self._begin(width, height)
+        self.flags = self._quality.look(frame)
+        if self.flags & UNSEEN:
+            # What is followed through a covered or moved picture would come out somewhere else.
+            self._begin(width, height)
+            return ()
+        if not self._gate.passes(frame, tracking=self._tracker.alive):
+            return ()
+        sightings = self._tracker.update(self._detector.detect(frame.pixels), frame.t_ms)
+        return self._counter.update(sightings, self._tracker.ended)
+
+    def _begin(self, width: int, height: int) -> None:
+        """Forget every head, and fit the lines to pictures of this size."""
+        self._size = (width, height)
+        self._tracker = Tracker(width, height, strong=self._contract.strong, weak=self._contract.weak)
+        self._counter = Counter(self._lines, width, height)

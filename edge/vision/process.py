@@ -1,0 +1,185 @@
+"""
+The process that sees: one camera's frames to one camera's readings, sealed before the first frame is looked at.
+
+It knows no site name and no broker, keeps no file and opens no network. The only thing it ever says is a Tally for
+each line, every ten seconds, down a pipe that nobody can answer through. It uses the wall clock for one thing: to
+close the camera outside opening hours, and a clock that can't be trusted leaves it open.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from edge import model
+from edge.clock import Clock
+from edge.config import VisionSettings
+from edge.errors import CameraClosed
+from edge.systemd import Notifier
+from edge.tally import Flag
+from edge.vision.camera import Capture, Source, open_source
+from edge.vision.odometer import Diode, Odometers
+from edge.vision.pipeline import Pipeline
+from edge.vision.scene import Frame
+from edge.vision.seal import seal
+
+log = logging.getLogger(__name__)
+
+_TICK_S = 0.5
+
+
+class Door:
+    """Whether the shop is open now, as far as the clock can be trusted."""
+
+    def __init__(self, settings: VisionSettings, clock: Clock) -> None:
+        self._open = settings.camera.open
+        self._zone = ZoneInfo(settings.timezone)
+        self._clock = clock
+
+    def closed(self) -> bool:
+        """Tell whether the camera must be closed now."""
+        if self._open is None or not self._clock.trusted():
+            return False
+        return not self._open.is_open(datetime.fromtimestamp(self._clock.wall_ms() / 1000, self._zone))
+
+
+def run(
+    settings: VisionSettings, clock: Clock, notifier: Notifier, *, diode: int | None = None, sealed: bool = True
+) -> None:
+    """
+    Count until SIGTERM or SIGINT comes, or a clip is over; the last reading is written either way.
+
+    Args:
+        settings: This camera's slice of the config.
+        clock: The box's clock, or a trial's.
+        notifier: systemd, if it is there.
+        diode: An inherited pipe's write end; None opens the FIFO that *settings* name.
+        sealed: False only while developing; it is said loudly.
+
+    Raises:
+        EdgeError: CameraMissing, DetectorError, DiodeMissing, SealError.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    contract = model.read(settings.model)
+    pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps)
+    diode_end = Diode(settings.tally, diode)
+    odometers = Odometers(settings.camera.lines, clock)
+    eye = _Eye(settings, clock)
+    door = Door(settings, clock)
+    while eye.helped and door.closed() and not stopping.wait(_TICK_S):
+        # Its helper can only be started before sealing; until the shop opens there is nothing to see, and nothing to
+        # seal.
+        odometers.unwatched(Flag.CLOSED)
+        odometers.write(diode_end)
+    if not door.closed():
+        eye.open()
+    if sealed:
+        seal(eye.devices)
+        log.info("camera %s: sealed: no network, no file, no other program from here on", settings.name)
+    else:
+        log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
+    notifier.ready("sealed" if sealed else "NOT SEALED")
+    watch = _Watch(pipeline, odometers, diode_end, eye, door, notifier)
+    try:
+        while not stopping.is_set() and not eye.over:
+            if not watch.tick():
+                stopping.wait(_TICK_S)
+    finally:
+        notifier.stopping()
+        odometers.write(diode_end, last=True)
+        eye.close()
+    counted_in, counted_out, frames = odometers.totals
+    log.info("camera %s: ends after %d in, %d out in %d frames", settings.name, counted_in, counted_out, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Everything that one look at the door needs."""
+
+    pipeline: Pipeline
+    odometers: Odometers
+    diode: Diode
+    eye: _Eye
+    door: Door
+    notifier: Notifier
+
+    def tick(self) -> bool:
+        """Write a reading if one is due, and look at one frame; return False if the shop is closed."""
+        self.odometers.write(self.diode)
+        if self.door.closed():
+            self.eye.shut()
+            self.odometers.unwatched(Flag.CLOSED)
+            self.notifier.alive()
+            return False
+        frame = self.eye.take(_TICK_S)
+        if frame is not None:
+            for crossing in self.pipeline.look(frame):
+                self.odometers.cross(crossing.line, crossing.direction)
+            self.odometers.watch(self.pipeline.flags)
+            self.notifier.alive()
+        elif self.eye.lost:
+            self.odometers.unwatched(Flag.CAMERA_LOST)
+            self.notifier.alive()
+        return True
+
+
+class _Eye:
+    """The camera, opened and shut with the shop. No frame is read before the first :meth:`take`."""
+
+    def __init__(self, settings: VisionSettings, clock: Clock) -> None:
+        self._camera = settings.camera
+        self._clock = clock
+        self._capture: Capture | None = None
+        self.helped = self._camera.source.startswith("csi:")
+        self._live = self._camera.source.startswith("/dev/")
+
+    @property
+    def devices(self) -> list[Path]:
+        """The devices that must stay openable."""
+        return [Path(self._camera.source)] if self._live else []
+
+    @property
+    def over(self) -> bool:
+        """Whether a clip has ended."""
+        return self._capture is not None and self._capture.over
+
+    @property
+    def lost(self) -> bool:
+        """Whether the camera is gone and being looked for."""
+        return self._capture is not None and self._capture.lost
+
+    def open(self) -> None:
+        """Open the source, so that a missing one is known before anything else happens; raises CameraMissing."""
+        self._begin(open_source(self._camera, self._clock))
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Return the newest frame, if one came in *timeout_s*; raises CameraLost if none can ever come again."""
+        if self._capture is None:
+            # A live camera that is missing when the shop opens is a lost one: it is looked for until it is back.
+            self._begin(None if self._live else open_source(self._camera, self._clock))
+        assert self._capture is not None  # noqa: S101 - begun just now
+        self._capture.start()
+        return self._capture.take(timeout_s)
+
+    def shut(self) -> None:
+        """Close the camera because the shop has closed; raises CameraClosed if this process can't open it again."""
+        if self.helped and self._capture is not None:
+            raise CameraClosed(self._camera.source, "the shop has closed", "it opens again in a new process")
+        self.close()
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._capture is not None:
+            self._capture.stop()
+            self._capture = None
+
+    def _begin(self, source: Source | None) -> None:
+        reopen = (lambda: open_source(self._camera, self._clock)) if self._live else None
+        self._capture = Capture(source, reopen, every_frame=not self._live and self._camera.replay == "fast")

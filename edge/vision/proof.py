@@ -1,0 +1,138 @@
+"""
+Try every way out of a sealed process, and name those that are open.
+
+Each name in `edge.vision.syscalls.REFUSED` is really called; so is what is refused by its arguments, and what other
+locks than the filter keep shut: files in every place where this user may write, its parent's memory.
+A call with -1 and nothing for arguments is a real attempt. The filter stands before the kernel looks at arguments, so
+that EBADF, EFAULT or EINVAL would tell of an open way; and what could do harm with such arguments needs a capability.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edge.vision import syscalls
+
+_REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS})
+_NOTHING_THERE = _REFUSALS | {errno.ENOENT, errno.ENOTDIR, errno.EROFS}
+_NO_ROOM = _REFUSALS | {errno.EFBIG}
+
+_PR_SET_DUMPABLE = 4
+_TIOCSTI = 0x5412
+_F_OFD_SETLK = 37
+
+_Attempt = tuple[str, frozenset[int], Callable[[], object]]
+"""What is tried, the errors that mean it was refused, and the attempt."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Proof:
+    """
+    Attempts that are prepared before sealing, and made afterwards.
+
+    In each place where this user may write, a file without a name is kept open, so that what could be done to files
+    that were there before can be tried without leaving one behind.
+    """
+
+    def __init__(self) -> None:
+        places = {Path.cwd(), Path.home(), *map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"))}  # noqa: S108 - to be tried
+        self._places = sorted(places)
+        self._files: dict[Path, int] = {}
+        for place in self._places:
+            try:
+                self._files[place] = os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except OSError:
+                continue
+
+    def run(self, *, read_write: bool) -> tuple[list[str], list[str]]:
+        """
+        Try everything; return what was refused and what is open.
+
+        Args:
+            read_write: Whether devices may be opened for reading and writing, because one of them is the camera.
+        """
+        refused: list[str] = []
+        possible: list[str] = []
+        for what, refusals, attempt in self._attempts(read_write=read_write):
+            try:
+                attempt()
+            except OSError as exc:
+                (refused if exc.errno in refusals else possible).append(what)
+            else:
+                possible.append(what)
+        for file in self._files.values():
+            os.close(file)
+        return refused, possible
+
+    def _attempts(self, *, read_write: bool) -> Iterator[_Attempt]:
+        for reason, names in syscalls.REFUSED.items():
+            for name in names.split():
+                yield f"{name} ({reason})", _REFUSALS, _call(name, -1)
+        yield "another process", _REFUSALS, _fork
+        yield "another program", _REFUSALS, _spawn
+        yield "sending to an address", _REFUSALS, _call("sendto", -1, 0, 0, 0, 1, 16)
+        yield "a lock that others see", _REFUSALS, _call("fcntl", -1, _F_OFD_SETLK)
+        yield "typing into the terminal", _REFUSALS, _call("ioctl", -1, _TIOCSTI)
+        yield "room for files", _REFUSALS, _call("prlimit64", 0, int(resource.RLIMIT_FSIZE), 1)
+        yield "being dumpable again", _REFUSALS, _call("prctl", _PR_SET_DUMPABLE, 1)
+        for place in self._places:
+            yield f"a new file in {place}", _NOTHING_THERE, _create_in(place)
+        for place, file in self._files.items():
+            yield f"opening a file in {place}", _REFUSALS, _reopen(file, os.O_WRONLY)
+            yield f"changing a file in {place}", _REFUSALS, _reopen(file, os.O_RDWR)
+            yield f"a byte more in a file in {place}", _NO_ROOM, _write(file)
+        if not read_write:
+            yield "opening a device for writing", _REFUSALS, _open("/dev/null", os.O_RDWR)
+        parent = os.getppid()
+        if parent:
+            yield "its parent's memory", _NOTHING_THERE, _open(f"/proc/{parent}/mem", os.O_RDONLY)
+            yield "a signal to its parent", _REFUSALS, _call("kill", parent, 0)
+
+
+def _call(name: str, *arguments: int) -> Callable[[], object]:
+    """Return an attempt at the system call *name*; one that this machine hasn't got counts as refused."""
+    number = syscalls.number(name)
+
+    def attempt() -> None:
+        words = [ctypes.c_long(a) for a in (*arguments, 0, 0, 0, 0, 0)[:6]]
+        process = os.getpid()
+        result = _libc.syscall(ctypes.c_long(number), *words) if number >= 0 else -1
+        if os.getpid() != process:
+            os._exit(0)
+        if result < 0:
+            code = ctypes.get_errno() if number >= 0 else errno.ENOSYS
+            raise OSError(code, os.strerror(code))
+
+    return attempt
+
+
+def _fork() -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def _spawn() -> None:
+    os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+
+
+def _create_in(place: Path) -> Callable[[], object]:
+    return _open(str(place / f".footfall-{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+
+
+def _reopen(file: int, flags: int) -> Callable[[], object]:
+    return _open(f"/proc/self/fd/{file}", flags)
+
+
+def _write(file: int) -> Callable[[], object]:
+    return lambda: os.write(file, b"\0")
+
+
+def _open(path: str, flags: int) -> Callable[[], object]:
+    return lambda: os.open(path, flags, 0o600)

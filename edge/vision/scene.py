@@ -1,0 +1,81 @@
+"""
+What the stages of vision hand to each other: Frame, Heads, Sighting, Crossing.
+
+Axes of every picture: x to the right, y DOWN, px of the frame as the camera gave it. Times are the source's own, in
+ms: boot time for a camera, time from the first frame for a clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Direction = Literal["in", "out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """
+    One picture.
+
+    Args:
+        pixels: (height, width, 3) uint8, BGR. Only valid until the next frame is taken.
+        t_ms: When it was taken, ms of the source's time; never less than that of the frame before.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    t_ms: float
+
+
+class Heads(NamedTuple):
+    """
+    The heads found in one frame; n may be 0.
+
+    Attributes:
+        centres: (n, 2) float32, x y px of the frame.
+        diameters: (n,) float32, px of the frame, more than 0.
+        scores: (n,) float32, 0 to 1.
+    """
+
+    centres: npt.NDArray[np.float32]
+    diameters: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+
+
+NO_HEADS = Heads(np.empty((0, 2), np.float32), np.empty(0, np.float32), np.empty(0, np.float32))
+
+
+class Sighting(NamedTuple):
+    """
+    One track seen in one frame: where the head with this number is now.
+
+    Attributes:
+        track: The track's number; never used again after its death.
+        x, y: Filtered head centre, px of the frame.
+        diameter: Filtered head diameter, px of the frame.
+        t_ms: The frame's time.
+    """
+
+    track: int
+    x: float
+    y: float
+    diameter: float
+    t_ms: float
+
+
+class Crossing(NamedTuple):
+    """
+    A head that went over a line, confirmed.
+
+    Attributes:
+        t_ms: When the head's centre was on the line, ms of the source's time.
+        line: The line's name.
+        direction: "in" towards the line's `inside` point.
+    """
+
+    t_ms: float
+    line: str
+    direction: Direction

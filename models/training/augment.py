@@ -1,0 +1,109 @@
+"""Vary pictures while training, and turn labels into the maps that the network should answer with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .data import PADDING
+from .network import STRIDE
+
+SEEN = 0.4
+"""Heads of which less is visible are neither asked for nor punished."""
+HIDDEN = 0.1
+"""Heads of which less is visible can't be known: a score there is punished."""
+SMALLEST = 5.0
+"""Px; likewise for smaller ones."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    What the network should say of one picture; maps of (rows, columns).
+
+    Attributes:
+        score: 1 at a head's cell, falling off around it.
+        known: 0 where a score isn't judged, else 1.
+        size, offset_x, offset_y: As in `network.Maps`.
+        near: How much size and offset count, 0 to 1.
+    """
+
+    score: Floats
+    known: Floats
+    size: Floats
+    offset_x: Floats
+    offset_y: Floats
+    near: Floats
+
+    def stacked(self) -> Floats:
+        """Return the six maps, (6, rows, columns)."""
+        return np.stack((self.score, self.known, self.size, self.offset_x, self.offset_y, self.near))
+
+
+def cut(
+    picture: npt.NDArray[np.uint8], labels: Floats, width: int, height: int, random: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """
+    Return a random part of the picture at a random scale, mirrored half of the time, in other light.
+
+    The labels are (n, 4): x, y, diameter, visible share.
+    """
+    scale = float(np.exp(random.uniform(np.log(0.72), np.log(1.5))))
+    centre_x = random.uniform(0.5 * width, 320 * scale - 0.5 * width) if 320 * scale > width else 160 * scale
+    centre_y = random.uniform(0.5 * height, 240 * scale - 0.5 * height) if 240 * scale > height else 120 * scale
+    flip_x, flip_y = random.random() < 0.5, random.random() < 0.15
+    move = np.array([[scale, 0, width / 2 - centre_x], [0, scale, height / 2 - centre_y]], np.float64)
+    if flip_x:
+        move[0] = -move[0] + (0, 0, width)
+    if flip_y:
+        move[1] = -move[1] + (0, 0, height)
+    move_px = move.copy()
+    move_px[:, 2] += move[:, :2] @ (0.5, 0.5) - 0.5
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    part = cv2.warpAffine(picture, move_px, (width, height), flags=method, borderValue=(PADDING,) * 3)
+    moved = labels.copy()
+    moved[:, :2] = labels[:, :2] @ move[:, :2].T + move[:, 2]
+    moved[:, 2] *= scale
+    light = random.normal(1, 0.15) * (1 + random.normal(0, 0.05, 3))
+    table = np.clip(
+        (np.arange(256, dtype=np.float32)[:, None] - 114) * light[None] + 114 + random.normal(0, 14), 0, 255
+    ).astype(np.uint8)
+    if random.random() < 0.1:
+        part = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    part = cv2.LUT(part, table[None])
+    return np.asarray(part, np.uint8), moved
+
+
+def answer(labels: Floats, rows: int, columns: int) -> Answer:
+    """Return the maps for heads (n, 4): x, y, diameter in px, visible share."""
+    score, known = np.zeros((rows, columns), np.float32), np.ones((rows, columns), np.float32)
+    near = np.zeros((rows, columns), np.float32)
+    size, offset_x, offset_y = (np.zeros((rows, columns), np.float32) for _ in range(3))
+    y, x = np.mgrid[:rows, :columns].astype(np.float32) + 0.5
+    for centre_x, centre_y, diameter, visible in labels[np.argsort(-labels[:, 2])]:
+        across, down = centre_x / STRIDE - x, centre_y / STRIDE - y
+        squared = across**2 + down**2
+        cells = diameter / STRIDE
+        if visible < HIDDEN:
+            continue
+        if visible < SEEN or diameter < SMALLEST:
+            known[squared < (0.5 * cells + 0.7) ** 2] = 0
+            continue
+        spread = float(np.clip(0.14 * cells, 0.6, 3.5))
+        column, row = int(centre_x // STRIDE), int(centre_y // STRIDE)
+        if not (0 <= row < rows and 0 <= column < columns):
+            continue
+        peak = np.exp(-squared / (2 * spread**2))
+        peak[row, column] = 1.0
+        score = np.maximum(score, peak)
+        ours = (peak > 0.45) & (peak >= near)
+        near[ours] = peak[ours]
+        size[ours] = np.log(diameter / STRIDE)
+        offset_x[ours], offset_y[ours] = across[ours], down[ours]
+    known[score > 0.6] = 1
+    return Answer(score.astype(np.float32), known, size, offset_x, offset_y, near)

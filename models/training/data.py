@@ -1,0 +1,139 @@
+"""
+Write training pictures with their labels.
+
+    python -m models.training.data OUT --pictures 6000 --seed 1
+
+Pictures come in shards of a few hundred, each with a seed of its own, so that a stopped run can go on and several
+processes can share the work (`--part 0/2`, `--part 1/2`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .scene import Head, SceneMaker, heads, random_view
+from .sensor import spoil
+from .stock import Stock
+
+WIDTH, HEIGHT, PADDING = 320, 240, 114
+SHARD = 250
+_SHAPES = [((320, 240), 0.55), ((320, 180), 0.25), ((240, 240), 0.1), ((180, 240), 0.06), ((135, 240), 0.04)]
+"""Sizes of pictures on the 320 x 240 canvas, and how often each is drawn."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """
+    Pictures and labels.
+
+    Attributes:
+        pictures: (n, 240, 320, 3) uint8 RGB, letterboxed.
+        labels: (m, 5) float32: picture, x, y, diameter (px of the canvas), visible share.
+    """
+
+    pictures: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.float32]
+
+
+def load(folder: Path, first: int = 0) -> list[Shard]:
+    """Read all finished shards from number *first* on."""
+    return [
+        Shard(np.load(path, mmap_mode="r"), np.load(path.with_name(path.name.replace("pictures", "labels"))))
+        for path in sorted(folder.glob("*.pictures.npy"))[first:]
+    ]
+
+
+class PictureMaker:
+    """Makes finished pictures with labels; one a process."""
+
+    def __init__(self) -> None:
+        self._stock = Stock()
+
+    def shard(self, seed: int, count: int) -> Shard:
+        """Draw *count* pictures from *seed*, with people of their own."""
+        random = np.random.default_rng(seed)
+        self._stock.new_people(random, 36, 3)
+        maker = SceneMaker(self._stock, random)
+        pictures = np.full((count, HEIGHT, WIDTH, 3), PADDING, np.uint8)
+        labels: list[tuple[float, ...]] = []
+        for index in range(count):
+            size = _SHAPES[int(random.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
+            left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
+            patience = int(random.choice([1, 4], p=[0.2, 0.8]))
+            for _ in range(patience):
+                view = random_view(random, *size)
+                scene = maker.make(view)
+                drawn, identity = self._stock.renderer.draw(scene.draws, view.pinhole, scene.light, scene.middle)
+                found = heads(scene, view, identity)
+                if any(head.visible > 0.4 for head in found):
+                    break
+            clean = view.lens.apply(drawn, view.pinhole.focal, smooth=True)
+            people = (identity[:, :, :1] > 0).astype(np.uint8) * 255
+            moving = view.lens.apply(people, view.pinhole.focal, smooth=True).astype(np.float32) / 255
+            finished = spoil(clean, moving, scene.mood, random)
+            pictures[index, top : top + size[1], left : left + size[0]] = finished
+            labels += [
+                (index, head.x + left, head.y + top, head.diameter, _discernible(finished, head)) for head in found
+            ]
+        return Shard(pictures, np.array(labels, np.float32).reshape(-1, 5))
+
+
+def _discernible(picture: npt.NDArray[np.uint8], head: Head) -> float:
+    """Return a head's visible share, or at most 0.3 if the picture hardly shows anything there."""
+    reach = head.diameter
+    box = picture[
+        max(0, int(head.y - reach)) : int(head.y + reach) + 1, max(0, int(head.x - reach)) : int(head.x + reach) + 1
+    ]
+    calm = cv2.GaussianBlur(box.astype(np.float32).mean(axis=2), (0, 0), max(0.8, head.diameter / 8))
+    return head.visible if float(calm.std()) > 3.5 else min(head.visible, 0.3)
+
+
+def sheet(shard: Shard, columns: int, rows: int) -> npt.NDArray[np.uint8]:
+    """Return the first pictures of a shard side by side, BGR, with rings round the heads that are mostly seen."""
+    tiles = []
+    for index in range(columns * rows):
+        tile = shard.pictures[index][:, :, ::-1].copy()
+        for _, x, y, diameter, visible in shard.labels[shard.labels[:, 0] == index]:
+            colour = (0, 220, 0) if visible >= 0.4 else (0, 0, 220)
+            cv2.circle(tile, (int(x), int(y)), max(2, int(diameter / 2)), colour, 1, cv2.LINE_AA)
+        tiles.append(tile)
+    return np.vstack([np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)])
+
+
+def main() -> None:
+    """Write shards until there are enough."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--pictures", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=1, help="shard n is drawn from 10000 * seed + n")
+    parser.add_argument("--part", default="0/1", help="which share of the shards, as 0/2 and 1/2")
+    parser.add_argument("--sheet", type=Path, help="also write a contact sheet of the first shard here")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    part, parts = map(int, options.part.split("/"))
+    numbers = range(part, -(-options.pictures // SHARD), parts)
+    maker, begun = PictureMaker(), time.monotonic()
+    for done, number in enumerate(numbers, 1):
+        path = options.out / f"{number:04d}.pictures.npy"
+        if not path.exists():
+            shard = maker.shard(10000 * options.seed + number, SHARD)
+            np.save(options.out / f"{number:04d}.labels.npy", shard.labels)
+            partial = path.with_suffix(".part.npy")
+            np.save(partial, shard.pictures)
+            partial.rename(path)
+        spent = time.monotonic() - begun
+        left = spent / done * (len(numbers) - done)
+        print(f"{done}/{len(numbers)} shards, {left:.0f} s left", flush=True)
+    if options.sheet:
+        cv2.imwrite(str(options.sheet), sheet(load(options.out)[0], 6, 5), [cv2.IMWRITE_JPEG_QUALITY, 60])
+
+
+if __name__ == "__main__":
+    main()

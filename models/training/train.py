@@ -1,0 +1,193 @@
+"""
+Train the head network.
+
+    python -m models.training.train PICTURES... --out RUN --epochs 24
+
+Goes on from RUN/last.pt if it is there. Pictures that arrive while it runs are used from the next epoch on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+from .augment import answer, cut
+from .data import Shard, load
+from .network import STRIDE, HeadNet, Maps
+
+_WARM_UP = 200
+
+
+class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
+    """One epoch of augmented batches, in an order given by the seed."""
+
+    def __init__(self, shards: list[Shard], batch: int, seed: int) -> None:
+        self._shards, self._batch, self._seed = shards, batch, seed
+        self._order = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
+        np.random.default_rng(seed).shuffle(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order) // self._batch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        random = np.random.default_rng(self._seed + 1)
+        by_picture = [
+            [shard.labels[shard.labels[:, 0] == i, 1:] for i in range(len(shard.pictures))] for shard in self._shards
+        ]
+        for number in range(len(self)):
+            width, height = ((256, 192), (192, 192), (320, 240))[int(random.choice(3, p=[0.6, 0.25, 0.15]))]
+            parts, answers = [], []
+            for shard, index in self._order[number * self._batch : (number + 1) * self._batch]:
+                part, labels = cut(self._shards[shard].pictures[index], by_picture[shard][index], width, height, random)
+                parts.append(part)
+                answers.append(answer(labels, height // STRIDE, width // STRIDE).stacked())
+            yield torch.from_numpy(np.stack(parts)), torch.from_numpy(np.stack(answers))
+
+
+def loss(maps: Maps, wanted: Tensor) -> dict[str, Tensor]:
+    """
+    Return the parts of the loss.
+
+    Scores: penalty-reduced focal loss; logits beyond 10 are pulled back, so that INT8 has few values to waste. Size
+    and offset: absolute error near the heads' middles.
+    """
+    score, known, size, offset, near = wanted[:, 0], wanted[:, 1], wanted[:, 2], wanted[:, 3:5], wanted[:, 5]
+    logit = maps.logit[:, 0].float()
+    guess = torch.sigmoid(logit)
+    at = (score >= 1.0).float()
+    heads = at.sum().clamp(min=4.0)
+    hit = at * (1 - guess) ** 2 * functional.logsigmoid(logit)
+    miss = (1 - at) * known * (1 - score) ** 4 * guess**2 * functional.logsigmoid(-logit)
+    weight = near.sum().clamp(min=4.0)
+    return {
+        "score": -(hit.sum() + miss.sum()) / heads,
+        "size": (near * (maps.size[:, 0].float() - size).abs()).sum() / weight,
+        "offset": 0.5 * (near[:, None] * (maps.offset.float() - offset).abs()).sum() / weight,
+        "tame": 0.01 * functional.relu(logit.abs() - 10).mean(),
+    }
+
+
+def _average(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:
+    """Return the running average of the weights: quick at first, then over about 500 batches."""
+    return averaged + max(0.002, 9 / (10 + float(number))) * (current - averaged)
+
+
+class Training:
+    """
+    A network, its average and its optimiser.
+
+    Args:
+        rate: Learning rate after the warm-up; it falls to a fiftieth of it along half a cosine.
+        total: Steps until it has fallen.
+    """
+
+    def __init__(self, rate: float, total: int) -> None:
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._rate, self._total, self.step = rate, total, 0
+        self._network = HeadNet().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._averaged = torch.optim.swa_utils.AveragedModel(self._network, avg_fn=_average, use_buffers=True)
+        weights = [p for p in self._network.parameters() if p.ndim > 1]
+        others = [p for p in self._network.parameters() if p.ndim == 1]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=rate
+        )
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the averaged weights of another run."""
+        self._network.load_state_dict(load_network(checkpoint).state_dict())
+
+    def restore(self, checkpoint: Path) -> int:
+        """Go on from a checkpoint of this run; return how many epochs it has seen."""
+        saved = torch.load(checkpoint, weights_only=True)
+        self._network.load_state_dict(saved["network"])
+        self._averaged.load_state_dict(saved["averaged"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        self.step = saved["step"]
+        return int(saved["epoch"])
+
+    def save(self, checkpoint: Path, epoch: int) -> None:
+        """Write a checkpoint, whole or not at all."""
+        parts = {"network": self._network, "averaged": self._averaged, "optimiser": self._optimiser}
+        partial = checkpoint.with_suffix(".part")
+        torch.save(
+            {name: part.state_dict() for name, part in parts.items()} | {"epoch": epoch, "step": self.step}, partial
+        )
+        partial.replace(checkpoint)
+
+    def epoch(self, pictures: Pictures, most: int) -> dict[str, float]:
+        """Train on at most so many batches and return the mean of each part of the loss."""
+        sums: dict[str, float] = {}
+        done = 0
+        self._network.train()
+        for images, wanted in DataLoader(pictures, batch_size=None, num_workers=1, prefetch_factor=4):
+            share = min(1.0, (self.step + 1) / _WARM_UP) * (
+                0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
+            )
+            for group in self._optimiser.param_groups:
+                group["lr"] = self._rate * share
+            inputs = images.to(self._device).permute(0, 3, 1, 2).float()
+            parts = loss(self._network(inputs), wanted.to(self._device))
+            self._optimiser.zero_grad()
+            torch.stack(list(parts.values())).sum().backward()
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+            self._optimiser.step()
+            self._averaged.update_parameters(self._network)
+            sums = {name: sums.get(name, 0.0) + part.item() for name, part in parts.items()}
+            self.step, done = self.step + 1, done + 1
+            if done >= most:
+                break
+        return {name: value / max(1, done) for name, value in sums.items()}
+
+
+def main() -> None:
+    """Train, writing a checkpoint after each epoch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="begin from the averaged weights of another run's checkpoint")
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=440, help="most batches an epoch")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    training, first, last = Training(options.rate, options.epochs * options.steps), 0, options.out / "last.pt"
+    if last.exists():
+        first = training.restore(last)
+    elif options.start:
+        training.start_from(options.start)
+    for epoch in range(first, options.epochs):
+        shards = [shard for folder in options.pictures for shard in load(folder)]
+        begun = time.monotonic()
+        parts = training.epoch(Pictures(shards, options.batch, 1000 * options.seed + epoch), options.steps)
+        training.save(last, epoch + 1)
+        spent = time.monotonic() - begun
+        told = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
+        left = spent * (options.epochs - epoch - 1) / 60
+        print(
+            f"epoch {epoch + 1}/{options.epochs}, {len(shards)} shards, {spent:.0f} s: {told}; {left:.0f} min left",
+            flush=True,
+        )
+
+
+def load_network(checkpoint: Path) -> HeadNet:
+    """Return the averaged network of a checkpoint, ready to be asked."""
+    network = HeadNet()
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
+    network.load_state_dict({name[7:]: value for name, value in state.items() if name.startswith("module.")})
+    return network.eval()
+
+
+if __name__ == "__main__":
+    main()

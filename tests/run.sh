@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Checks everything: form, types, shell, units, tests. Installs what it needs on a fresh Debian or Raspberry Pi OS.
+#
+#   tests/run.sh               all of it
+#   tests/run.sh -k ledger     only pytest, with these arguments
+#   PYTHON=python3.13 tests/run.sh
+set -euo pipefail
+# shellcheck source=deploy.sh source-path=SCRIPTDIR/..
+source "$(dirname "${BASH_SOURCE[0]}")/../deploy.sh"
+cd "$ROOT"
+
+readonly VENV="$ROOT/.venv-test"
+readonly SCRIPTS=(deploy.sh tests/run.sh .ci/run)
+
+# Each line: a program or file that is there once the package is, and the package.
+need_packages() {
+    local missing=() program package
+    while read -r program package; do
+        if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then
+            missing+=("$package")
+        fi
+    done <<'LIST'
+mosquitto mosquitto
+mosquitto_sub mosquitto-clients
+shellcheck shellcheck
+openssl openssl
+strace strace
+LIST
+    if [[ "$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p)" != *libseccomp.so.2* ]]; then
+        missing+=(libseccomp2)
+    fi
+    if [[ ${#missing[@]} -gt 0 ]]; then
+        apt_install "${missing[@]}" || die "The tests need these Debian packages: ${missing[*]}"
+    fi
+}
+
+SUMMARY=()
+FAILED=0
+
+# check NAME COMMAND...: runs it, keeps quiet when it passes, shows what it said when it doesn't.
+check() {
+    local name="$1" output status=0 began=$SECONDS
+    shift
+    output="$("$@" 2>&1)" || status=$?
+    if [[ $status -eq 0 ]]; then
+        printf 'ok    %s (%d s)\n' "$name" $((SECONDS - began))
+        SUMMARY+=("$name ok")
+    else
+        printf 'FAIL  %s: %s\n%s\n' "$name" "$*" "$output"
+        SUMMARY+=("$name FAILED")
+        FAILED=1
+    fi
+}
+
+# The units as on a box, but for the program's path, which isn't there before an installation. systemd-analyze calls
+# a line that it ignores a success; here it isn't one.
+# shellcheck disable=SC2317 # `check` calls it
+verify_units() {
+    local folder unit said names=() status=0
+    folder="$(mktemp -d)"
+    for unit in systemd/*.service systemd/*.socket systemd/*.target; do
+        sed 's|/opt/footfall/current/bin/footfall|/bin/true|' "$unit" >"$folder/${unit##*/}"
+        unit="${unit##*/}"
+        names+=("$folder/${unit/@./@door.}")
+    done
+    said="$(systemd-analyze verify "${names[@]}" 2>&1)" || status=$?
+    rm -rf "$folder"
+    printf '%s\n' "$said"
+    [[ $status -eq 0 && "$said" != *footfall* ]]
+}
+
+# Prints how much each service is exposed, 0 to 10; tests/test_units.py holds the limits.
+show_exposure() {
+    local unit
+    for unit in systemd/footfall-vision@.service systemd/footfall-publisher.service; do
+        systemd-analyze security --offline=true --no-pager "$unit" | tail -n 1
+    done
+}
+
+need_packages
+make_venv "$VENV" test,demo "$(find_python "${PYTHON:-}")"
+PATH="$VENV/bin:$PATH:/usr/sbin"
+
+if [[ $# -gt 0 ]]; then
+    exec python -m pytest "$@"
+fi
+
+check format ruff format --check .
+check lint ruff check .
+check types mypy
+check shell shellcheck -x "${SCRIPTS[@]}"
+if command -v systemd-analyze >/dev/null; then
+    check units verify_units
+    show_exposure
+else
+    say "SKIP  units: no systemd-analyze on this machine"
+    SUMMARY+=("units SKIPPED")
+fi
+
+status=0
+began=$SECONDS
+python -m pytest || status=$?
+if [[ $status -eq 0 ]]; then
+    SUMMARY+=("tests ok ($((SECONDS - began)) s)")
+else
+    SUMMARY+=("tests FAILED")
+    FAILED=1
+fi
+printf 'summary: %s' "${SUMMARY[0]}"
+printf ', %s' "${SUMMARY[@]:1}"
+printf '\n'
+exit "$FAILED"

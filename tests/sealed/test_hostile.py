@@ -1,0 +1,242 @@
+"""A captured vision process tries every way out that we know; nothing arrives where it shouldn't."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import tally
+from edge.errors import WireError, WireTooFast
+from edge.model import shipped
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+ROOT = os.geteuid() == 0
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+REFUSALS = {"EPERM", "EACCES", "ENOSYS", "no answer"}
+
+CONFIG = """
+site: sh-023
+timezone: Asia/Shanghai
+cameras:
+  door:
+    source: {clip}
+    lines: {{entrance: {{from: [0.1, 0.5], to: [0.9, 0.5], inside: [0.5, 0.9]}}}}
+broker: {{host: 127.0.0.1, tls: false}}
+"""
+
+
+def _load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+hostile = _load("hostile")
+
+
+@dataclass
+class Surroundings:
+    """Everything around the captured process through which a picture could leave, seen from the other side."""
+
+    folder: Path
+    folders: list[Path]
+    listeners: dict[str, socket.socket]
+    readiness: socket.socket
+    victim: subprocess.Popen[str]
+    diode: tuple[int, int]
+    log: str = ""
+    outcomes: dict[str, list[str]] = field(default_factory=dict)
+
+    def attack(self, prefix: tuple[str, ...], *, only: tuple[str, ...] = (), sealed: bool = True) -> None:
+        """Start the captured process, and wait for its end."""
+        what = {
+            "config": str(self.folder / "footfall.yaml"),
+            "tcp": self.listeners["tcp"].getsockname()[1],
+            "udp": self.listeners["udp"].getsockname()[1],
+            "abstract": self.listeners["abstract"].getsockname()[1:].decode(),
+            "path": self.listeners["path"].getsockname(),
+            "victim": self.victim.pid,
+            "file": str(self.folder / "log"),
+            "folders": [str(folder) for folder in self.folders],
+            "diode": self.diode[1],
+            "only": only,
+            "sealed": sealed,
+        }
+        done = subprocess.run(
+            [*prefix, sys.executable, str(HERE / "hostile.py")],
+            env={
+                **os.environ,
+                "FOOTFALL_HOSTILE": json.dumps(what),
+                "NOTIFY_SOCKET": str(self.readiness.getsockname()),
+                "PYTHONPATH": str(REPOSITORY),
+                "HOME": str(self.folders[1]),
+            },
+            cwd=self.folders[2],
+            pass_fds=[self.diode[1]],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        self.log = done.stderr
+        self.outcomes = json.loads(done.stdout)
+
+    def arrived(self) -> list[str]:
+        """Return whom something reached."""
+        return [name for name, listener in self.listeners.items() if select.select([listener], [], [], 0)[0]]
+
+    def written(self) -> list[str]:
+        """Return what stands in the folders that wasn't there."""
+        return [str(found) for folder in self.folders for found in folder.rglob("*")]
+
+    def told(self) -> list[bytes]:
+        """Return what came through the readiness socket."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self.readiness.recv(65536))
+        return messages
+
+    def crossed(self) -> bytes:
+        """Return what came through the diode."""
+        os.set_blocking(self.diode[0], False)
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.diode[0], 1 << 20)
+        return b""
+
+
+def _listener(family: int, kind: int, address: Any) -> socket.socket:
+    listener = socket.socket(family, kind)
+    listener.bind(address)
+    if kind == socket.SOCK_STREAM:
+        listener.listen()
+    listener.setblocking(False)
+    return listener
+
+
+@pytest.fixture(name="surroundings", params=[pytest.param((), id="this user"), pytest.param(AS_NOBODY, id="nobody")])
+def _surroundings(request: pytest.FixtureRequest) -> Iterator[Surroundings]:
+    prefix: tuple[str, ...] = request.param
+    if prefix and not ROOT:
+        pytest.skip("needs root to become another user")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        folders = [folder / name for name in ("tmp", "home", "cwd")]
+        for one in folders:
+            one.mkdir()
+            one.chmod(0o777)
+        (folder / "log").write_bytes(b"a file that was there\n" * 100)
+        (folder / "log").chmod(0o666)
+        (folder / "footfall.yaml").write_text(CONFIG.format(clip=shipped("demo") / "door.mp4"))
+        listeners = {
+            "tcp": _listener(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            "udp": _listener(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+            "abstract": _listener(socket.AF_UNIX, socket.SOCK_STREAM, f"\0footfall-{secrets.token_hex(4)}"),
+            "path": _listener(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "bus")),
+        }
+        readiness = _listener(socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "notify"))
+        for listener in (*listeners.values(), readiness):
+            stack.callback(listener.close)
+        for name in ("bus", "notify"):
+            (folder / name).chmod(0o666)
+        diode = os.pipe()
+        for end in diode:
+            stack.callback(os.close, end)
+        victim = subprocess.Popen(
+            [*prefix, sys.executable, "-c", "import sys; sys.stdin.read(); print('unharmed')"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        stack.callback(victim.communicate)
+        surroundings = Surroundings(folder, folders, listeners, readiness, victim, diode)
+        yield surroundings
+
+
+@pytest.fixture(name="prefix")
+def _prefix(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return AS_NOBODY if "nobody" in request.node.callspec.id else ()
+
+
+def test_every_way_out(surroundings: Surroundings, prefix: tuple[str, ...]) -> None:
+    """Each of more than thirty ways out is refused by the kernel, or bounded as the table says; nothing arrives."""
+    before = (surroundings.folder / "log").read_bytes(), (surroundings.folder / "log").stat().st_mtime_ns
+    shared_memory = set(Path("/dev/shm").iterdir())  # noqa: S108 - where it tries to write
+
+    surroundings.attack(prefix)
+
+    stopped = {way.name: way.attempts for way in hostile.WAYS if not way.bound}
+    open_ = {name: surroundings.outcomes[name] for name in stopped if not set(surroundings.outcomes[name]) <= REFUSALS}
+    assert open_ == {}
+    assert len(stopped) >= 20
+    assert (surroundings.arrived(), surroundings.written()) == ([], [])
+    assert not any("picture" in path.name for path in set(Path("/dev/shm").iterdir()) - shared_memory)  # noqa: S108
+    assert before == ((surroundings.folder / "log").read_bytes(), (surroundings.folder / "log").stat().st_mtime_ns)
+    assert surroundings.victim.communicate(timeout=30)[0] == "unharmed\n"
+
+
+def test_what_is_bounded(surroundings: Surroundings, prefix: tuple[str, ...]) -> None:
+    """What isn't stopped goes where the table says: log, status and diode; the diode's reader stops at the picture."""
+    surroundings.attack(prefix)
+
+    bounded = {way.name: surroundings.outcomes[way.name] for way in hostile.WAYS if way.bound}
+    assert bounded == {name: ["done"] for name in bounded}
+    assert hostile.MARK.hex() in surroundings.log
+    assert any(message.startswith(b"STATUS=" + hostile.MARK.hex().encode()) for message in surroundings.told())
+    gate = tally.Gate(["entrance"])
+    records = surroundings.crossed()
+    accepted: list[tally.Tally] = []
+    with pytest.raises(WireError):
+        accepted.extend(gate.accept(records, 10**11))
+    assert records[len(accepted) * tally.SIZE :].startswith(hostile.MARK)
+
+
+def test_without_the_seal(surroundings: Surroundings, prefix: tuple[str, ...]) -> None:
+    """The same captured process, unsealed, reaches everybody: it is the seal that stops it."""
+    only = ("TCP", "UDP", "abstract sockets", "sockets with a path", "a new file")
+
+    surroundings.attack(prefix, only=only, sealed=False)
+
+    assert set(surroundings.arrived()) == set(surroundings.listeners)
+    assert len(surroundings.written()) == len(surroundings.folders)
+
+
+def test_a_day_of_lies() -> None:
+    """A captured process gets at most two records each ten seconds through the diode, and a burst; then it is shut."""
+    beats, burst = 8_640, 100
+    gate = tally.Gate(["entrance"], burst=burst)
+
+    def lie(beat: int) -> list[tally.Tally]:
+        now_ms = 10**9 + beat * tally.BEAT_MS
+        line, run = tally.line_key("entrance"), secrets.randbelow(2**32 - 1) + 1
+        return list(gate.accept(tally.encode(tally.Tally(run, 0, line, 7, 3, 0, now_ms, 0)), now_ms))
+
+    assert sum(len(lie(beat)) for beat in range(beats) for _ in range(2)) <= 2 * beats
+    with pytest.raises(WireTooFast):
+        [lie(beats) for _ in range(burst + 3)]
+
+
+def test_table() -> None:
+    """The table in docs/privacy.md is the one that the hostile process makes of what it tries."""
+    assert hostile.table() in (REPOSITORY / "docs" / "privacy.md").read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+"""deploy.sh: what it says to a person who mistypes, and that it builds nothing twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "deploy.sh"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def in_shell(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a bash that has deploy.sh's functions."""
+    return subprocess.run(
+        ["bash", "-c", f'source "$1"\nshift\n{code}', "bash", str(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("word", ["help", "--help", "-h"])
+def test_help_names_the_commands(word: str) -> None:
+    """Asking for help shows each command on standard output and succeeds."""
+    said = run(word)
+
+    assert said.returncode == 0
+    assert "  demo " in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nonsense"], "there is no command nonsense"),
+        (["demo", "--spede", "60"], "demo knows no --spede"),
+        (["demo", "--speed"], "--speed needs a value"),
+        (["demo", "--broker", "rabbit"], "--broker is mosquitto or amqtt, not rabbit"),
+    ],
+)
+def test_a_mistyped_command_line(arguments: list[str], complaint: str) -> None:
+    """What can't be understood ends with code 2, and the last line says what it was."""
+    said = run(*arguments)
+
+    assert said.returncode == 2
+    assert said.stderr.splitlines()[-1] == complaint
+
+
+def test_a_python_that_does_not_fit(tmp_path: Path) -> None:
+    """A Python that is too old isn't taken, even if it was asked for."""
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    said = in_shell('find_python "$1"', str(old))
+
+    assert said.returncode == 1
+    assert said.stderr == f"{old} is no Python 3.11 to 3.13\n"
+
+
+def test_a_python_that_fits_is_found() -> None:
+    """The Python that runs these tests is one that fits."""
+    said = in_shell('find_python "$1"', sys.executable)
+
+    assert said.stdout == f"{sys.executable}\n"
+
+
+def test_who_may_not_install_is_told_what_to_type() -> None:
+    """Where packages are missing and the user isn't root, the line to type is shown and nothing is tried."""
+    said = in_shell("apt-get() { exit 9; }\nmay_be_root() { false; }\napt_install python3-venv")
+
+    assert said.returncode == 1
+    assert "  sudo apt-get update && sudo apt-get install -y --no-install-recommends python3-venv\n" in said.stderr
+
+
+def test_an_environment_is_not_built_twice(tmp_path: Path) -> None:
+    """An environment whose stamp matches pins, extras and Python is left as it is, without asking pip."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    python = venv / "bin" / "python"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    (venv / "footfall-stamp").write_text(in_shell('make_stamp "" "$1"', sys.executable).stdout)
+    said = in_shell('make_venv "$1" "" "$2"', str(venv), sys.executable)
+
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_what_was_started_is_ended(tmp_path: Path) -> None:
+    """Leaving by an error ends the children, removes the temporary files and keeps the exit code."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    said = in_shell(
+        'trap clean_up EXIT\nSCRATCH="$1"\ntail -f /dev/null >/dev/null 2>&1 &\nCHILDREN+=("$!")\necho "$!"\nexit 76',
+        str(scratch),
+    )
+
+    assert said.returncode == 76
+    assert not scratch.exists()
+    assert not Path("/proc", said.stdout.strip()).exists()

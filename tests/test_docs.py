@@ -1,0 +1,180 @@
+"""Docs that can't rot: whatever the code knows by name stands in the docs by that name."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from edge import __main__ as commands
+from edge import config, errors, tally
+from edge.field import demo
+from edge.publisher.bookkeeper import KEEP_READINGS_MS
+from edge.tally import SIZE, Flag
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+TALLY = (ROOT / "docs" / "tally.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ADRS]
+
+
+def models_in(annotation: object) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield each config section inside *annotation*, and what its keys are written under."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield ".", annotation
+    for inner in typing.get_args(annotation):
+        within = ".NAME." if typing.get_origin(annotation) is dict else "."
+        for _, model in models_in(inner):
+            yield within, model
+
+
+def keys_of(section: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Yield every key of the config as the docs write it: cameras.NAME.lines.NAME.from."""
+    for name, info in section.model_fields.items():
+        key = above + (info.alias or name)
+        yield key
+        for within, model in models_in(info.annotation):
+            yield from keys_of(model, key + within)
+
+
+def error_classes(root: type[errors.EdgeError] = errors.EdgeError) -> Iterator[type[errors.EdgeError]]:
+    """Yield *root* and everything below it."""
+    yield root
+    for below in root.__subclasses__():
+        yield from error_classes(below)
+
+
+def first_column(text: str, heading: str) -> set[str]:
+    """Return the first cells of the table under *heading*."""
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return {cell.strip(" `") for cell in re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)}
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command."""
+    for action in commands._parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise AssertionError("the parser has no commands")
+
+
+@pytest.mark.parametrize("key", sorted(set(keys_of(config.Config))))
+def test_every_config_key_is_explained(key: str) -> None:
+    """Each key that a footfall.yaml may hold has a row in operations.md."""
+    assert key in first_column(OPERATIONS, "footfall.yaml")
+
+
+def test_no_config_key_is_made_up() -> None:
+    """operations.md explains no key that a footfall.yaml may not hold."""
+    explained = first_column(OPERATIONS, "footfall.yaml") - {"key", "---"}
+
+    assert set(keys_of(config.Config)) == explained
+
+
+@pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | {0, 2, 130}))
+def test_every_exit_code_is_explained(code: int) -> None:
+    """Each code that a process can end with has a row in operations.md."""
+    assert str(code) in first_column(OPERATIONS, "Exit codes")
+
+
+@pytest.mark.parametrize("error", list(error_classes()), ids=str)
+def test_every_error_is_in_the_tree(error: type[errors.EdgeError]) -> None:
+    """Each error class is drawn in the tree at the top of errors.py, whose reader sees no other page."""
+    assert re.search(rf"^ +{error.__name__}\b", errors.__doc__ or "", re.MULTILINE)
+
+
+@pytest.mark.parametrize("flag", list(Flag))
+def test_every_flag_is_explained(flag: Flag) -> None:
+    """Each flag on the wire stands in tally.md with its bit."""
+    assert re.search(rf"^\| {flag.value} \| `{(flag.name or '').lower()}` \|", TALLY, re.MULTILINE)
+
+
+@pytest.mark.parametrize("flag", [*(flag.name.lower() for flag in Flag if flag.name), "off", "coarse", "trial"])
+def test_headquarters_is_told_every_flag(flag: str) -> None:
+    """Each flag that an hour may carry stands in headquarters.md."""
+    assert f"`{flag}`" in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("topic", [demo.HOUR_TOPIC, demo.STATUS_TOPIC])
+def test_every_topic_is_in_the_contract(topic: str) -> None:
+    """Each topic that the demo hears stands, with placeholders, in headquarters.md."""
+    pattern = topic.replace(f"/{demo.SITE}/{demo.CAMERA}/", "/<site>/<camera>/")
+
+    assert pattern in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", sorted(subcommands()))
+def test_every_command_is_explained(command: str) -> None:
+    """Each command has a row in operations.md."""
+    assert any(row.startswith(f"footfall {command}") for row in first_column(OPERATIONS, "Commands"))
+
+
+def test_the_record_is_as_large_as_told() -> None:
+    """tally.md states the record's size as the code has it."""
+    assert f"One record is {SIZE} bytes" in TALLY
+
+
+def test_the_capacity_of_a_record_is_added_up_rightly() -> None:
+    """tally.md's sum of bits for one record follows from the bounds in the code."""
+    u32 = 32.0
+    people, ms = math.log2(tally._MOST_PEOPLE + 1), math.log2(tally._MOST_MS + 1)
+    bits = len(Flag) + u32 + u32 + 2 * people + u32 + 2 * ms
+    a_day = bits * 2 * 86_400_000 / tally.BEAT_MS
+
+    assert f"| **together** | **{bits:.0f}** | |" in TALLY
+    assert f"at most **{a_day / 1e6:.1f} million bits a day**" in TALLY
+
+
+def test_the_capacity_of_an_hour_is_added_up_rightly() -> None:
+    """tally.md's sums of bits for a day's hours, and for their corrections, follow from the bounds in the code."""
+    most_people = tally._PEOPLE_PER_S * 3600 + tally._PEOPLE_AT_ONCE
+    bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag)
+
+    corrections = (bits + math.log2(KEEP_READINGS_MS / 3_600_000)) * 2 * 86_400_000 / tally.BEAT_MS
+
+    assert f"{bits:.0f} bits, so 24 hours are at most **{24 * bits:,.0f} bits a day**" in TALLY
+    assert f"That makes **{corrections / 1e6:.2f} million bits a day**" in TALLY
+
+
+def test_the_shown_config_is_accepted(tmp_path: Path) -> None:
+    """The footfall.yaml that README.md and operations.md show loads, and is the same in both."""
+    shown = [re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0] for page in (README, OPERATIONS)]
+    path = tmp_path / "footfall.yaml"
+    path.write_text(shown[0], encoding="utf-8")
+
+    assert shown[0] == shown[1]
+    assert config.load(path).site == "sh-023"
+
+
+def test_the_demo_shows_a_config_that_is_accepted(tmp_path: Path) -> None:
+    """The footfall.yaml that the demo tells people to write loads."""
+    shown = "\n".join(line[2:] for line in demo.NEXT.splitlines() if line.startswith("  "))
+    path = tmp_path / "footfall.yaml"
+    path.write_text(shown, encoding="utf-8")
+
+    assert config.load(path).site == "my-shop"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link from one page to another file of the repository leads to a file that is there."""
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("number", range(1, len(ADRS) + 1))
+def test_decisions_are_numbered(number: int) -> None:
+    """Each decision's file and heading carry its number, without gaps."""
+    path = ADRS[number - 1]
+
+    assert path.name.startswith(f"{number:04}-")
+    assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")

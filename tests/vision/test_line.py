@@ -1,0 +1,318 @@
+"""Which paths over which lines count, as tables of walks and as properties of all walks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from edge.config import Line
+from edge.vision.line import BAND, Counter
+from edge.vision.scene import Crossing, Sighting
+
+SIZE = (640, 480)
+HEAD = 40.0
+ACROSS = Line.model_validate({"from": (0.1, 0.5), "to": (0.9, 0.5), "inside": (0.5, 0.9)})
+
+Walk = Sequence[tuple[float, float]]
+
+
+def count(walk: Walk, line: Line = ACROSS, *, head: float = HEAD, step_ms: float = 100.0) -> list[Crossing]:
+    """Walk one head along places in px and return what was counted."""
+    width, height = SIZE
+    counter = Counter({"door": line}, width, height)
+    sightings = [Sighting(1, x, y, head, index * step_ms) for index, (x, y) in enumerate(walk)]
+    return counter.update(sightings, ended=[1])
+
+
+def ways(walk: Walk, line: Line = ACROSS) -> list[str]:
+    return [crossing.direction for crossing in count(walk, line)]
+
+
+def straight(start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> list[tuple[float, float]]:
+    (x1, y1), (x2, y2) = start, end
+    return [(x1 + (x2 - x1) * i / steps, y1 + (y2 - y1) * i / steps) for i in range(steps + 1)]
+
+
+DOWN = straight((320, 120), (320, 360))
+UP = DOWN[::-1]
+
+WALKS = {
+    "straight down, towards inside": (DOWN, ["in"]),
+    "straight up": (UP, ["out"]),
+    "there and back counts one in and one out": (DOWN + UP, ["in", "out"]),
+    "there and back and there again": (DOWN + UP + DOWN, ["in", "out", "in"]),
+    "turned back before the line": (straight((320, 120), (320, 230)) + straight((320, 230), (320, 120)), []),
+    "turned back on the line": (straight((320, 120), (320, 250)) + straight((320, 250), (320, 120)), []),
+    "beside the left end": (straight((30, 120), (30, 360)), []),
+    "beside the right end": (straight((620, 360), (620, 120)), []),
+    "round the end and back through the line": (
+        straight((320, 120), (20, 120)) + straight((20, 120), (20, 360)) + straight((20, 360), (320, 360)) + UP,
+        ["out"],
+    ),
+    "through the line and back round its end": (
+        DOWN + straight((320, 360), (20, 360)) + straight((20, 360), (20, 120)),
+        ["in"],
+    ),
+    "just inside the left end": (straight((66, 120), (66, 360)), ["in"]),
+    "along the line, in the band": (straight((80, 236), (560, 244)), []),
+    "along the line, then away on the side it came from": (
+        straight((80, 120), (200, 238)) + straight((200, 238), (400, 244)) + straight((400, 244), (500, 120)),
+        [],
+    ),
+    "slanted through the line": (straight((120, 120), (520, 360)), ["in"]),
+    "slanted past the end, over where the line is drawn on": (straight((0, 180), (60, 300)), []),
+    "one step over the whole band": ([(320, 120), (320, 360)], ["in"]),
+    "first seen in the band": (straight((320, 238), (320, 360)), []),
+    "seen exactly on the line for a while": (
+        straight((320, 120), (320, 235)) + [(320, 240)] * 9 + straight((320, 245), (320, 360)),
+        ["in"],
+    ),
+    "last seen in the band": (straight((320, 120), (320, 250)), []),
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_walk(name: str) -> None:
+    """Each walk of the table counts what its row says."""
+    walk, expected = WALKS[name]
+
+    assert expected == ways(walk)
+
+
+def test_moment() -> None:
+    """A crossing's time is the interpolated moment on the line, not the one of its confirmation."""
+    (crossing,) = count([(320, 100), (320, 200), (320, 300), (320, 400)])
+
+    assert crossing == Crossing(140.0, "door", "in")
+
+
+def test_single_jump_is_not_believed() -> None:
+    """One sighting beyond the band, less than a head clear of the line, is taken for a slip of the detector."""
+    walk = [*straight((320, 120), (320, 230)), (320, 265), *straight((320, 230), (320, 120))]
+
+    assert ways(walk) == []
+
+
+@pytest.mark.parametrize("end", [(0.0, 1.0), (0.01, 0.99)])
+def test_end_at_the_edge(end: tuple[float, float]) -> None:
+    """Where a line ends at the picture's edge nobody can go round: a head that is half outside still crosses it."""
+    line = Line.model_validate({"from": (end[0], 0.5), "to": (end[1], 0.5), "inside": (0.5, 0.9)})
+
+    assert ways(straight((-4, 120), (-4, 360)), line) == ["in"]
+    assert ways(straight((643, 360), (643, 120)), line) == ["out"]
+
+
+def test_drawn_backwards() -> None:
+    """Which end of a line is drawn first doesn't matter; only `inside` says what in is."""
+    backwards = Line.model_validate({"from": ACROSS.end, "to": ACROSS.start, "inside": ACROSS.inside})
+
+    assert ways(DOWN, backwards) == ["in"]
+    assert ways(UP, backwards) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "walk"),
+    [
+        ((0.5, 0.9), DOWN),
+        ((0.5, 0.1), UP),
+        ((0.02, 0.9), DOWN),
+        ((0.98, 0.1), UP),
+    ],
+)
+def test_y_runs_down(inside: tuple[float, float], walk: Walk) -> None:
+    """In is towards the inside point wherever it lies, with y running down as in every picture."""
+    line = Line.model_validate({"from": (0.1, 0.5), "to": (0.9, 0.5), "inside": inside})
+
+    assert ways(walk, line) == ["in"]
+    assert ways(walk[::-1], line) == ["out"]
+
+
+def test_several_lines() -> None:
+    """Each line of a camera counts for itself, and a path over two of them counts on both."""
+    lines = {
+        "street": ACROSS,
+        "shop": Line.model_validate({"from": (0.1, 0.7), "to": (0.9, 0.7), "inside": (0.5, 0.9)}),
+    }
+    counter = Counter(lines, *SIZE)
+    walk = straight((320, 120), (320, 460), 20)
+    counted = counter.update([Sighting(1, x, y, HEAD, 100.0 * i) for i, (x, y) in enumerate(walk)], ended=[])
+
+    assert [(c.line, c.direction) for c in counted] == [("street", "in"), ("shop", "in")]
+
+
+ARCH = Line.model_validate(
+    {"from": (0.2, 0.2), "via": [(0.35, 0.5), (0.65, 0.5)], "to": (0.8, 0.2), "inside": (0.5, 0.1)}
+)
+ARCH_WALKS = {
+    "through the middle": (straight((320, 400), (320, 100)), ["in"]),
+    "through the left piece": (straight((60, 220), (400, 150)), ["in"]),
+    "in through the left piece, out through the right": (straight((60, 200), (600, 200), 30), ["in", "out"]),
+    "past the corner, outside": (straight((130, 300), (240, 330)), []),
+    "beside the whole arch": (straight((60, 60), (40, 460)), []),
+    "inside from wall to wall": (straight((260, 140), (400, 140)), []),
+}
+
+
+@pytest.mark.parametrize("name", ARCH_WALKS)
+def test_curved_threshold(name: str) -> None:
+    """A line that goes via other points counts who goes through any of its pieces."""
+    walk, expected = ARCH_WALKS[name]
+
+    assert expected == ways(walk, ARCH)
+    assert [{"in": "out", "out": "in"}[way] for way in reversed(expected)] == ways(walk[::-1], ARCH)
+
+
+def test_corner_on_a_straight_line() -> None:
+    """A point in the middle of a straight line changes nothing."""
+    bent = Line.model_validate({"from": (0.1, 0.5), "via": [(0.5, 0.5)], "to": (0.9, 0.5), "inside": (0.5, 0.9)})
+
+    assert [count(walk) for walk, _ in WALKS.values()] == [count(walk, bent) for walk, _ in WALKS.values()]
+
+
+def test_dead_tracks_are_forgotten() -> None:
+    """Ten thousand heads that came and went leave nothing behind."""
+    counter = Counter({"door": ACROSS}, *SIZE)
+    for number in range(10_000):
+        counter.update([Sighting(number, 320, 120, HEAD, number)], ended=[number])
+
+    assert not counter._paths
+
+
+def test_numbers_are_not_shared() -> None:
+    """A number that comes again after its track's end begins without a past."""
+    counter = Counter({"door": ACROSS}, *SIZE)
+    counter.update([Sighting(1, 320, 120, HEAD, 0)], ended=[1])
+
+    assert counter.update([Sighting(1, 320, 360, HEAD, 100), Sighting(1, 320, 380, HEAD, 200)], ended=[]) == []
+
+
+# Places are kept off the exact edges of the rules, where rounding would decide.
+PLACES = st.tuples(st.integers(20, 620).map(lambda x: x + 0.37), st.integers(20, 460).map(lambda y: y + 0.29))
+PATHS = st.lists(PLACES, min_size=2, max_size=30)
+LINES = st.tuples(
+    st.tuples(st.integers(10, 45), st.integers(30, 70)),
+    st.tuples(st.integers(55, 90), st.integers(30, 70)),
+    st.sampled_from([(0.5, 0.03), (0.5, 0.97)]),
+).map(
+    lambda ends: Line.model_validate(
+        {"from": (ends[0][0] / 100, ends[0][1] / 100), "to": (ends[1][0] / 100, ends[1][1] / 100), "inside": ends[2]}
+    )
+)
+
+
+def swapped(crossings: Sequence[Crossing]) -> list[Crossing]:
+    return [c._replace(direction="out" if c.direction == "in" else "in") for c in crossings]
+
+
+@given(PATHS, LINES)
+def test_inside_moved(path: Walk, line: Line) -> None:
+    """To move `inside` to the other side swaps in and out and changes nothing else."""
+    x, y = line.inside
+    turned = Line.model_validate({"from": line.start, "to": line.end, "inside": (x, 1 - y)})
+
+    assert swapped(count(path, line)) == count(path, turned)
+
+
+@given(PATHS, LINES)
+def test_line_reversed(path: Walk, line: Line) -> None:
+    """To draw the line from its other end changes nothing."""
+    backwards = Line.model_validate({"from": line.end, "to": line.start, "inside": line.inside})
+
+    assert [(c.direction, pytest.approx(c.t_ms)) for c in count(path, line)] == [
+        (c.direction, c.t_ms) for c in count(path, backwards)
+    ]
+
+
+@given(PATHS, LINES)
+def test_picture_turned_upside_down(path: Walk, line: Line) -> None:
+    """A camera mounted upside down counts the same, with its line turned alike."""
+    turned = Line.model_validate(
+        {
+            "from": (1 - line.start[0], 1 - line.start[1]),
+            "to": (1 - line.end[0], 1 - line.end[1]),
+            "inside": (1 - line.inside[0], 1 - line.inside[1]),
+        }
+    )
+    width, height = SIZE
+
+    assert [c.direction for c in count(path, line)] == [
+        c.direction for c in count([(width - x, height - y) for x, y in path], turned)
+    ]
+
+
+@given(PATHS, LINES, st.sampled_from([0.25, 0.5, 2.0, 4.0]))
+def test_scaled(path: Walk, line: Line, scale: float) -> None:
+    """A camera of another resolution counts the same."""
+    width, height = SIZE
+    counter = Counter({"door": line}, round(width * scale), round(height * scale))
+    scaled = counter.update(
+        [Sighting(1, x * scale, y * scale, HEAD * scale, 100.0 * i) for i, (x, y) in enumerate(path)], ended=[]
+    )
+
+    assert [(c.direction, pytest.approx(c.t_ms)) for c in count(path, line)] == [(c.direction, c.t_ms) for c in scaled]
+
+
+@given(PATHS, st.floats(-0.05, 0.05), st.floats(-0.2, 0.2))
+def test_shifted(path: Walk, right: float, down: float) -> None:
+    """Who crosses doesn't depend on where in the picture the line and the path lie together."""
+    width, height = SIZE
+    (x1, y1), (x2, y2), (xi, _) = ACROSS.start, ACROSS.end, ACROSS.inside
+    line = Line.model_validate(
+        {"from": (x1 + right, y1 + down), "to": (x2 + right, y2 + down), "inside": (xi + right, 0.97)}
+    )
+    moved = [(x + right * width, y + down * height) for x, y in path]
+    # Rounding must not carry a place over the line, the band's edge or the line's end.
+    assume(all(min(abs(abs(y - 240) - limit) for limit in (0, BAND * HEAD, HEAD)) > 1e-3 for _, y in path))
+
+    assert ways(path) == ways(moved, line)
+
+
+@given(
+    st.integers(120, 520),
+    st.integers(120, 520),
+    st.booleans(),
+    st.floats(0.1, 0.55),
+    st.integers(0, 1),
+)
+def test_every_other_frame(start: int, end: int, down: bool, step: float, first: int) -> None:
+    """A smooth walk over the line counts the same when every other frame is dropped."""
+    steps = round(12 / step)
+    walk = straight((start, 20), (end, 460), steps) if down else straight((start, 460), (end, 20), steps)
+
+    assert ways(walk) == ways(walk[first::2]) == ["in" if down else "out"]
+
+
+@given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0.05, 0.99))
+def test_jitter(seed: int, place: float, share: float) -> None:
+    """A head that stands on the line and trembles within the band counts nothing, whatever the seed."""
+    rnd = random.Random(seed)
+    reach = BAND * HEAD * share
+    middle = 240 + (place - 0.5) * 2 * (BAND * HEAD - reach)
+    walk = [(320 + rnd.uniform(-reach, reach), middle + rnd.uniform(-reach, reach)) for _ in range(200)]
+
+    assert ways(walk) == []
+
+
+@given(st.integers(0, 2**32))
+def test_jitter_after_walking_in(seed: int) -> None:
+    """A head that walks up to the line, trembles on it and goes on over counts once."""
+    rnd = random.Random(seed)
+    reach = BAND * HEAD * 0.99
+    stand = [(320 + rnd.uniform(-reach, reach), 240 + rnd.uniform(-reach, reach)) for _ in range(200)]
+    walk = straight((320, 120), (320, 230)) + stand + straight((320, 250), (320, 360))
+
+    assert ways(walk) == ["in"]
+
+
+@given(PATHS)
+def test_alternates(path: Walk) -> None:
+    """One head never goes in twice without having gone out, or round an end, between."""
+    line = Line.model_validate({"from": (0.0, 0.5), "to": (1.0, 0.5), "inside": (0.5, 0.9)})
+    counted = ways(path, line)
+
+    assert all(one != other for one, other in pairwise(counted))

@@ -1,0 +1,247 @@
+"""What the tracker takes for one head, and what it doesn't."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.vision.scene import NO_HEADS, Heads, Sighting
+from edge.vision.tracker import Tracker
+
+STRONG, WEAK = 0.5, 0.25
+HEAD = 40.0
+STEP_MS = 100.0
+
+Place = tuple[float, float] | tuple[float, float, float]
+
+
+def heads(places: Iterable[Place]) -> Heads:
+    """Return heads of one size at (x, y) or (x, y, score)."""
+    rows = [(*place, 0.9)[:3] for place in places]
+    if not rows:
+        return NO_HEADS
+    array = np.array(rows, np.float32)
+    return Heads(array[:, :2], np.full(len(rows), HEAD, np.float32), array[:, 2])
+
+
+def follow(frames: Sequence[Sequence[Place]], step_ms: float = STEP_MS) -> tuple[Tracker, list[list[Sighting]]]:
+    """Show frames to a new tracker; return it and what it reported for each."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    return tracker, [tracker.update(heads(places), index * step_ms) for index, places in enumerate(frames)]
+
+
+def numbers(reports: Iterable[Iterable[Sighting]]) -> set[int]:
+    return {sighting.track for report in reports for sighting in report}
+
+
+def walk(x: float, y: float, dx: float, dy: float, count: int) -> list[Place]:
+    return [(x + index * dx, y + index * dy) for index in range(count)]
+
+
+def test_one_walker_is_one_track() -> None:
+    """A head that walks through the picture keeps one number."""
+    _, reports = follow([[place] for place in walk(320, 20, 2, 20, 20)])
+
+    assert len(numbers(reports)) == 1
+
+
+def test_first_sightings_come_when_sure() -> None:
+    """Nothing is reported of a head until its third sighting; then all three are, oldest first."""
+    _, reports = follow([[place] for place in walk(320, 20, 0, 20, 4)])
+
+    assert [len(report) for report in reports] == [0, 0, 3, 1]
+    assert [sighting.t_ms for sighting in reports[2]] == [0, 100, 200]
+
+
+def test_a_head_seen_once_is_nobody() -> None:
+    """A false head of one frame is never reported, and is soon forgotten."""
+    tracker, reports = follow([[(100, 100)], *[[]] * 12])
+
+    assert numbers(reports) == set()
+    assert not tracker.alive
+
+
+def test_weak_heads_begin_nothing() -> None:
+    """A head that is only ever weak is never followed."""
+    tracker, reports = follow([[(x, y, 0.4)] for x, y, *_ in walk(320, 20, 0, 20, 20)])
+
+    assert numbers(reports) == set()
+    assert not tracker.alive
+
+
+def test_weak_heads_continue_a_track() -> None:
+    """A head that grows weak, as under a hat's brim, keeps its number and goes on being reported."""
+    strong, weak = walk(320, 20, 0, 20, 6), [(x, y, 0.3) for x, y, *_ in walk(320, 140, 0, 20, 10)]
+    _, reports = follow([[place] for place in [*strong, *weak]])
+
+    assert len(numbers(reports)) == 1
+    assert all(reports[6:])
+
+
+def test_below_weak_is_nothing() -> None:
+    """A head under the weak threshold is not seen at all."""
+    _, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 4)], [(320, 100, 0.2)]])
+
+    assert reports[-1] == []
+
+
+@pytest.mark.parametrize("missed", [1, 3, 6])
+def test_missed_frames(missed: int) -> None:
+    """A walker who is missed for up to six frames at 10 fps is the same one after."""
+    path = walk(320, 20, 0, 12, 30)
+    frames: list[list[Place]] = [[place] for place in path]
+    frames[10 : 10 + missed] = [[]] * missed
+    _, reports = follow(frames)
+
+    assert len(numbers(reports)) == 1
+
+
+def test_unseen_is_not_reported() -> None:
+    """A head that isn't seen in a frame isn't reported for it, though it is still followed."""
+    tracker, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 5)], []])
+
+    assert reports[-1] == []
+    assert tracker.alive
+
+
+def test_found_again_where_it_vanished() -> None:
+    """A head that stops, is hidden and appears again near by is the same one."""
+    stands: list[list[Place]] = [[(300, 200)]] * 5
+    _, reports = follow([*[[place] for place in walk(300, 80, 0, 24, 5)], *stands, *[[]] * 12, *[[(330, 225)]] * 3])
+
+    assert len(numbers(reports)) == 1
+
+
+def test_lost_for_good() -> None:
+    """After two seconds unseen in the middle of the picture, a head that appears there is another one."""
+    _, reports = follow([*[[(300, 200)]] * 5, *[[]] * 25, *[[(300, 200)]] * 5])
+
+    assert len(numbers(reports)) == 2
+
+
+def test_ended_says_who_died() -> None:
+    """The number of a track that died is told once."""
+    tracker, reports = follow([[(300, 200)]] * 5)
+    told: list[int] = []
+    for index in range(5, 40):
+        tracker.update(NO_HEADS, index * STEP_MS)
+        told += tracker.ended
+
+    assert told == list(numbers(reports))
+
+
+def test_gone_through_the_edge() -> None:
+    """Who walked out of the picture isn't waited for as long as one who vanished in its middle."""
+    tracker, _ = follow([[place] for place in walk(320, 300, 0, 30, 6)])
+    for index in range(6, 14):
+        tracker.update(NO_HEADS, index * STEP_MS)
+
+    assert not tracker.alive
+
+
+def test_crossing_paths() -> None:
+    """Two who pass each other keep their own numbers: motion tells them apart."""
+    down, up = walk(300, 40, 0, 16, 25), walk(345, 440, 0, -16, 25)
+    _, reports = follow([[one, other] for one, other in zip(down, up, strict=True)])
+    first, last = reports[2][:1] + reports[2][3:4], reports[-1]
+
+    assert len(numbers(reports)) == 2
+    assert {s.track for s in first if s.y < 240} == {s.track for s in last if s.y > 240}
+
+
+def test_side_by_side() -> None:
+    """Two who walk side by side, half a head apart, are two."""
+    left, right = walk(300, 40, 0, 16, 25), walk(360, 40, 0, 16, 25)
+    _, reports = follow([[one, other] for one, other in zip(left, right, strict=True)])
+
+    assert len(numbers(reports)) == 2
+    assert all(len(report) == 2 for report in reports[3:])
+
+
+@pytest.mark.parametrize(("fps", "speed"), [(5, 12.0), (10, 13.0), (10, 1.3), (30, 13.0)])
+def test_speeds(fps: float, speed: float) -> None:
+    """From a stroll to a run, at 5 to 30 fps, a walker is one track (speeds in heads a second; 13 is 3 m/s)."""
+    step = speed * HEAD / fps
+    _, reports = follow([[place] for place in walk(320, 10, 0, step, int(460 / step))], 1000 / fps)
+
+    assert len(numbers(reports)) == 1
+    assert sum(len(report) for report in reports) == int(460 / step)
+
+
+def test_uneven_frames() -> None:
+    """Frames that come late don't matter: motion is in seconds."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    reports = [tracker.update(heads([(320, 0.2 * t_ms)]), t_ms) for t_ms in (0, 60, 190, 250, 700, 760, 1200, 1900)]
+
+    assert len(numbers(reports)) == 1
+
+
+def test_a_false_head_leads_nobody_astray_for_long() -> None:
+    """A track that took a false head for its own finds its way back."""
+    path = walk(320, 20, 0, 15, 28)
+    frames: list[list[Place]] = [[place] for place in path]
+    frames[12] = [(path[12][0] + 45, path[12][1] - 10)]
+    _, reports = follow(frames)
+
+    assert len(numbers(reports)) == 1
+    assert (reports[-1][0].x, reports[-1][0].y) == pytest.approx(path[-1], abs=6)
+
+
+def test_a_second_peak_on_a_head_is_not_born() -> None:
+    """A strong head on the ground of one that is followed begins no track."""
+    path = walk(320, 20, 0, 15, 20)
+    _, reports = follow([[place, (place[0] + 20, place[1] + 4)] for place in path])
+
+    assert len(numbers(reports)) == 1
+
+
+def test_another_size_is_another_head() -> None:
+    """A large head doesn't continue a small one's track."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    for index in range(5):
+        tracker.update(heads([(300, 200)]), index * STEP_MS)
+    large = Heads(np.array([[302, 203]], np.float32), np.array([130], np.float32), np.array([0.9], np.float32))
+
+    assert tracker.update(large, 500.0) == []
+
+
+def test_numbers_are_never_used_again() -> None:
+    """A track's number is its own for the tracker's whole life."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    born: list[int] = []
+    for visit in range(30):
+        seen = [tracker.update(heads([(300, 200)]), visit * 10_000 + index * STEP_MS) for index in range(4)]
+        born += numbers(seen)
+
+    assert len(set(born)) == 30
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 640), st.integers(0, 480)), max_size=100), max_size=12))
+def test_bounded(frames: list[list[tuple[int, int]]]) -> None:
+    """However many heads rain down, the tracker follows at most two hundred and reports each number once a time."""
+    tracker, reports = follow(frames)
+
+    assert len(tracker.tracks) <= 200
+    assert all(len({(s.track, s.t_ms) for s in report}) == len(report) for report in reports)
+
+
+@given(st.integers(1, 7), st.floats(0.25, 4))
+def test_scale(seed: int, scale: float) -> None:
+    """A camera of another resolution sees the same tracks."""
+    rng = np.random.default_rng(seed)
+    small, large = Tracker(640, 480, STRONG, WEAK), Tracker(round(640 * scale), round(480 * scale), STRONG, WEAK)
+    for index in range(20):
+        centres = np.stack((np.array([200.0, 300.0]), np.array([20.0, 400.0]) + index * np.array([15, -15])), axis=1)
+        centres += rng.normal(0, 3, (2, 2))
+        scores = np.full(2, 0.9, np.float32)
+        one = small.update(Heads(centres.astype(np.float32), np.full(2, HEAD, np.float32), scores), index * STEP_MS)
+        other = large.update(
+            Heads((centres * scale).astype(np.float32), np.full(2, HEAD * scale, np.float32), scores), index * STEP_MS
+        )
+
+        assert [s.track for s in one] == [s.track for s in other]
+        assert [s.y for s in one] == pytest.approx([s.y / scale for s in other], abs=0.05)
