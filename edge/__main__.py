@@ -72,6 +72,19 @@ def _count(options: argparse.Namespace) -> None:
     count.run(options.clip, lines, contract, fps=options.fps, as_json=options.json)
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    from edge.field import evaluate
+
+    contract = model.read(options.model)
+    evaluate.run(options.folder, contract, fps=options.fps, html=options.html, as_json=options.json)
+
+
+def _privacy(options: argparse.Namespace) -> int:
+    from edge.field import privacy
+
+    return privacy.run(options.config, options.report)
+
+
 def _demo(options: argparse.Namespace) -> int:
     from edge.field import demo
 
@@ -122,10 +135,21 @@ def _parser() -> argparse.ArgumentParser:
     count.add_argument("--inside", type=_numbers(2), metavar="x,y", default=(), help="a point on the shop's side")
     count.add_argument("--camera", metavar="CAMERA", help="take the lines of this camera in the config instead")
     _add_config(count)
-    count.add_argument("--fps", type=float, default=15.0, metavar="N", help="look at N frames a second (default 15)")
-    count.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
+    _add_counting(count)
     count.add_argument("--json", action="store_true", help="one JSON object a crossing, then a summary, on stdout")
     count.set_defaults(command=_count)
+
+    evaluate = commands.add_parser("evaluate", help="hold the counts of clips against the truth beside them")
+    evaluate.add_argument("folder", type=Path, metavar="DIR", help="holds door.mp4 and door.json, and so on")
+    _add_counting(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout instead of a table")
+    evaluate.add_argument("--html", type=Path, metavar="FILE", help="also write a page with a time line for each clip")
+    evaluate.set_defaults(command=_evaluate)
+
+    privacy = commands.add_parser("privacy", help="what the kernel says that each process can do, and what has left")
+    _add_config(privacy)
+    privacy.add_argument("--report", type=Path, metavar="FILE", help="also write it as a page for an inspector")
+    privacy.set_defaults(command=_privacy)
 
     demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
@@ -142,6 +166,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help=f"the config file (default {config.DEFAULT_PATH})",
     )
+
+
+def _add_counting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fps", type=float, default=15.0, metavar="N", help="look at N frames a second (default 15)")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
 
 
 def _add_trial_clock(parser: argparse.ArgumentParser) -> None:

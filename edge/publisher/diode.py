@@ -58,7 +58,7 @@ class Diode:
         self._gate = Gate(camera.lines, newest, speed=clock.speed, burst=max(1_500, room // SIZE))
 
     def read(self) -> list[Tally]:
-        """Return what came since the last time and is new; at most a pipe's worth, so that no camera starves another."""
+        """Return what has come and is new; at most a pipe's worth, so that no camera starves another."""
         accepted: list[Tally] = []
         if self.fault is not None:
             return accepted

@@ -1,5 +1,5 @@
 """
-The publisher: reads the diodes, keeps the books, tells headquarters. Composes the other modules; decides nothing itself.
+The publisher: reads the diodes, keeps the books, tells headquarters. Composes other modules, decides nothing itself.
 
 One loop, one thread; nothing in it waits longer than a breath, so that SIGTERM is answered at once.
 """

@@ -118,9 +118,10 @@ class DemoMaker:
         stock, solid = self._stock, self._stock.solids["box"]
         floor, wall = stock.kinds["floor"], textured(stock.kinds["wall"][3], 0.6)
         draws = [
-            Draw(stock.solids["floor"], shapes.transform((0, 0, 15)), colours(0.55), textured(floor[26], 0.8), 0, False),
-            Draw(stock.solids["floor"], shapes.transform((0, -0.02, -15)), colours(0.6, 0.5), textured(floor[14], 0.6), 0,
+            Draw(stock.solids["floor"], shapes.transform((0, 0, 15)), colours(0.55), textured(floor[26], 0.8), 0,
                  False),
+            Draw(stock.solids["floor"], shapes.transform((0, -0.02, -15)), colours(0.6, 0.5), textured(floor[14], 0.6),
+                 0, False),
             Draw(stock.solids["patch"], shapes.transform((0, 0.006, 0.75), 0, (1.5, 1, 0.9)), colours(0.05),
                  textured(floor[8], 2), 0, False),
         ]  # fmt: skip
@@ -178,7 +179,8 @@ def _light() -> Light:
     way = np.array([0.2, 1.0, 0.25])
     return Light(
         (way / np.linalg.norm(way)).astype(np.float32), np.full(3, 0.45, np.float32), np.full(3, 0.6, np.float32),
-        np.full(3, 0.3, np.float32), np.array([0.3, 2.9, 1.6], np.float32), np.full(3, 0.8, np.float32), 1.6, 5, 0.2, 1.0,
+        np.full(3, 0.3, np.float32), np.array([0.3, 2.9, 1.6], np.float32), np.full(3, 0.8, np.float32), 1.6, 5, 0.2,
+        1.0,
     )  # fmt: skip
 
 
@@ -205,9 +207,9 @@ def main() -> None:
         parser.error("ffmpeg isn't installed")
     clip = options.out / "door.mp4"
     command = [
-        encoder, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS),
-        "-i", "-", "-c:v", "libx264", "-preset", "slow", "-crf", "29", "-pix_fmt", "yuv420p", "-movflags", "+faststart",
-        str(clip),
+        encoder, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}",
+        "-r", str(FPS), "-i", "-", "-c:v", "libx264", "-preset", "slow", "-crf", "29", "-pix_fmt", "yuv420p",
+        "-movflags", "+faststart", str(clip),
     ]  # fmt: skip
     maker, paths, stills = DemoMaker(), {n: [] for n in range(1, len(WALKERS) + 1)}, []
     with subprocess.Popen(command, stdin=subprocess.PIPE) as pipe:
@@ -220,7 +222,8 @@ def main() -> None:
             if index % 25 == 10:
                 stills.append(cv2.resize(picture, (320, 240), interpolation=cv2.INTER_AREA))
     truth = {
-        "clip": clip.name, "fps": float(FPS), "frames": FPS * SECONDS, "width": WIDTH, "height": HEIGHT, "view": "overhead",
+        "clip": clip.name, "fps": float(FPS), "frames": FPS * SECONDS, "width": WIDTH, "height": HEIGHT,
+        "view": "overhead",
         "line": {"from": [0.03, _LINE], "to": [0.97, _LINE], "inside": [0.5, 0.9]},
         "events": crossings(paths),
         "ignored": ["about 18 to 19.5 s: someone comes in as far as the mat and turns back before the line"],

@@ -172,7 +172,7 @@ def test_an_hour_that_was_told_too_early_is_taken_back_and_told_again(box: MakeB
     bench.let(walkers, minutes=233, in_=1)
 
     assert (6 * 360, 0) == sums(bench.hours()[:6])
-    assert [("2026-03-02T%02d:00:00+08:00" % hour, 360) for hour in range(9, 15)] == bench.told("start", "in")[:6]
+    assert [(f"2026-03-02T{hour:02}:00:00+08:00", 360) for hour in range(9, 15)] == bench.told("start", "in")[:6]
 
 
 def test_a_leap_of_years_is_not_believed_at_once(box: MakeBox) -> None:
@@ -198,7 +198,7 @@ def test_a_leap_of_years_that_stands_does_no_harm_that_lasts(box: MakeBox) -> No
     bench.clock.wall -= 366 * 24 * HOUR_MS
     bench.let(walkers, minutes=110, in_=1)
 
-    assert [("2026-03-02T%02d:00:00+08:00" % hour, 360, []) for hour in (9, 10, 11)] == [
+    assert [(f"2026-03-02T{hour:02}:00:00+08:00", 360, []) for hour in (9, 10, 11)] == [
         told for told in bench.told("start", "in", "flags") if told[0] < "2026-03-02T12"
     ]
     assert 3 * 360 == sums(bench.hours())[0]

@@ -43,9 +43,14 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
     ledger = opened(tmp_path / "l")
     write_some(ledger)
 
-    with pytest.raises(RuntimeError, match="boom"), ledger.transaction(durable=False):
-        ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
-        raise RuntimeError("boom")
+    def go_wrong() -> None:
+        with ledger.transaction(durable=False):
+            ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        go_wrong()
+
     assert 50 == readings(ledger)
     ledger.close()
 
@@ -65,7 +70,10 @@ def test_two_publishers_cant_share_a_ledger(tmp_path: Path) -> None:
     ("spoil", "cause"),
     [
         (lambda path: path.write_bytes(os.urandom(8192)), "is damaged"),
-        (lambda path: path.write_bytes(path.read_bytes()[:3000] + bytes(2000) + path.read_bytes()[5000:]), "is damaged"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:3000] + bytes(2000) + path.read_bytes()[5000:]),
+            "is damaged",
+        ),
         (lambda path: path.write_bytes(path.read_bytes()[: 7 * 1024 + 100]), "is damaged"),
         (lambda path: _execute(path, "PRAGMA user_version = 99"), "newer than this program"),
         (lambda path: _execute(path, "PRAGMA application_id = 1"), "is no ledger of ours"),
@@ -120,7 +128,9 @@ def test_what_a_lost_ledger_had_booked_isnt_booked_again(box: MakeBox) -> None:
     bench.let(walkers, minutes=33, in_=1)
     bench.let(Walkers(run=2, boot_ms=bench.clock.boot), minutes=60, in_=1)
 
-    assert [("2026-03-02T10:00:00+08:00", 33 * 6 - 1 - 18), ("2026-03-02T11:00:00+08:00", 360)] == bench.told("start", "in")
+    assert [("2026-03-02T10:00:00+08:00", 33 * 6 - 1 - 18), ("2026-03-02T11:00:00+08:00", 360)] == bench.told(
+        "start", "in"
+    )
 
 
 def test_an_unwritable_place_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from edge.field.score import Event
 from edge.vision.scene import NO_HEADS, Heads
 from tests.simulator.eye import WEAK, Errors
 from tests.simulator.judge import Outcome, run
@@ -28,7 +29,7 @@ Path = list[tuple[float, float] | None]
 def count(*paths: Path, fps: float = FPS, jitter: float = 0.0, seed: int = 0) -> list[str]:
     """Show a counter the heads of people on *paths*, a place or None for each frame, and return what it counts."""
     ours, rnd = Ours(fps), random.Random(seed)
-    counted = []
+    counted: list[str] = []
     for index in range(max(map(len, paths))):
         places = [
             (path[index][0] + rnd.gauss(0, jitter * HEAD), path[index][1] + rnd.gauss(0, jitter * HEAD))  # type: ignore[index]
@@ -149,7 +150,7 @@ def test_rain_of_false_heads(seed: int) -> None:
     """A false head in every other frame, anywhere, for a minute, as from a screen or a mirror, counts nothing."""
     rng = np.random.default_rng(seed)
     ours = Ours(FPS)
-    counted = []
+    counted: list[Event] = []
     for index in range(600):
         size = rng.poisson(0.5)
         centres = (rng.random((size, 2)) * (WIDTH, HEIGHT)).astype(np.float32)
