@@ -78,7 +78,7 @@ show_exposure() {
 }
 
 need_packages
-make_venv "$VENV" test,demo "$(find_python "${PYTHON:-}")"
+make_venv "$VENV" test,demo,headquarters "$(find_python "${PYTHON:-}")"
 PATH="$VENV/bin:$PATH:/usr/sbin"
 
 if [[ $# -gt 0 ]]; then

@@ -19,8 +19,8 @@ from edge import model
 from edge.clock import Clock
 from edge.config import PublisherSettings
 from edge.errors import LedgerFull
+from edge.login import read_password
 from edge.publisher.bookkeeper import Bookkeeper
-from edge.publisher.connection import read_password
 from edge.publisher.diode import Diode
 from edge.publisher.ledger import Ledger
 from edge.publisher.mqtt import Link

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from edge.config import Broker, Tls
 from edge.errors import PasswordFileError
-from edge.publisher.connection import MOST_IN_FLIGHT, _context, read_password
+from edge.login import context, read_password
+from edge.publisher.connection import MOST_IN_FLIGHT
 from edge.publisher.hours import HOUR_MS, Span
 from edge.publisher.ledger import Row
 from edge.publisher.mqtt import ANSWER_S, LONGEST_REST_S, Link
@@ -441,10 +442,10 @@ def test_a_client_certificate_is_shown(own_mosquitto: MakeBroker, bench: MakeBen
 
 def test_old_tls_is_not_spoken(certificates: Path) -> None:
     """1.2 is the oldest."""
-    context = _context(Tls(ca_file=certificates / "ca.pem"))
+    made = context(Tls(ca_file=certificates / "ca.pem"))
 
-    assert ssl.TLSVersion.TLSv1_2 == context.minimum_version
-    assert context.check_hostname
+    assert ssl.TLSVersion.TLSv1_2 == made.minimum_version
+    assert made.check_hostname
 
 
 # --- hostile brokers -------------------------------------------------------------------------------------------------
