@@ -24,6 +24,7 @@ Every error this program raises on purpose, and the exit code that each one ends
         LedgerUnusable (OSError)             the ledger's file can't be opened or written
         LedgerFull                           no room on its disk; handled inside: readings wait in memory
         LedgerBusy                           another process holds it
+        LedgerMissing (FileNotFoundError)    there is none to read yet
       PublishError                      75   handled inside: the row stays in the ledger
         BrokerUnreachable (ConnectionError)
         BrokerRefused (ConnectionError)
@@ -190,6 +191,14 @@ class LedgerBusy(LedgerError):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(f"ledger {path}: another publisher is running on it; stop that one first")
+
+
+class LedgerMissing(LedgerError, FileNotFoundError):
+    """There is no ledger to read yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"ledger {path}: it isn't there yet; the publisher makes it when it first starts")
 
 
 class PublishError(EdgeError):

@@ -16,50 +16,20 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import LedgerBusy, LedgerFull, LedgerUnusable
 from edge.publisher import ledger_file
-from edge.publisher.hours import Interval, Span
+from edge.publisher.ledger_view import LedgerView, Row
 from edge.tally import Flag, Tally, line_key
 
-_INTERVALS = """
-    SELECT * FROM (
-        SELECT s.boot * 4294967296 + s.run AS run, s.line,
-            lag(r.boot_ms, 1, r.boot_ms - iif(s.from_zero, r.watched_ms, 0)) OVER o + b.offset_ms AS start_ms,
-            r.boot_ms + b.offset_ms AS end_ms,
-            r.in_ - lag(r.in_, 1, iif(s.from_zero, 0, r.in_)) OVER o AS in_,
-            r.out - lag(r.out, 1, iif(s.from_zero, 0, r.out)) OVER o AS out,
-            r.watched_ms - lag(r.watched_ms, 1, iif(s.from_zero, 0, r.watched_ms)) OVER o AS watched_ms,
-            r.flags, s.restarted AND lag(0, 1, 1) OVER o AS restarted
-        FROM readings r JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot
-        WHERE s.camera = :camera AND b.offset_ms IS NOT NULL
-        WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
-    ) WHERE end_ms >= :start AND start_ms <= :end
-"""
+
+__all__ = ["Ledger", "Row"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One revision of one camera's hour, as it is or will be sent."""
-
-    camera: str
-    span: Span
-    revision: int
-    payload: bytes
-    closed_ms: int
-    delivered_ms: int | None
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """Camera, start and revision: what names a row for ever."""
-        return self.camera, self.span.start_ms, self.revision
-
-
-class Ledger:
+class Ledger(LedgerView):
     """
-    The open ledger; one process at a time.
+    The open ledger, for writing; one process at a time.
 
     Args:
         path: Its file; `-wal`, `-shm` and `.lock` stand beside it.
@@ -73,7 +43,6 @@ class Ledger:
     """
 
     def __init__(self, path: Path, boot_id: str, boot_ms: int) -> None:
-        self.path = path
         self.commits = 0
         """Transactions since it was opened."""
         try:
@@ -87,7 +56,8 @@ class Ledger:
             os.close(self._lock)
             raise LedgerBusy(path) from exc
         try:
-            self._connection, begun, replaced = ledger_file.open_sound(path)
+            connection, begun, replaced = ledger_file.open_sound(path)
+            super().__init__(path, connection)
             with self.transaction(durable=True):
                 ledger_file.migrate(self._connection)
                 if begun:
@@ -205,21 +175,6 @@ class Ledger:
         stream: int = known[0]
         return stream
 
-    def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
-        """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
-        rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
-        for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
-            yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
-
-    def unplaced(self) -> list[tuple[str, str, str, int, int]]:
-        """Return what boots without a known time have counted: boot id, camera, line, in, out."""
-        return self._connection.execute(
-            "SELECT b.boot_id, s.camera, s.line, sum(r.in_), sum(r.out) FROM streams s JOIN boots b ON b.id = s.boot"
-            " JOIN readings r ON r.stream = s.id WHERE b.offset_ms IS NULL"
-            " AND r.sequence = (SELECT max(sequence) FROM readings WHERE stream = s.id)"
-            " GROUP BY b.id, s.camera, s.line ORDER BY b.id, s.camera, s.line"
-        ).fetchall()
-
     def first_ms(self, camera: str) -> int | None:
         """Return when the first placed interval that is still kept begins, wall time; None if none is placed."""
         first: int | None = self._connection.execute(
@@ -287,14 +242,6 @@ class Ledger:
         ).fetchone()
         return None if row is None else row[0]
 
-    def latest(self, camera: str, since_ms: int) -> list[Row]:
-        """Return the newest revision of each hour that starts at *since_ms* or later, in order."""
-        return self._rows(
-            "SELECT camera, start_ms, max(revision), end_ms, payload, closed_ms, delivered_ms FROM hours"
-            " WHERE camera = ? AND start_ms >= ? GROUP BY start_ms ORDER BY start_ms",
-            (camera, since_ms),
-        )
-
     def add(self, row: Row) -> None:
         """Write a new revision of an hour."""
         self._connection.execute(
@@ -317,28 +264,9 @@ class Ledger:
             (closed_ms, row.camera, row.span.start_ms),
         )
 
-    def outbox(self, camera: str, limit: int) -> list[Row]:
-        """Return the camera's rows that no broker has acknowledged, oldest first."""
-        return self._rows(
-            "SELECT camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms FROM hours"
-            " WHERE camera = ? AND delivered_ms IS NULL ORDER BY start_ms, revision LIMIT ?",
-            (camera, limit),
-        )
-
-    def backlog(self) -> int:
-        """Return how many rows no broker has acknowledged."""
-        count: int = self._connection.execute("SELECT count(*) FROM hours WHERE delivered_ms IS NULL").fetchone()[0]
-        return count
-
     def deliver(self, keys: Iterable[tuple[str, int, int]], now_ms: int) -> None:
         """Note that the broker has acknowledged these rows."""
         self._connection.executemany(
             "UPDATE hours SET delivered_ms = ? WHERE camera = ? AND start_ms = ? AND revision = ?",
             [(now_ms, *key) for key in keys],
         )
-
-    def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Row]:
-        return [
-            Row(camera, Span(start, end), revision, payload, closed, delivered)
-            for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
-        ]

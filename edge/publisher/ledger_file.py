@@ -109,7 +109,7 @@ def _try(path: Path) -> tuple[sqlite3.Connection, str | None]:
     try:
         # Small pages: a reading is 40 bytes, and each commit writes whole pages.
         connection.execute("PRAGMA page_size = 1024")
-        if (fault := _fault(connection)) is None:
+        if (found := fault(connection)) is None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -117,11 +117,11 @@ def _try(path: Path) -> tuple[sqlite3.Connection, str | None]:
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             connection.close()
             raise
-        fault = f"is damaged ({exc})"
-    return connection, fault
+        found = f"is damaged ({exc})"
+    return connection, found
 
 
-def _fault(connection: sqlite3.Connection) -> str | None:
+def fault(connection: sqlite3.Connection) -> str | None:
     """Return what makes the file unusable for us; None if nothing does."""
     check: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if check != "ok":
