@@ -7,6 +7,8 @@ DISCONNECT can be meant for it, all of them small; anything else ends the connec
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable
 
@@ -29,11 +31,28 @@ _FOR_US = (MessageType.CONNACK, MessageType.PUBACK, MessageType.PINGRESP, Messag
 class BoundedClient(Client):
     """The library's client, with bounds on what it takes in."""
 
+    hung_up = False
+    """Whether the broker has closed the connection, in good order and without a word."""
+
     def _sock_recv(self, bufsize: int) -> bytes:
         # The library asks for the whole rest of a packet at once, up to 256 MiB.
         if bufsize > _LARGEST_PACKET:
             raise ConnectionAbortedError(f"a packet of {bufsize} bytes")
-        return super()._sock_recv(bufsize)
+        received = super()._sock_recv(bufsize)
+        self.hung_up = not received
+        return received
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        # The library leaves the socket open when the handshake fails.
+        assert self._ssl_context is not None  # noqa: S101 - it is only called with one
+        sock = self._ssl_context.wrap_socket(tcp_sock, server_hostname=self._host, do_handshake_on_connect=False)
+        try:
+            sock.settimeout(CONNECT_S)
+            sock.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _packet_handle(self) -> MQTTErrorCode:
         if self._in_packet["command"] & 0xF0 not in _FOR_US:

@@ -38,6 +38,11 @@ _SAY_AGAIN_S = 1_800.0
 _GARBLED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
 """What the library raises when a packet can't be read."""
 
+_HANG_UPS = 3
+_HANG_UPS_S = 1_800.0
+"""A broker that welcomes a box and hangs up on it, so often within this time and with no other failure between."""
+_TAKEN_OVER = "another box has connected under the same site and camera; give one of them another name"
+
 _HOPELESS = {
     0x84: "it doesn't speak this version of MQTT; set `protocol` in `broker`",
     0x85: "it doesn't accept this client's name",
@@ -45,7 +50,7 @@ _HOPELESS = {
     0x87: "this user may not do that",
     0x8A: "this box is banned",
     0x8C: "it wants another way to log in",
-    0x8E: "another box has connected under the same site and camera; give one of them another name",
+    0x8E: _TAKEN_OVER,
     0x9A: "it doesn't keep retained messages",
     0x9B: "it doesn't offer QoS 1",
 }
@@ -105,6 +110,7 @@ class Link:
         self._failures = 0
         self._hopeless = False
         self._refusals = 0
+        self._hang_ups: list[float] = []
         self._said = ("", -_SAY_AGAIN_S)
         self._pause_until_s = 0.0
         self._most_in_flight = MOST_IN_FLIGHT
@@ -174,6 +180,8 @@ class Link:
         """Let go of the connection without a word, so that the broker speaks the last will, and rest."""
         if self._up and now_s - self._changed_s >= _STOOD_S:
             self._failures = 0
+        if not self._up:
+            self._hang_ups.clear()
         self._abandon()
         self._failures += 1
         hopeless, self._hopeless = self._hopeless or isinstance(loss, PasswordFileError), False
@@ -257,6 +265,15 @@ class Link:
         self._loss = BrokerRefused(self._broker.host, self._broker.port, _HOPELESS.get(code, name.lower()))
         self._hopeless = code in _HOPELESS
 
+    def _hung_up(self) -> None:
+        """Find a session that another box takes over: MQTT 3.1.1 has no word for it, and mosquitto 2.0.11 says none."""
+        now_s = self._now_s()
+        self._hang_ups = [then_s for then_s in self._hang_ups if now_s - then_s < _HANG_UPS_S] + [now_s]
+        if len(self._hang_ups) >= _HANG_UPS:
+            reason = f"it welcomes this box and hangs up, again and again; perhaps {_TAKEN_OVER}"
+            self._loss = BrokerRefused(self._broker.host, self._broker.port, reason)
+            self._hopeless = True
+
     # --- the library's callbacks, in this thread, inside loop_read() -------------------------------------------------
 
     def _on_connect(
@@ -281,6 +298,8 @@ class Link:
             self._refuse(reason.value, reason.getName())
         elif self._up:
             self._lose(f"the connection broke ({reason.getName().lower()})")
+            if self._client is not None and self._client.hung_up:
+                self._hung_up()
         else:
             self._lose("it closed the connection before it had answered")
 
