@@ -6,18 +6,14 @@ Every fault of a file is found at once, each with file:line, key, what is wrong 
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import json
 import math
-import re
-import typing
 import zoneinfo
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import (
@@ -30,8 +26,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from edge.complaints import did_you_mean, faults, say
+from edge.document import Document
 from edge.errors import ConfigError
 from edge.opening import OpeningHours
 from edge.polyline import Polyline
@@ -46,9 +44,12 @@ _CLEAR_OF_LINE = 0.01
 _MOST_CORNERS = 8
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 Point = tuple[Fraction, Fraction]
 """x and y as shares of the picture's width and height; x to the right, y DOWN."""
+
+
+_Side = Annotated[int, Field(ge=64, le=4096, strict=True)]
 
 
 class _Section(BaseModel):
@@ -133,14 +134,18 @@ def _smaller_side_of(line: Polyline) -> float:
 
 
 def _parse_opening(value: object) -> object:
+    if value is None:
+        return None
     if not isinstance(value, Mapping):
-        return value
-    faults = [days for days, spans in value.items() if not isinstance(days, str) or not isinstance(spans, str)]
-    if faults:
+        raise PydanticCustomError(
+            "opening", "must be days and their times, as in {example}", {"example": '{mon-sat: "09:30-22:00"}'}
+        )
+    unquoted = [days for days, spans in value.items() if not isinstance(days, str) or not isinstance(spans, str)]
+    if unquoted:
         raise PydanticCustomError(
             "opening",
             'the times of {days} aren\'t text; write them in quotes, as "09:30-22:00"',
-            {"days": str(faults[0])},
+            {"days": str(unquoted[0])},
         )
     try:
         return OpeningHours.parse(value)
@@ -154,10 +159,8 @@ class Camera(_Section):
     source: Annotated[str, StringConstraints(min_length=1)] = Field(
         description="/dev/videoN for a V4L2 camera, csi:N for a Raspberry Pi camera, or the path of a clip"
     )
-    size: tuple[Annotated[int, Field(ge=64, le=4096)], Annotated[int, Field(ge=64, le=4096)]] = Field(
-        default=(640, 480), description="width and height to ask the camera for, px"
-    )
-    fps: Annotated[float, Field(ge=1, le=60)] = Field(
+    size: tuple[_Side, _Side] = Field(default=(640, 480), description="width and height to ask the camera for, px")
+    fps: Annotated[float, Field(ge=1, le=60, strict=True)] = Field(
         default=15, description="pictures a second to ask for and look at"
     )
     lines: Annotated[dict[Name, Line], Field(min_length=1, max_length=8)] = Field(
@@ -169,7 +172,7 @@ class Camera(_Section):
     replay: Literal["pace", "fast"] = Field(
         default="pace", description="a clip: at its own pace, or as fast as it goes"
     )
-    loop: bool = Field(default=False, description="a clip: begin again when it ends")
+    loop: bool = Field(default=False, strict=True, description="a clip: begin again when it ends")
 
     @field_validator("lines")
     @classmethod
@@ -203,7 +206,7 @@ class Broker(_Section):
     """Headquarters' MQTT broker."""
 
     host: Annotated[str, StringConstraints(min_length=1)] = Field(description="name or address")
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = Field(
         default=0, description="8883 with TLS, else 1883", validate_default=False
     )
     username: str | None = Field(default=None)
@@ -213,7 +216,7 @@ class Broker(_Section):
         description="true, false or {ca_file, cert_file, key_file}; absent = true unless the broker is on this box",
     )
     protocol: Literal["5", "3.1.1"] = Field(default="5", description='MQTT version: "5" or "3.1.1"')
-    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = Field(
+    keepalive_s: Annotated[int, Field(ge=5, le=3600, strict=True)] = Field(
         default=60, description="a silent link is found dead after 1.5 times this"
     )
 
@@ -270,7 +273,7 @@ class Config(_Section):
                 '"{zone}" is no time zone{hint}',
                 {
                     "zone": value,
-                    "hint": _did_you_mean(value, zoneinfo.available_timezones()) or "; write one as in Europe/Berlin",
+                    "hint": did_you_mean(value, zoneinfo.available_timezones()) or "; write one as in Europe/Berlin",
                 },
             ) from exc
         return value
@@ -347,8 +350,8 @@ def line(ends: Sequence[float], inside: Sequence[float]) -> Line:
     try:
         return Line.model_validate({"from": list(ends[:2]), "to": list(ends[2:]), "inside": list(inside)})
     except ValidationError as exc:
-        faults = [f"--line: {'.'.join(map(str, e['loc'])) or 'line'}: {_say(e)}" for e in exc.errors(include_url=False)]
-        raise ConfigError("--line", faults) from exc
+        said = [f"--line: {'.'.join(map(str, e['loc'])) or 'line'}: {say(e, Line)}" for e in faults(exc)]
+        raise ConfigError("--line", said) from exc
 
 
 def load(path: Path) -> Config:
@@ -369,138 +372,26 @@ def load(path: Path) -> Config:
 def parse(text: str, path: Path = Path("footfall.yaml")) -> Config:
     """Read a config from *text*; *path* is named in the complaints. Raises ConfigError."""
     try:
-        document = _Document(text)
+        document = Document(text)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(path, [f"{where}: this isn't YAML: {exc.problem or exc.context}"]) from exc
-    except yaml.YAMLError as exc:
-        raise ConfigError(path, [f"{path}: this isn't YAML: {exc}"]) from exc
+        raise ConfigError(
+            path, [f"{where}: this isn't YAML: {', '.join(filter(None, (exc.context, exc.problem)))}"]
+        ) from exc
+    except yaml.reader.ReaderError as exc:
+        where = f"{path}:{text.count(chr(10), 0, exc.position) + 1}"
+        raise ConfigError(path, [f"{where}: this isn't YAML: it holds the character {exc.character:#x}"]) from exc
+    except RecursionError as exc:
+        raise ConfigError(path, [f"{path}: sections stand in sections without end; write it without `*`"]) from exc
     complaints = [(line, f"{path}:{line}: {key}: {what}") for line, key, what in document.faults]
     try:
         config = Config.model_validate(document.value)
     except ValidationError as exc:
-        for error in exc.errors(include_url=False):
+        for error in faults(exc):
             line, key = document.place(error["loc"])
-            complaints.append((line, f"{path}:{line}: {key}: {_say(error)}"))
+            complaints.append((line, f"{path}:{line}: {key}: {say(error, Config)}"))
     else:
         if not complaints:
             return config
     raise ConfigError(path, [complaint for _, complaint in sorted(complaints)])
-
-
-class _Document:
-    """A YAML document as plain values, with the line on which each key stands."""
-
-    def __init__(self, text: str) -> None:
-        self.faults: list[tuple[int, str, str]] = []
-        self._lines: dict[tuple[str, ...], int] = {}
-        loader = yaml.SafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            self.value: Any = self._build(loader, node, ()) if node is not None else {}
-        finally:
-            loader.dispose()
-
-    def _build(self, loader: yaml.SafeLoader, node: yaml.Node, path: tuple[str, ...]) -> Any:
-        self._lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            loader.flatten_mapping(node)
-            mapping: dict[Hashable, Any] = {}
-            for key_node, value_node in node.value:
-                key = loader.construct_object(key_node, deep=True)
-                inner = (*path, str(key))
-                if inner in self._lines:
-                    line = key_node.start_mark.line + 1
-                    self.faults.append(
-                        (line, ".".join(inner), f"stands here twice, first on line {self._lines[inner]}; keep one")
-                    )
-                    continue
-                self._lines[inner] = key_node.start_mark.line + 1
-                mapping[str(key)] = self._build(loader, value_node, inner)
-            return mapping
-        if isinstance(node, yaml.SequenceNode):
-            return [self._build(loader, item, (*path, str(index))) for index, item in enumerate(node.value)]
-        return loader.construct_object(node, deep=True)
-
-    def place(self, location: tuple[int | str, ...]) -> tuple[int, str]:
-        """Return the line and the written key that are nearest to a validation error's *location*."""
-        keys = tuple(str(part) for part in location if part != "[key]")
-        nearest = keys
-        while nearest and nearest not in self._lines:
-            nearest = nearest[:-1]
-        return self._lines.get(nearest, 1), ".".join(keys) or "the file"
-
-
-_NOUNS = {"int": "a whole number", "float": "a number", "string": "text", "bool": "true or false", "path": "a path"}
-
-
-def _say(error: ErrorDetails) -> str:
-    """Return a sentence that says what is wrong and what to write instead."""
-    kind, context, given = error["type"], error.get("ctx", {}), _show(error["input"])
-    if kind == "extra_forbidden":
-        return _say_unknown(error["loc"])
-    if kind in ("tuple_type", "missing", "too_long", "too_short") and isinstance(error["input"], (list, tuple, str)):
-        return f"must be two numbers, as in [0.5, 0.9], but is {given}"
-    said = {
-        "missing": "is needed here, but isn't there",
-        "string_pattern_mismatch": "is no name; use lower-case letters, digits and dashes, at most 32, as in door-a",
-        "string_too_short": "must not be empty",
-        "greater_than_equal": f"must be at least {context.get('ge')}, but is {given}",
-        "less_than_equal": f"must be at most {context.get('le')}, but is {given}",
-        "literal_error": f"must be {context.get('expected')}, but is {given}",
-        "too_short": "needs at least one entry",
-        "too_long": f"has too many entries; at most {context.get('max_length')}",
-        "tuple_type": f"must be two numbers, as in [640, 480], but is {given}",
-    }
-    if kind in said:
-        return said[kind]
-    if kind.startswith(("dict_", "model_")):
-        return f"must be a section with keys of its own, but is {given}"
-    noun = _NOUNS.get(kind.partition("_")[0])
-    return f"must be {noun}, but is {given}" if noun else error["msg"]
-
-
-def _say_unknown(location: tuple[int | str, ...]) -> str:
-    """Return what to write instead of the unknown setting at *location*."""
-    last, known = str(location[-1]), list(_keys_beside(location))
-    return f'"{last}" is not a setting' + (_did_you_mean(last, known) or "; known here: " + ", ".join(known))
-
-
-def _show(value: object) -> str:
-    if value is None:
-        return "empty"
-    return json.dumps(value, default=str, ensure_ascii=False)
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> Iterator[str]:
-    """Yield the settings that are known where *location*, that of an unknown one, stands."""
-    section: Any = Config
-    for part in location[:-1]:
-        section = _section_below(section, str(part))
-    if isinstance(section, type) and issubclass(section, BaseModel):
-        for name, info in section.model_fields.items():
-            yield info.alias or name
-
-
-def _section_below(section: Any, key: str) -> Any:
-    if not (isinstance(section, type) and issubclass(section, BaseModel)):
-        return section
-    for name, info in section.model_fields.items():
-        if key in (name, info.alias):
-            return _section_in(info.annotation)
-    return section
-
-
-def _section_in(annotation: Any) -> Any:
-    """Return the section class inside an annotation: itself, in a dict's values, or optional."""
-    for inner in (annotation, *typing.get_args(annotation)):
-        if isinstance(inner, type) and issubclass(inner, _Section):
-            return inner
-    return annotation
-
-
-def _did_you_mean(word: str, known: typing.Iterable[str]) -> str:
-    folded = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(re.sub(r"\s+", "_", word.strip()).casefold(), folded, n=1, cutoff=0.6)
-    return f'; did you mean "{folded[close[0]]}"?' if close else ""

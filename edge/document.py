@@ -1,0 +1,69 @@
+"""A YAML file as plain values that remember on which line they stand; nothing in here knows what a file should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+
+class Document:
+    """A YAML document as plain values, with the line on which each key stands."""
+
+    def __init__(self, text: str) -> None:
+        self.faults: list[tuple[int, str, str]] = []
+        self._lines: dict[tuple[str, ...], int] = {}
+        self._written: dict[int, set[int]] = {}
+        """The keys of each section that stood in it before others were merged into it, both by id."""
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            self.value: Any = self._build(loader, node, ()) if node is not None else {}
+        finally:
+            loader.dispose()
+
+    def _build(self, loader: yaml.SafeLoader, node: yaml.Node, path: tuple[str, ...]) -> Any:
+        self._lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self._build_section(loader, node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._build(loader, item, (*path, str(index))) for index, item in enumerate(node.value)]
+        return _value(loader, node)
+
+    def _build_section(
+        self, loader: yaml.SafeLoader, node: yaml.MappingNode, path: tuple[str, ...]
+    ) -> dict[Hashable, Any]:
+        """Return a section's values. What was merged into it with `<<` may stand in it again, what was written not."""
+        written = self._written.setdefault(id(node), {id(key_node) for key_node, _ in node.value})
+        loader.flatten_mapping(node)
+        section: dict[Hashable, Any] = {}
+        first: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key, line = str(_value(loader, key_node)), key_node.start_mark.line + 1
+            if id(key_node) in written:
+                if key in first:
+                    self.faults.append(
+                        (line, ".".join((*path, key)), f"stands here twice, first on line {first[key]}; keep one")
+                    )
+                    continue
+                first[key] = line
+            self._lines[*path, key] = line
+            section[key] = self._build(loader, value_node, (*path, key))
+        return section
+
+    def place(self, location: tuple[int | str, ...]) -> tuple[int, str]:
+        """Return the line and the written key that are nearest to a validation error's *location*."""
+        keys = tuple(str(part) for part in location if part != "[key]")
+        nearest = keys
+        while nearest and nearest not in self._lines:
+            nearest = nearest[:-1]
+        return self._lines.get(nearest, 1), ".".join(keys) or "the file"
+
+
+def _value(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    """Return the plain value of *node*; what only looks like a date or a number, as 2026-99-99 does, is text."""
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError:
+        return node.value
