@@ -21,7 +21,12 @@ class Notifier:
             return
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
-        self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+        try:
+            self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+        except OSError:
+            # Nobody listens there any more.
+            self._socket.close()
+            self._socket = None
 
     def ready(self, status: str) -> None:
         """Say that the service is up."""

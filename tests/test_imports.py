@@ -1,0 +1,141 @@
+"""Which module may know which: looked at in the source, and in fresh interpreters."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "edge").rglob("*.py"))
+}
+PICTURES = {"numpy", "cv2", "ai_edge_litert", "tflite_runtime", "edge.vision"}
+NETWORK = {"ssl", "_ssl", "paho", "http", "urllib.request", "sqlite3", "edge.publisher"}
+
+
+def room(module: str) -> str:
+    """Return the part of the house that *module* belongs to: vision, publisher, ..., or "" for what all share."""
+    parts = module.split(".")
+    if parts[1:2] == ["__main__"]:
+        return "__main__"
+    is_package = len(parts) > 1 and (ROOT / "edge" / parts[1]).is_dir()
+    return parts[1] if is_package else ""
+
+
+MAY_KNOW = {
+    "": {""},
+    "vision": {"", "vision"},
+    "publisher": {"", "publisher"},
+    "field": {"", "vision", "publisher", "field"},
+    "headquarters": {"", "publisher", "headquarters"},
+    "__main__": {"", "vision", "publisher", "field", "headquarters"},
+}
+
+
+class _WithoutTypes(ast.NodeTransformer):
+    """Leaves out what only a type checker reads."""
+
+    def visit_If(self, node: ast.If) -> ast.If | None:
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
+
+
+def imported_by(module: str, *, for_types: bool = True) -> Iterator[str]:
+    """Yield every module of ours that *module* imports, wherever in it."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    for node in ast.walk(tree if for_types else _WithoutTypes().visit(tree)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are written in full"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if full in MODULES:
+                    yield full
+                elif node.module in MODULES:
+                    yield str(node.module)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a fresh interpreter has loaded after *statement*."""
+    said = subprocess.run(
+        [sys.executable, "-c", f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    return set(json.loads(said.stdout.splitlines()[-1]))
+
+
+def among(loaded: set[str], banned: set[str]) -> set[str]:
+    """Return those of *banned* that were loaded."""
+    return {name for name in banned if name in loaded}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    """What all share knows no room; vision and publisher never know each other; only field and __main__ know both."""
+    assert [] == [other for other in imported_by(module) if room(other) not in MAY_KNOW[room(module)]]
+
+
+def test_headquarters_takes_only_the_message_from_publisher() -> None:
+    """The other end knows the contract and nothing of how the box comes to it."""
+    taken = {
+        other
+        for module in MODULES
+        if room(module) == "headquarters"
+        for other in imported_by(module)
+        if room(other) == "publisher"
+    }
+
+    assert taken <= {"edge.publisher.message", "edge.publisher"}
+
+
+def test_no_module_is_imported_in_a_circle() -> None:
+    """Each module can be read with those that it imports known already."""
+    known: set[str] = set()
+    waiting = {module: set(imported_by(module, for_types=False)) - {module} for module in MODULES}
+    while waiting:
+        ready = {module for module, needs in waiting.items() if needs <= known}
+        assert ready, f"a circle among {sorted(waiting)}"
+        known |= ready
+        waiting = {module: needs for module, needs in waiting.items() if module not in ready}
+
+
+def test_the_publisher_can_not_see() -> None:
+    """The process that talks loads no array, no picture library and no interpreter for models."""
+    loaded = loaded_by("import edge.publisher.process")
+
+    assert "edge.publisher.mqtt" in loaded
+    assert set() == among(loaded, PICTURES)
+
+
+def test_vision_can_not_talk() -> None:
+    """The process that sees loads no TLS, no MQTT and no database."""
+    loaded = loaded_by("import edge.vision.process")
+
+    assert "cv2" in loaded
+    assert set() == among(loaded, NETWORK)
+
+
+def test_headquarters_needs_neither() -> None:
+    """What runs at the other end needs no camera's libraries."""
+    names = [module for module in MODULES if room(module) == "headquarters"]
+    loaded = loaded_by("\n".join(f"import {name}" for name in names) or "pass")
+
+    assert set() == among(loaded, PICTURES)
+
+
+def test_the_commands_load_nothing_before_they_run() -> None:
+    """The entry point knows both processes and loads neither."""
+    loaded = loaded_by("import edge.__main__")
+
+    assert set() == among(loaded, PICTURES | NETWORK)
