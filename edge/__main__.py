@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has heard enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as exc:
+        # What no module has foreseen: mostly an output that can't be written.
+        print(f"footfall: {exc}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return os.EX_IOERR
     except KeyboardInterrupt:
         return 130
 
@@ -125,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="both, from one terminal, for a trial")
     _add_config(run)
-    run.add_argument("--trial-speed", type=float, metavar="N", help="a made-up clock that runs N times as fast")
+    run.add_argument(
+        "--trial-speed", type=_number(0.01, 10_000), metavar="N", help="a made-up clock that runs N times as fast"
+    )
     run.add_argument("--unsealed", action="store_true", help="don't seal vision; for development only")
     run.set_defaults(command=_run)
 
@@ -169,19 +177,24 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_counting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fps", type=float, default=15.0, metavar="N", help="look at N frames a second (default 15)")
+    parser.add_argument(
+        "--fps", type=_number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
+    )
     parser.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
 
 
 def _add_trial_clock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trial-clock", type=TrialClock.from_spec, metavar="SPEC", help=argparse.SUPPRESS)
+    parser.add_argument("--trial-clock", type=_trial_clock, metavar="SPEC", help=argparse.SUPPRESS)
 
 
 def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
     """Return a reader of *count* numbers divided by commas."""
 
     def read(text: str) -> tuple[float, ...]:
-        numbers = tuple(float(part) for part in text.split(","))
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            numbers = ()
         if len(numbers) != count:
             raise argparse.ArgumentTypeError(f"{count} numbers are needed, divided by commas, not {text!r}")
         return numbers
@@ -189,8 +202,32 @@ def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
     return read
 
 
+def _number(least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of a number from *least* to *most*."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"a number from {least:g} to {most:g} is needed, not {text!r}")
+        return number
+
+    return read
+
+
+def _trial_clock(spec: str) -> TrialClock:
+    try:
+        return TrialClock.from_spec(spec)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
 def _camera_descriptor(text: str) -> tuple[str, int]:
     camera, _, descriptor = text.rpartition("=")
+    if not descriptor.isdecimal():
+        raise argparse.ArgumentTypeError(f"CAMERA=FD is needed, as in door=3, not {text!r}")
     return camera, int(descriptor)
 
 

@@ -50,11 +50,14 @@ class Diode:
         self.fault: WireError | None = None
         self._clock = clock
         self._descriptor = _open_fifo(camera.tally) if descriptor is None else descriptor
-        os.set_blocking(self._descriptor, False)
-        # More room is a favour, for a publisher that is away for long; a small pipe loses no count either.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        room = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
+        try:
+            os.set_blocking(self._descriptor, False)
+            # More room is a favour, for a publisher that is away for long; a small pipe loses no count either.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            room = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
+        except OSError as exc:
+            raise DiodeMissing(camera.tally, f"descriptor {descriptor} is no pipe: {exc.strerror}") from exc
         self._gate = Gate(camera.lines, newest, speed=clock.speed, burst=max(1_500, room // SIZE))
 
     def read(self) -> list[Tally]:

@@ -28,6 +28,9 @@ from edge.vision.scene import Frame
 
 log = logging.getLogger(__name__)
 
+# What OpenCV warns of when a source can't be opened, CameraMissing says in a sentence.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 30.0
 """Opening a camera again and again in a tight loop resets the USB bus on some boxes."""
@@ -53,13 +56,14 @@ class V4l2Source:
     A camera behind /dev/videoN, asked for MJPG at the wanted size and rate.
 
     Raises:
-        CameraMissing: it can't be opened or gives no first frame.
+        CameraMissing: it can't be opened.
     """
 
     def __init__(self, settings: Camera, clock: Clock) -> None:
         self._name = settings.source
         self._clock = clock
-        if not Path(self._name).exists():
+        self._device = _identity(self._name)
+        if self._device is None:
             raise CameraMissing(self._name, "there is no such device", "plug the camera in, or name another `source`")
         self._capture = cv2.VideoCapture(self._name, cv2.CAP_V4L2)
         if not self._capture.isOpened():
@@ -76,14 +80,24 @@ class V4l2Source:
     def read(self) -> Frame | None:
         """Wait for the next picture."""
         good, pixels = self._capture.read()
-        if not good or pixels is None or not pixels.size or not Path(self._name).exists():
-            # OpenCV may go on saying "good" after an unplug; the device's file tells.
+        if not good or pixels is None or not pixels.size or _identity(self._name) != self._device:
+            # OpenCV may go on saying "good" after an unplug; the device's file tells, which is another one when the
+            # camera was plugged in again between two pictures.
             raise CameraLost(self._name, "it gives no more pictures", "look at its plug and cable")
         return Frame(_uint8(pixels), self._clock.boot_ms())
 
     def close(self) -> None:
         """Release the device."""
         self._capture.release()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a device's file from one of the same name that is made later; None if there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_rdev
 
 
 class CsiSource:
@@ -234,6 +248,7 @@ class Capture:
         self._newest: Frame | None = None
         self._stopping = False
         self._over: CameraError | bool | None = False
+        """None when a clip has ended; why, when a camera can't come back."""
         self._lost = False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
@@ -251,7 +266,7 @@ class Capture:
     def over(self) -> bool:
         """Whether a clip has ended and its last frame was taken."""
         with self._changed:
-            return self._over is not False and self._newest is None
+            return self._over is None and self._newest is None
 
     def take(self, timeout_s: float) -> Frame | None:
         """
