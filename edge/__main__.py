@@ -11,6 +11,7 @@ import argparse
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,6 +98,36 @@ def _demo(options: argparse.Namespace) -> int:
     return demo.run(port=options.port, speed=options.speed)
 
 
+def _collect(options: argparse.Namespace) -> None:
+    from edge.headquarters import collect
+
+    if options.rejudge:
+        said = collect.rejudge(options.store, KernelClock(), trial=options.trial)
+        print(f"{said.booked} hours stored, {said.repeated} known already; the rest stays in quarantine")
+        return
+    collect.run(_broker(options), options.name, options.store, KernelClock(), trial=options.trial, leave=options.leave)
+
+
+def _watch(options: argparse.Namespace) -> None:
+    from edge.headquarters import watch
+
+    watch.run(_broker(options), KernelClock(), options.store)
+
+
+def _broker(options: argparse.Namespace) -> config.Broker:
+    from edge.headquarters import address
+
+    if options.broker is None:
+        raise ConfigError("--broker", ["say where the broker is: --broker mqtts://mqtt.example.com"])
+    return address.broker_at(
+        options.broker,
+        username=options.username,
+        password_file=options.password_file,
+        ca_file=options.ca_file,
+        protocol=options.protocol,
+    )
+
+
 def _clock(options: argparse.Namespace) -> Clock:
     return options.trial_clock or KernelClock()
 
@@ -163,7 +194,49 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
     demo.add_argument("--speed", type=float, default=60.0, help="how much faster the trial's clock runs (default 60)")
     demo.set_defaults(command=_demo)
+    _add_headquarters(commands)
     return parser
+
+
+def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    collect = commands.add_parser("collect", help="headquarters: store every hour, durably (a service)")
+    _add_broker(collect)
+    _add_store(collect)
+    collect.add_argument(
+        "--name", type=_name, default="1", metavar="N", help="this collector's; several split the load (default 1)"
+    )
+    collect.add_argument("--trial", action="store_true", help="store the hours of trials and rehearsals, too")
+    collect.add_argument("--leave", action="store_true", help="empty what the broker keeps for this name, and go")
+    collect.add_argument("--rejudge", action="store_true", help="store what is in quarantine and passes now, and go")
+    collect.set_defaults(command=_collect)
+
+    watch = commands.add_parser("watch", help="headquarters: a live table of all boxes")
+    _add_broker(watch)
+    watch.add_argument("--store", metavar="URL", help="begin with what this store knows")
+    watch.set_defaults(command=_watch)
+
+
+def _add_broker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broker", metavar="URL", help="mqtts://mqtt.example.com:8883, or mqtt:// without TLS")
+    parser.add_argument("--username", metavar="NAME", help="the account that may read")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="holds its password")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="authority that signed the broker's certificate")
+    parser.add_argument("--protocol", choices=["5", "3.1.1"], default="5", help="MQTT version (default 5)")
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store",
+        default="hours.sqlite",
+        metavar="URL",
+        help="postgresql://... or the path of an SQLite file (default hours.sqlite)",
+    )
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
+        raise argparse.ArgumentTypeError(f"a name has 1 to 32 letters, digits, dashes, not {text!r}")
+    return text
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

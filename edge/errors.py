@@ -29,6 +29,12 @@ Every error this program raises on purpose, and the exit code that each one ends
         BrokerUnreachable (ConnectionError)
         BrokerRefused (ConnectionError)
         PasswordFileError (OSError)     78   credentials can't be used; restarting can't help
+      HourUnfit (ValueError)                 handled inside: headquarters puts the message into quarantine
+      StoreError                        74
+        StoreUnusable (OSError)              the store of hours can't be opened, read or written
+      NameTaken                         69   another collector has connected under the same name
+      ExtraMissing (ImportError)        69   a package or program that this command needs isn't installed
+      RehearsalFailed                    1   `simulate`: hours were lost or doubled, or it took too long
 
 A process that is asked to stop exits with 0. Only ``edge.__main__`` turns an error into a message and an exit code.
 """
@@ -230,3 +236,53 @@ class PasswordFileError(PublishError, OSError):
     def __init__(self, path: Path, cause: str) -> None:
         self.path = path
         super().__init__(f"password file {path}: {cause}")
+
+
+class HourUnfit(EdgeError, ValueError):
+    """
+    What came on a topic can't be booked.
+
+    Attributes:
+        reason: One word, what the quarantine is sorted by.
+        detail: What exactly, in a sentence.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class StoreError(EdgeError):
+    """Headquarters' store can't be used."""
+
+    exit_code = 74
+
+
+class StoreUnusable(StoreError, OSError):
+    """It can't be opened, read or written."""
+
+    def __init__(self, store: str, cause: str) -> None:
+        super().__init__(f"store {store}: {cause}")
+
+
+class NameTaken(EdgeError):
+    """Another collector has connected under the same name."""
+
+    exit_code = 69
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'another collector runs under the name "{name}"; give each its own with --name')
+
+
+class ExtraMissing(EdgeError, ImportError):
+    """A package or program that this command needs isn't installed."""
+
+    exit_code = 69
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what} isn't installed; type: {advice}")
+
+
+class RehearsalFailed(EdgeError):
+    """The simulated boxes' hours did not all arrive, each once."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -34,6 +32,7 @@ from rich.table import Table
 from edge.clock import KernelClock
 from edge.errors import BrokerRefused, BrokerUnreachable, ModelMismatch
 from edge.model import shipped
+from edge.signals import stop_signals
 
 SITE, CAMERA, LINE = "demo", "door", "entrance"
 ZONE = "Asia/Shanghai"
@@ -226,26 +225,10 @@ def run(*, host: str = "127.0.0.1", port: int = 1883, speed: float = 60.0) -> in
         return 2
     headquarters = Headquarters(host, port)
     try:
-        with tempfile.TemporaryDirectory(prefix="footfall-demo-") as name, _stop_signals() as stopping:
+        with tempfile.TemporaryDirectory(prefix="footfall-demo-") as name, stop_signals() as stopping:
             return _Trial(Path(name), headquarters, truth, speed, stopping).show(out, progress, host, port)
     finally:
         headquarters.close()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set, instead of ending the process before it has cleaned up."""
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Trial:

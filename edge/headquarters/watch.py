@@ -1,0 +1,283 @@
+"""
+A live table of all boxes, from what they publish; plain lines where there is no terminal. It stores nothing.
+
+What was told before it started it can't know: hours aren't retained. With a store beside it, it begins with those.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge.clock import Clock
+from edge.config import Broker
+from edge.errors import HourUnfit
+from edge.headquarters.address import open_store
+from edge.headquarters.hour import ReceivedHour, receive, status_of
+from edge.headquarters.store import StoredHour
+from edge.headquarters.subscription import Heard, Subscription
+from edge.signals import stop_signals
+
+OVERDUE = timedelta(seconds=3_900)
+"""After the end of the last hour: another hour, at most 150 s until it is told, and room."""
+WELL_WATCHED = 0.9
+_HOUR = timedelta(hours=1)
+_LOOK_BACK = timedelta(days=7)
+_TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
+_TICK_S = 0.5
+_MOST_KNOWN = 24 * 14
+"""Hours of a camera that are remembered."""
+
+Hour = ReceivedHour | StoredHour
+
+
+@dataclass(slots=True)
+class Box:
+    """What is known of one camera and the box it hangs on."""
+
+    site: str
+    camera: str
+    status: str = "unknown"
+    since: datetime | None = None
+    last: Hour | None = None
+    ends: dict[datetime, datetime] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def name(self) -> str:
+        """Site and camera."""
+        return f"{self.site}/{self.camera}"
+
+    def take(self, hour: Hour) -> None:
+        """Note an hour; an older one fills a gap, and a correction replaces what it corrects."""
+        self.ends[hour.start] = hour.end
+        if self.last is None or (hour.start, hour.revision) >= (self.last.start, self.last.revision):
+            self.last = hour
+        while len(self.ends) > _MOST_KNOWN:
+            del self.ends[min(self.ends)]
+
+    def missing(self, now: datetime) -> int:
+        """Return how many hours should have come since the first one that is known, and haven't."""
+        starts = sorted(self.ends)
+        if not starts:
+            return 0
+        gaps = sum(round((start - self.ends[before]) / _HOUR) for before, start in pairwise(starts))
+        overdue = now - self.ends[starts[-1]] - (OVERDUE - _HOUR)
+        return gaps + max(0, int(overdue / _HOUR))
+
+    def trouble(self, now: datetime) -> int:
+        """Return how urgently somebody should look here; 0 if nobody need."""
+        if self.missing(now) and self.status != "online":
+            return 4
+        if self.missing(now):
+            return 3
+        if self.fault:
+            return 3
+        if self.status == "offline":
+            return 2
+        watched = watched_share(self.last)
+        return 1 if watched is not None and watched < WELL_WATCHED else 0
+
+
+def watched_share(hour: Hour | None) -> float | None:
+    """Return how much of the hour was watched, 0 to 1; None for a closed hour, and for none at all."""
+    if hour is None or "closed" in hour.flags:
+        return None
+    return hour.watched_s / (hour.end - hour.start).total_seconds()
+
+
+class Board:
+    """All boxes."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[tuple[str, str], Box] = {}
+        self.unfit = 0
+
+    def box(self, site: str, camera: str) -> Box:
+        """Return the box that goes by these names."""
+        return self.boxes.setdefault((site, camera), Box(site, camera))
+
+    def take(self, heard: Heard, now: datetime) -> str | None:
+        """Note one message; return a line about it, None if it says nothing new."""
+        names = status_of(heard.topic)
+        try:
+            if names is None:
+                hour = receive(heard.topic, heard.payload, now, trial=True)
+                box = self.box(hour.site, hour.camera)
+                box.fault = ""
+                box.take(hour)
+                return _hour_line(box, hour)
+        except HourUnfit as exc:
+            self.unfit += 1
+            parts = heard.topic.split("/")
+            known = self.boxes.get((parts[2], parts[3])) if len(parts) > 3 else None  # noqa: PLR2004 - levels of a topic
+            if known is not None:
+                known.fault = exc.reason
+            return f"{heard.topic} can't be booked: {exc}"
+        box = self.box(*names)
+        status = heard.payload.decode(errors="replace")[:16]
+        if status not in {"online", "offline"} or status == box.status:
+            return None
+        box.status, box.since = status, None if heard.retained else now
+        return f"{box.name} is {status}"
+
+    def begin(self, hours: Iterable[StoredHour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
+        """Note what a store knows."""
+        for hour in hours:
+            self.box(hour.site, hour.camera).take(hour)
+        for (site, camera), (status, since) in statuses.items():
+            box = self.box(site, camera)
+            box.status, box.since = status, since
+
+    def overdue(self, now: datetime) -> set[str]:
+        """Return the names of the cameras whose hours are missing."""
+        return {box.name for box in self.boxes.values() if box.missing(now)}
+
+    def table(self, now: datetime, rows: int, state: str) -> Table:
+        """Return the table: who needs somebody first, then by name, at most *rows*."""
+        boxes = sorted(self.boxes.values(), key=lambda box: (-box.trouble(now), box.name))
+        online = sum(box.status == "online" for box in boxes)
+        behind = sum(bool(box.missing(now)) for box in boxes)
+        words = [f"{len(boxes):,} cameras, {online:,} online, {behind:,} with hours missing", state]
+        if self.unfit:
+            words.append(f"{self.unfit:,} messages can't be booked")
+        if len(boxes) > rows:
+            words.append(f"{len(boxes) - rows:,} more below")
+        table = Table(title="; ".join(words), title_justify="left", expand=True)
+        table.add_column("camera", no_wrap=True)
+        table.add_column("status", no_wrap=True)
+        table.add_column("last hour", no_wrap=True)
+        for heading in ("in", "out", "watched", "missing"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("flags", overflow="ellipsis", no_wrap=True)
+        for box in boxes[:rows]:
+            table.add_row(*_cells(box, now))
+        return table
+
+
+def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
+    """
+    Show what boxes publish until SIGTERM or SIGINT.
+
+    Raises:
+        PasswordFileError: the password can't be read.
+        StoreError: the store can't be read.
+    """
+    console = Console(highlight=False)
+    board = Board()
+    if store_url is not None:
+        store = open_store(store_url)
+        now = _now(clock)
+        board.begin(store.hours(now - _LOOK_BACK, now), store.statuses())
+        store.close()
+    subscription = Subscription(broker, "", _TOPICS, lasting=False)
+    try:
+        with stop_signals() as stopping:
+            if console.is_terminal:
+                _show(console, board, subscription, clock, stopping)
+            else:
+                _print(console, board, subscription, clock, stopping)
+    finally:
+        subscription.close()
+
+
+def _show(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: threading.Event) -> None:
+    drawn_s = 0.0
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while not stopping.is_set():
+            for heard in _pump(subscription):
+                board.take(heard, _now(clock))
+            if time.monotonic() - drawn_s >= _TICK_S:
+                drawn_s = time.monotonic()
+                live.update(board.table(_now(clock), max(1, console.height - 6), subscription.state), refresh=True)
+
+
+def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: threading.Event) -> None:
+    state, overdue, looked_s = "", board.overdue(_now(clock)), 0.0
+
+    def say(line: str) -> None:
+        console.print(f"{_now(clock):%Y-%m-%dT%H:%M:%SZ} {line}", markup=False, soft_wrap=True)
+
+    for name in sorted(overdue):
+        say(f"{name} has hours missing")
+    while not stopping.is_set():
+        heard = _pump(subscription)
+        if subscription.state != state:
+            state = subscription.state
+            say(state)
+        for message in heard:
+            line = board.take(message, _now(clock))
+            if line is not None:
+                say(line)
+        if time.monotonic() - looked_s < _TICK_S:
+            continue
+        looked_s = time.monotonic()
+        now_overdue = board.overdue(_now(clock))
+        for name in sorted(now_overdue - overdue):
+            say(f"{name} is overdue")
+        for name in sorted(overdue - now_overdue):
+            say(f"{name} has no hour missing any more")
+        overdue = now_overdue
+
+
+def _pump(subscription: Subscription) -> list[Heard]:
+    heard = subscription.pump(_TICK_S)
+    subscription.acknowledge(heard)
+    return heard
+
+
+def _hour_line(box: Box, hour: Hour) -> str:
+    watched = watched_share(hour)
+    share = "closed" if watched is None else f"watched {watched:.0%}"
+    flags = " ".join(hour.flags)
+    revision = f" revision {hour.revision}" if hour.revision > 1 else ""
+    return f"{box.name} {_local(hour)} in {hour.in_} out {hour.out} {share} {flags}".rstrip() + revision
+
+
+def _cells(box: Box, now: datetime) -> list[Text]:
+    watched = watched_share(box.last)
+    missing = box.missing(now)
+    status_style = {"online": "green", "offline": "red"}.get(box.status, "dim")
+    since = f" {_ago(now - box.since)}" if box.since else ""
+    cells = [Text(box.name, style="bold" if box.trouble(now) else ""), Text(f"{box.status}{since}", style=status_style)]
+    if box.last is None:
+        cells += [Text("none yet", style="dim"), Text(), Text(), Text()]
+    else:
+        share = "closed" if watched is None else f"{watched:.0%}"
+        low = watched is not None and watched < WELL_WATCHED
+        cells += [
+            Text(_local(box.last)),
+            Text(str(box.last.in_)),
+            Text(str(box.last.out)),
+            Text(share, style="yellow" if low else "dim" if watched is None else ""),
+        ]
+    cells.append(Text(str(missing) if missing else "", style="red"))
+    cells.append(Text(" ".join([*([box.fault] if box.fault else []), *(box.last.flags if box.last else ())])))
+    return cells
+
+
+def _local(hour: Hour) -> str:
+    return hour.start.astimezone(ZoneInfo(hour.timezone)).strftime("%a %d %b %H:%M")
+
+
+def _ago(passed: timedelta) -> str:
+    minutes = int(passed.total_seconds() // 60)
+    if minutes < 1:
+        return "now"
+    if minutes < 120:  # noqa: PLR2004 - two hours
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"  # noqa: PLR2004 - two days
+
+
+def _now(clock: Clock) -> datetime:
+    return datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)

@@ -1,0 +1,177 @@
+"""What the live table knows of each box, and how it says so."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edge.headquarters.address import open_store
+from edge.headquarters.collect import judge
+from edge.headquarters.subscription import Heard
+from edge.headquarters.watch import Board
+from tests.headquarters.conftest import Spawn, until_said
+from tests.headquarters.messages import NOW, TOPIC, publish, recent, told
+from tests.publisher.rig import Mosquitto, wait_until
+
+Said = Callable[..., str]
+STATUS = TOPIC.replace("hour", "status")
+
+
+def heard(payload: bytes, topic: str = TOPIC, *, retained: bool = False) -> Heard:
+    return Heard(topic, payload, retained, 1, 1, 1)
+
+
+def board_of(*payloads: bytes, status: bytes = b"online") -> Board:
+    board = Board()
+    board.take(heard(status, STATUS, retained=True), NOW)
+    for payload in payloads:
+        board.take(heard(payload), NOW)
+    return board
+
+
+def shown(board: Board, rows: int = 20) -> str:
+    console = Console(width=140, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115 - a sink
+    with console.file:
+        console.print(board.table(NOW, rows, "connected"))
+    return console.export_text()
+
+
+def test_a_row_says_all_of_a_box() -> None:
+    """Its name, status, last hour at the shop's own time, counts, watched share and flags."""
+    table = shown(board_of(told(NOW - timedelta(hours=1), watched_ms=1_800_000, flags={"dark"})))
+
+    for words in ("sh-023/door-a", "online", "Sat 07 Nov 19:00", "48", "41", "50%", "dark", "1 cameras, 1 online"):
+        assert words in table
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "missing"),
+    [([1], 0), ([2], 0), ([3], 1), ([4, 1], 2), ([27, 26, 25, 1], 23), ([], 0)],
+)
+def test_missing_hours_are_counted(hours_ago: list[int], missing: int) -> None:
+    """Gaps between hours, and those that are overdue: an hour and 300 s after the last one's end."""
+    board = board_of(*(told(NOW - timedelta(hours=ago)) for ago in hours_ago))
+
+    assert missing == board.box("sh-023", "door-a").missing(NOW)
+
+
+def test_a_late_hour_fills_its_gap_and_isnt_the_last() -> None:
+    """After an outage hours come oldest first, corrections whenever."""
+    board = board_of(told(NOW - timedelta(hours=1)), told(NOW - timedelta(hours=3)), told(NOW - timedelta(hours=2)))
+    box = board.box("sh-023", "door-a")
+
+    assert 0 == box.missing(NOW)
+    assert box.last is not None
+    assert NOW - timedelta(hours=1) == box.last.start
+
+
+def test_who_needs_somebody_stands_first() -> None:
+    """Silent and offline, then silent, then offline, then badly watched, then the rest by name."""
+    board = Board()
+    for camera, hours_ago, status, watched_ms in [
+        ("a-fine", 1, b"online", 3_600_000), ("b-dim", 1, b"online", 60_000), ("c-off", 1, b"offline", 3_600_000),
+        ("d-late", 9, b"online", 3_600_000), ("e-dead", 9, b"offline", 3_600_000), ("f-fine", 1, b"online", 3_600_000),
+    ]:  # fmt: skip
+        topic = f"footfall/v1/sh-023/{camera}/"
+        board.take(
+            heard(told(NOW - timedelta(hours=hours_ago), camera=camera, watched_ms=watched_ms), topic + "hour"), NOW
+        )
+        board.take(heard(status, topic + "status"), NOW)
+    table = shown(board)
+    places = [table.index(name) for name in ("e-dead", "d-late", "c-off", "b-dim", "a-fine", "f-fine")]
+
+    assert sorted(places) == places
+    assert "4 more below" in shown(board, rows=2)
+
+
+def test_a_closed_hour_is_no_trouble() -> None:
+    """A closed shop isn't badly watched."""
+    board = board_of(told(NOW - timedelta(hours=1), in_=0, out=0, watched_ms=0, flags={"closed"}))
+
+    assert 0 == board.box("sh-023", "door-a").trouble(NOW)
+    assert "closed" in shown(board)
+
+
+def test_what_cant_be_booked_is_counted_and_shown_at_its_box() -> None:
+    """A future-dated hour makes its box stand out."""
+    board = board_of(told(NOW - timedelta(hours=1)))
+    line = board.take(heard(told(NOW + timedelta(days=1))), NOW)
+
+    assert line is not None
+    assert "future" in line
+    assert "future" in shown(board)
+    assert 3 == board.box("sh-023", "door-a").trouble(NOW)
+    assert board.take(heard(b"\xff", "footfall/v1/x"), NOW)
+    assert 2 == board.unfit
+
+
+def test_a_store_beside_it_tells_what_was_before(tmp_path: Path) -> None:
+    """Hours aren't retained; the board begins with those that are stored."""
+    store = open_store(str(tmp_path / "hours.sqlite"))
+    store.book(
+        judge([(TOPIC, told(NOW - timedelta(hours=ago))) for ago in (1, 2, 5)] + [(STATUS, b"online")], NOW), NOW
+    )
+    board = Board()
+    board.begin(store.hours(NOW - timedelta(days=7), NOW), store.statuses())
+    store.close()
+
+    assert 2 == board.box("sh-023", "door-a").missing(NOW)
+    assert "online" == board.box("sh-023", "door-a").status
+
+
+def test_without_a_terminal_it_prints_lines(own_mosquitto: Callable[..., Mosquitto], spawn: Spawn, said: Said) -> None:
+    """One line a message, plain; Ctrl-C ends it with 0."""
+    broker = own_mosquitto()
+    child = spawn("watch", "--broker", f"mqtt://127.0.0.1:{broker.port}")
+    until_said(said, "Z connected")
+    publish(broker.port, STATUS, b"online")
+    publish(broker.port, TOPIC, told(recent(3)[0], flags={"dark"}, watched_ms=1_800_000, revision=2))
+    publish(broker.port, TOPIC, b"junk")
+    until_said(said, "can't be booked")
+    until_said(said, "is overdue")
+    child.send_signal(signal.SIGINT)
+
+    assert 0 == child.wait(15)
+    assert "sh-023/door-a is online" in said()
+    assert "in 48 out 41 watched 50% dark revision 2" in said()
+    assert "\x1b" not in said()
+
+
+def test_on_a_terminal_it_draws_a_table(own_mosquitto: Callable[..., Mosquitto]) -> None:
+    """Real pseudo-terminal, real broker; the alternate screen is left at the end."""
+    broker = own_mosquitto()
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "edge", "watch", "--broker", f"mqtt://127.0.0.1:{broker.port}"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "30"}
+    drawn = b""
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as child:
+        os.close(theirs)
+        os.set_blocking(ours, False)
+
+        def draws(words: bytes) -> bool:
+            nonlocal drawn
+            try:
+                drawn += os.read(ours, 1_000_000)
+            except BlockingIOError:
+                pass
+            except OSError:
+                return True
+            return words in drawn
+
+        wait_until(lambda: draws(b"connected"), "the table", 30)
+        publish(broker.port, TOPIC, told(recent(1)[0]))
+        wait_until(lambda: draws(b"sh-023/door-a"), "the box's row")
+        child.send_signal(signal.SIGTERM)
+        wait_until(lambda: draws(b"\x1b[?1049l"), "the screen to be left")
+
+        assert 0 == child.wait(15)
+    os.close(ours)
