@@ -55,6 +55,13 @@ class Contract:
     strong: float
     weak: float
 
+    def __post_init__(self) -> None:
+        """Refuse what no model can be (ValueError)."""
+        if min(self.width, self.height, self.stride) < 1:
+            raise ValueError("a size that is less than 1 px")
+        if not 0 < self.weak <= self.strong <= 1:
+            raise ValueError("thresholds that aren't 0 < weak <= strong <= 1")
+
     @property
     def identity(self) -> str:
         """Name and version, as each hour's message carries them."""
@@ -89,7 +96,7 @@ def read(path: Path | None = None) -> Contract:
         )
     except FileNotFoundError as exc:
         raise ModelMissing(path) from exc
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError) as exc:
         raise ModelMismatch(path, "contract", "a JSON object as the training code writes it", repr(exc)) from exc
     if {"score", "size", "offset"} - set(outputs):
         raise ModelMismatch(path, "outputs", "score, size and offset", ", ".join(sorted(outputs)))

@@ -14,17 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 import yaml
 
-from edge import config, model
-from edge.vision.camera import ClipSource
-from edge.vision.count import count_clip
+from edge import model
+from tests import piece
 from tests.publisher.rig import free_port
 
 ROOT = Path(__file__).parent.parent
-CLIP = ROOT / "models" / "demo" / "door.mp4"
+CLIP = piece.CLIP
 LINE = ("--line", "0.03,0.52,0.97,0.52", "--inside", "0.5,0.9")
 HEAD = ("head.json", "head.tflite")
 
@@ -51,7 +49,7 @@ def _write_config(tmp_path: Path) -> Callable[..., Path]:
     """Write a config whose only camera plays the demo clip, with some top-level or camera settings changed."""
 
     def write(camera: dict[str, object] | None = None, **changes: object) -> Path:
-        line = {"from": [0.03, 0.52], "to": [0.97, 0.52], "inside": [0.5, 0.9]}
+        line = {end: list(point) for end, point in piece.LINE.items()}
         values = {
             "site": "sh-023",
             "timezone": "Asia/Shanghai",
@@ -382,33 +380,18 @@ def test_the_version_is_told() -> None:
 # --- count -----------------------------------------------------------------------------------------------------------
 
 
-PIECE_FRAMES = 105
-
-
-@pytest.fixture(name="piece", scope="module")
-def _piece(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the demo clip's first seven seconds, in which one comes in and one goes out."""
-    path = tmp_path_factory.mktemp("clip") / "piece.mp4"
-    source = ClipSource(str(CLIP), fps=15)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 15, source.size)
-    for _ in range(PIECE_FRAMES):
-        frame = source.read()
-        assert frame is not None
-        writer.write(frame.pixels)
-    writer.release()
-    source.close()
-    return path
+@pytest.fixture(name="clip", scope="module")
+def _clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return piece.write(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(name="expected", scope="module")
-def _expected(piece: Path) -> list[dict[str, object]]:
-    """Return its crossings as the same pipeline finds them in this process."""
-    line = config.line((0.03, 0.52, 0.97, 0.52), (0.5, 0.9))
-    steps = count_clip(piece, {"line": line}, model.read())
+def _expected(clip: Path) -> list[dict[str, object]]:
+    """Return the piece's crossings as the same pipeline finds them in this process, as JSON objects."""
     return [
         {"t": round(crossing.t_ms / 1000, 3), "line": crossing.line, "dir": crossing.direction}
-        for step in steps
-        for crossing in step.crossings
+        for step in piece.crossings(clip)
+        for crossing in step
     ]
 
 
@@ -423,7 +406,7 @@ def check_json(out: str, expected: list[dict[str, object]]) -> None:
     assert {"in": int, "out": int, "frames": int, "seconds": float, "fps": float} == {
         key: type(value) for key, value in summary.items()
     }
-    assert (directions.count("in"), directions.count("out"), PIECE_FRAMES) == (
+    assert (directions.count("in"), directions.count("out"), piece.FRAMES) == (
         summary["in"],
         summary["out"],
         summary["frames"],
@@ -431,21 +414,21 @@ def check_json(out: str, expected: list[dict[str, object]]) -> None:
     assert summary["fps"] == pytest.approx(summary["frames"] / summary["seconds"], rel=0.01)
 
 
-def test_count_as_json(piece: Path, expected: list[dict[str, object]]) -> None:
+def test_count_as_json(clip: Path, expected: list[dict[str, object]]) -> None:
     """Standard output holds the crossings and the summary and nothing else; without a terminal there is no progress."""
-    said = footfall("count", piece, *LINE, "--json")
+    said = footfall("count", clip, *LINE, "--json")
 
     assert 0 == said.returncode
     check_json(said.stdout, expected)
     assert "%" not in said.stderr
 
 
-def test_progress_is_drawn_on_the_terminal_only(piece: Path, expected: list[dict[str, object]]) -> None:
+def test_progress_is_drawn_on_the_terminal_only(clip: Path, expected: list[dict[str, object]]) -> None:
     """With a terminal for errors the bar is drawn there, and standard output stays clean JSON."""
     screen, terminal = pty.openpty()
     drawn = bytearray()
     with subprocess.Popen(
-        [sys.executable, "-m", "edge", "count", str(piece), *LINE, "--json"],
+        [sys.executable, "-m", "edge", "count", str(clip), *LINE, "--json"],
         stdout=subprocess.PIPE,
         stderr=terminal,
         text=True,
@@ -466,22 +449,22 @@ def test_progress_is_drawn_on_the_terminal_only(piece: Path, expected: list[dict
     assert b"100%" in drawn
 
 
-def test_count_with_a_configs_lines(write_config: WriteConfig, piece: Path, expected: list[dict[str, object]]) -> None:
+def test_count_with_a_configs_lines(write_config: WriteConfig, clip: Path, expected: list[dict[str, object]]) -> None:
     """`--config F --camera C` takes the lines, and their names, from the config."""
-    said = footfall("count", piece, "--config", write_config(), "--camera", "door", "--json")
+    said = footfall("count", clip, "--config", write_config(), "--camera", "door", "--json")
     events = [json.loads(line) for line in said.stdout.splitlines()][:-1]
 
     assert 0 == said.returncode
     assert [{**event, "line": "entrance"} for event in expected] == events
 
 
-def test_count_for_a_person(piece: Path, expected: list[dict[str, object]]) -> None:
+def test_count_for_a_person(clip: Path, expected: list[dict[str, object]]) -> None:
     """Without --json there is a line for each crossing, and a sentence."""
-    said = footfall("count", piece, *LINE)
+    said = footfall("count", clip, *LINE)
     *lines, summary = said.stdout.splitlines()
 
     assert len(expected) == len(lines)
-    assert f"; {PIECE_FRAMES} frames in " in summary
+    assert f"; {piece.FRAMES} frames in " in summary
 
 
 @pytest.mark.parametrize(
@@ -503,19 +486,19 @@ def test_what_can_not_be_counted(arguments: list[object], code: int, complaint: 
     assert "" == said.stdout
 
 
-def test_an_output_that_is_full(piece: Path) -> None:
+def test_an_output_that_is_full(clip: Path) -> None:
     """Counts that can't be written are an error, with a sentence."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        said = footfall("count", piece, *LINE, "--json", stdout=full)
+        said = footfall("count", clip, *LINE, "--json", stdout=full)
 
     assert "[Errno 28] No space left on device" == sentence(said, 74)
 
 
-def test_a_reader_that_has_heard_enough(piece: Path) -> None:
+def test_a_reader_that_has_heard_enough(clip: Path) -> None:
     """`footfall count ... | head -0` is no error."""
     reader, writer = os.pipe()
     os.close(reader)
-    said = footfall("count", piece, *LINE, "--json", stdout=writer)
+    said = footfall("count", clip, *LINE, "--json", stdout=writer)
     os.close(writer)
 
     assert 0 == said.returncode

@@ -65,7 +65,7 @@ class Detector:
 
     def _fill_canvas(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Resize *pixels*, keeping its aspect, into the middle of the canvas, as RGB."""
-        if pixels.shape != self._shape:
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
             self._fit(pixels)
         assert self._letterbox is not None  # noqa: S101 - set by _fit
         x, y, width, height = self._letterbox
@@ -75,9 +75,9 @@ class Detector:
 
     def _fit(self, pixels: npt.NDArray[np.uint8]) -> None:
         """Work out where a picture of this shape goes on the canvas."""
-        if pixels.dtype != np.uint8 or not pixels.size or pixels.shape[2:] not in ((), (3,)):
+        height, width, *colours = pixels.shape if pixels.ndim > 1 else (0, 0)
+        if pixels.dtype != np.uint8 or not height * width or colours not in ([], [3]):
             raise PictureUnfit(pixels.shape, str(pixels.dtype))
-        height, width = pixels.shape[:2]
         self._scale = min(self.contract.width / width, self.contract.height / height)
         fit_width = max(1, min(self.contract.width, round(width * self._scale)))
         fit_height = max(1, min(self.contract.height, round(height * self._scale)))
