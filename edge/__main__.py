@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 
 from edge import __version__, config, model
@@ -90,6 +91,40 @@ def _privacy(options: argparse.Namespace) -> int:
     from edge.field import privacy
 
     return privacy.run(options.config, options.report)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edge.field import check
+
+    return check.run(options.config, as_json=options.json)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from edge.field import bench
+
+    bench.run(options.config, options.camera, options.seconds, as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from edge.field import status
+
+    status.run(config.load(options.config), watch=options.watch)
+
+
+def _counts(options: argparse.Namespace) -> None:
+    from edge.field import counts
+
+    counts.run(config.load(options.config), options.first, options.last, options.camera, options.form)
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from edge.vision import measure
+
+    settings = config.load(options.config).vision(options.camera)
+    if options.look:
+        measure.look(settings, KernelClock(), options.seconds)
+    else:
+        measure.time_stages(settings, options.seconds)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -190,6 +225,8 @@ def _parser() -> argparse.ArgumentParser:
     privacy.add_argument("--report", type=Path, metavar="FILE", help="also write it as a page for an inspector")
     privacy.set_defaults(command=_privacy)
 
+    _add_visit(commands)
+
     demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
     demo.add_argument("--speed", type=float, default=60.0, help="how much faster the trial's clock runs (default 60)")
@@ -237,6 +274,49 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
         raise argparse.ArgumentTypeError(f"a name has 1 to 32 letters, digits, dashes, not {text!r}")
     return text
+
+
+def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add what a technician types at the door."""
+    check = commands.add_parser("check", help="everything that has to be right at the door, one line each")
+    _add_config(check)
+    check.add_argument("--json", action="store_true", help="one JSON object on stdout instead of lines")
+    check.set_defaults(command=_check)
+
+    measure = commands.add_parser("measure", help="what check and bench start to measure with: sealed, prints figures")
+    measure.add_argument("camera", metavar="CAMERA", help="its name in the config")
+    _add_config(measure)
+    measure.add_argument("--look", action="store_true", help="look through the camera instead of timing the stages")
+    measure.add_argument(
+        "--seconds", type=_number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
+    )
+    measure.set_defaults(command=_measure)
+
+    bench = commands.add_parser("bench", help="how fast this box is, stage by stage")
+    _add_config(bench)
+    bench.add_argument("--camera", metavar="CAMERA", help="measure with its size and rate (default: the first)")
+    bench.add_argument("--seconds", type=_number(0.5, 3600), default=20.0, metavar="N", help="for so long (default 20)")
+    bench.add_argument("--json", action="store_true", help="one JSON object on stdout instead of tables")
+    bench.set_defaults(command=_bench)
+
+    status = commands.add_parser("status", help="what this box is doing now, and today's hours")
+    _add_config(status)
+    status.add_argument("--watch", action="store_true", help="show it again every few seconds until Ctrl-C")
+    status.set_defaults(command=_status)
+
+    counts = commands.add_parser("counts", help="the hours in this box's ledger")
+    _add_config(counts)
+    counts.add_argument(
+        "--from", dest="first", type=_day, metavar="DAY", help="from this day on, 2026-11-24 (default: six days ago)"
+    )
+    counts.add_argument("--to", dest="last", type=_day, metavar="DAY", help="up to and with this day (default: today)")
+    counts.add_argument("--camera", metavar="CAMERA", help="only this one's")
+    form = counts.add_mutually_exclusive_group()
+    form.add_argument(
+        "--csv", dest="form", action="store_const", const="csv", help="one line for each line of each hour"
+    )
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="the messages, one a line")
+    counts.set_defaults(command=_counts, form="table")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -295,6 +375,13 @@ def _trial_clock(spec: str) -> TrialClock:
         return TrialClock.from_spec(spec)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"a day is needed, as in 2026-11-24, not {text!r}") from exc
 
 
 def _camera_descriptor(text: str) -> tuple[str, int]:

@@ -231,7 +231,7 @@ class Broker(_Section):
         if not isinstance(value, Mapping):
             return value
         filled = dict(value)
-        filled.setdefault("tls", not _is_loopback(str(filled.get("host"))))
+        filled.setdefault("tls", not is_loopback(str(filled.get("host"))))
         filled.setdefault("port", 1883 if filled["tls"] is False else 8883)
         return filled
 
@@ -242,7 +242,8 @@ class Broker(_Section):
         return self
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is this box itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -35,6 +35,7 @@ Every error this program raises on purpose, and the exit code that each one ends
       NameTaken                         69   another collector has connected under the same name
       ExtraMissing (ImportError)        69   a package or program that this command needs isn't installed
       RehearsalFailed                    1   `simulate`: hours were lost or doubled, or it took too long
+      MeasuringFailed                    1   the sealed process of `check` and `bench` gave no figures
 
 A process that is asked to stop exits with 0. Only ``edge.__main__`` turns an error into a message and an exit code.
 """
@@ -286,3 +287,12 @@ class ExtraMissing(EdgeError, ImportError):
 
 class RehearsalFailed(EdgeError):
     """The simulated boxes' hours did not all arrive, each once."""
+
+
+class MeasuringFailed(EdgeError):
+    """The sealed process that measures ended without figures."""
+
+    def __init__(self, cause: str, advice: str) -> None:
+        self.cause = cause
+        self.advice = advice
+        super().__init__(f"{cause}; {advice}")

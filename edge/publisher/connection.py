@@ -74,7 +74,7 @@ class Attempt:
     def _run(self) -> None:
         broker = self._broker
         try:
-            self.result = self._connected()
+            self.result = connect(broker, self._client_id, self._will_topic)
         except PublishError as exc:
             self.result = exc
         except FileNotFoundError as exc:
@@ -83,29 +83,43 @@ class Attempt:
             self.result = BrokerUnreachable(broker.host, broker.port, str(exc))
         self._wake()
 
-    def _connected(self) -> BoundedClient:
-        broker = self._broker
-        newest = broker.protocol == "5"
-        client = BoundedClient(
-            CallbackAPIVersion.VERSION2,
-            self._client_id,
-            clean_session=None if newest else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.suppress_exceptions = False
-        client.connect_timeout = CONNECT_S
-        client.max_inflight_messages_set(2 * MOST_IN_FLIGHT)
-        if broker.username is not None:
-            client.username_pw_set(broker.username, read_password(broker))
-        if broker.tls is not None:
-            client.tls_set_context(context(broker.tls))
-        client.will_set(self._will_topic, message.OFFLINE, qos=1, retain=True)
-        if newest:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.MaximumPacketSize = _LARGEST_PACKET
-            client.connect(broker.host, broker.port, broker.keepalive_s, clean_start=True, properties=properties)
-        else:
-            # There `clean_session` above says it, and the library refuses to hear it twice.
-            client.connect(broker.host, broker.port, broker.keepalive_s)
-        return client
+
+def connect(broker: Broker, client_id: str, will_topic: str | None) -> BoundedClient:
+    """
+    Return a client that has connected and said CONNECT; whether it is welcome is still to come.
+
+    Args:
+        broker: Where to, and how.
+        client_id: Our name there; whoever held it before loses the connection.
+        will_topic: Where the broker says `offline`, retained, when the connection ends without a word; None for a
+            guest, who leaves nothing behind.
+
+    Raises:
+        PasswordFileError: the password can't be read.
+        OSError, ValueError: everything else.
+    """
+    newest = broker.protocol == "5"
+    client = BoundedClient(
+        CallbackAPIVersion.VERSION2,
+        client_id,
+        clean_session=None if newest else True,
+        protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
+        reconnect_on_failure=False,
+    )
+    client.suppress_exceptions = False
+    client.connect_timeout = CONNECT_S
+    client.max_inflight_messages_set(2 * MOST_IN_FLIGHT)
+    if broker.username is not None:
+        client.username_pw_set(broker.username, read_password(broker))
+    if broker.tls is not None:
+        client.tls_set_context(context(broker.tls))
+    if will_topic is not None:
+        client.will_set(will_topic, message.OFFLINE, qos=1, retain=True)
+    if newest:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = _LARGEST_PACKET
+        client.connect(broker.host, broker.port, broker.keepalive_s, clean_start=True, properties=properties)
+    else:
+        # There `clean_session` above says it, and the library refuses to hear it twice.
+        client.connect(broker.host, broker.port, broker.keepalive_s)
+    return client

@@ -23,7 +23,6 @@ from edge.publisher import ledger_file
 from edge.publisher.ledger_view import LedgerView, Row
 from edge.tally import Flag, Tally, line_key
 
-
 __all__ = ["Ledger", "Row"]
 
 

@@ -35,7 +35,7 @@ LONGEST_REST_S = 300.0
 _STOOD_S = 60.0
 """A link that held this long starts again with the shortest rest."""
 _SAY_AGAIN_S = 1_800.0
-_GARBLED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
+GARBLED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
 """What the library raises when a packet can't be read."""
 
 _HANG_UPS = 3
@@ -43,7 +43,7 @@ _HANG_UPS_S = 1_800.0
 """A broker that welcomes a box and hangs up on it, so often within this time and with no other failure between."""
 _TAKEN_OVER = "another box has connected under the same site and camera; give one of them another name"
 
-_HOPELESS = {
+HOPELESS = {
     0x84: "it doesn't speak this version of MQTT; set `protocol` in `broker`",
     0x85: "it doesn't accept this client's name",
     0x86: "user name or password is wrong",
@@ -55,7 +55,7 @@ _HOPELESS = {
     0x9B: "it doesn't offer QoS 1",
 }
 """Reason codes that a quick retry can't mend."""
-_NOBODY_LISTENS = 0x10
+NOBODY_LISTENS = 0x10
 
 
 class Outbox(Protocol):
@@ -226,7 +226,7 @@ class Link:
                 result = client.loop_write()
             if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 result = client.loop_misc()
-        except _GARBLED as exc:
+        except GARBLED as exc:
             self._lose(f"it sent what can't be read ({type(exc).__name__})")
             return
         if result == MQTTErrorCode.MQTT_ERR_PROTOCOL:
@@ -262,8 +262,8 @@ class Link:
             self._loss = BrokerUnreachable(self._broker.host, self._broker.port, cause)
 
     def _refuse(self, code: int, name: str) -> None:
-        self._loss = BrokerRefused(self._broker.host, self._broker.port, _HOPELESS.get(code, name.lower()))
-        self._hopeless = code in _HOPELESS
+        self._loss = BrokerRefused(self._broker.host, self._broker.port, HOPELESS.get(code, name.lower()))
+        self._hopeless = code in HOPELESS
 
     def _hung_up(self) -> None:
         """Find a session that another box takes over: MQTT 3.1.1 has no word for it, and mosquitto 2.0.11 says none."""
@@ -314,7 +314,7 @@ class Link:
             log.error("%s: the broker refuses what is published: %s; it stays here", self.camera, reason.getName())
         elif row is not None:
             self._refusals = 0
-            if reason.value == _NOBODY_LISTENS:
+            if reason.value == NOBODY_LISTENS:
                 self._say_nobody_listens()
             else:
                 self.state = "connected"

@@ -48,6 +48,11 @@ class Detector:
         self._shape: tuple[int, ...] = ()
         self._scale = 1.0
 
+    @property
+    def interpreter(self) -> str:
+        """The package that runs the model."""
+        return type(self._interpreter).__module__.partition(".")[0]
+
     def detect(self, pixels: npt.NDArray[np.uint8]) -> Heads:
         """
         Return the heads in *pixels* whose score is at least the contract's weak threshold, strongest first.

@@ -5,7 +5,8 @@ clips.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from edge.config import Line
 from edge.model import Contract
@@ -21,6 +22,14 @@ UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
 """While one of these holds, nothing is counted and no time counts as watched."""
 
 
+Timed = Callable[[str], AbstractContextManager[object]]
+"""Given a stage's name, what to go through it in: a stopwatch."""
+
+
+def _untimed(_stage: str) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
 class Pipeline:
     """
     The stages, in order, for the lines of one camera.
@@ -29,13 +38,15 @@ class Pipeline:
         contract: The head model's.
         lines: name: line.
         fps: Pictures a second that were asked for; far fewer is `slow`.
+        timed: What each stage is gone through in.
 
     Raises:
         DetectorError: the model can't be used.
     """
 
-    def __init__(self, contract: Contract, lines: Mapping[str, Line], fps: float) -> None:
+    def __init__(self, contract: Contract, lines: Mapping[str, Line], fps: float, *, timed: Timed = _untimed) -> None:
         self._contract = contract
+        self._timed = timed
         self._lines = lines
         self._detector = Detector(contract)
         self._gate = MotionGate()
@@ -50,15 +61,22 @@ class Pipeline:
         height, width = frame.pixels.shape[:2]
         if (width, height) != self._size:
             self._begin(width, height)
-        self.flags = self._quality.look(frame)
+        with self._timed("quality"):
+            self.flags = self._quality.look(frame)
         if self.flags & UNSEEN:
             # What is followed through a covered or moved picture would come out somewhere else.
             self._begin(width, height)
             return ()
-        if not self._gate.passes(frame, tracking=self._tracker.alive):
+        with self._timed("gate"):
+            passes = self._gate.passes(frame, tracking=self._tracker.alive)
+        if not passes:
             return ()
-        sightings = self._tracker.update(self._detector.detect(frame.pixels), frame.t_ms)
-        return self._counter.update(sightings, self._tracker.ended)
+        with self._timed("detector"):
+            heads = self._detector.detect(frame.pixels)
+        with self._timed("tracker"):
+            sightings = self._tracker.update(heads, frame.t_ms)
+        with self._timed("line"):
+            return self._counter.update(sightings, self._tracker.ended)
 
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""

@@ -77,6 +77,49 @@ class Mosquitto:
             self.process = None
 
 
+def make_certificates(folder: Path) -> Path:
+    """
+    Make certificates in *folder* and return it.
+
+    Two authorities, `ca` and `other-ca`; signed by the first, `broker` for 127.0.0.1, `stranger` for another name,
+    `stale` and `soon` for 127.0.0.1, one expired and one for ten days more, and `box` for a box.
+    """
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for authority in ("ca", "other-ca"):
+        openssl(
+            *("req", "-x509", *key, "-keyout", f"{authority}.key", "-out", f"{authority}.pem"),
+            *("-days", "90", "-subj", f"/CN={authority}"),
+        )
+    for name, alt, days in (
+        ("broker", "IP:127.0.0.1", 90),
+        ("stranger", "DNS:elsewhere.example", 90),
+        ("stale", "IP:127.0.0.1", -1),
+        ("soon", "IP:127.0.0.1", 10),
+        ("box", "DNS:box", 90),
+    ):
+        (folder / "ext").write_text(f"subjectAltName={alt}\n")
+        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
+            *("-extfile", "ext", "-days", str(days), "-out", f"{name}.pem"),
+        )
+    return folder
+
+
+def tls_options(folder: Path, name: str = "broker") -> list[str]:
+    """Return mosquitto's settings for TLS with the certificate *name* of `make_certificates`."""
+    return [
+        "allow_anonymous true",
+        f"certfile {folder}/{name}.pem",
+        f"keyfile {folder}/{name}.key",
+        f"cafile {folder}/ca.pem",
+    ]
+
+
 class Listener:
     """mosquitto_sub on `#`: a subscriber that shares no code with ours."""
 

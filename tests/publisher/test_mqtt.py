@@ -22,7 +22,15 @@ from edge.publisher.connection import MOST_IN_FLIGHT
 from edge.publisher.hours import HOUR_MS, Span
 from edge.publisher.ledger import Row
 from edge.publisher.mqtt import ANSWER_S, LONGEST_REST_S, Link
-from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, wait_until
+from tests.publisher.rig import (
+    DEADLINE_S,
+    Listener,
+    Mosquitto,
+    free_port,
+    make_certificates,
+    tls_options,
+    wait_until,
+)
 from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, puback, receive_maximum
 
 MakeBroker = Callable[..., Mosquitto]
@@ -410,33 +418,7 @@ def test_ninety_days_drain_oldest_first(mosquitto: Mosquitto, listen: Listen, be
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make two authorities, a broker's certificate for 127.0.0.1 and one for another name, and a box's."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    for authority in ("ca", "other-ca"):
-        openssl(
-            "req", "-x509", *key, "-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}"
-        )
-    for name, alt in (("broker", "IP:127.0.0.1"), ("stranger", "DNS:elsewhere.example"), ("box", "DNS:box")):
-        (folder / "ext").write_text(f"subjectAltName={alt}\n")
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-extfile", "ext", "-out", f"{name}.pem"),
-        )
-    return folder
-
-
-def tls_options(folder: Path, name: str = "broker") -> list[str]:
-    return [
-        "allow_anonymous true",
-        f"certfile {folder}/{name}.pem",
-        f"keyfile {folder}/{name}.key",
-        f"cafile {folder}/ca.pem",
-    ]
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def test_tls_with_a_private_authority(own_mosquitto: MakeBroker, bench: MakeBench, certificates: Path) -> None:
