@@ -44,14 +44,14 @@ class Heat:
         return "no sensor" if self.celsius is None else f"{self.celsius:.0f} °C"
 
 
-def read(sys: Path = SYS) -> Heat:
+def read() -> Heat:
     """Return how warm the box is now."""
     bits = _throttled()
     now = [words for bit, words in _NOW.items() if bits >> bit & 1]
     before = [words for bit, words in _NOW.items() if bits >> (bit + _SINCE_BOOT) & 1 and words not in now]
-    if not bits and _voltage_alarm(sys):
+    if not bits and _voltage_alarm():
         now = [_NOW[0]]
-    sensors = [found for zone in sys.glob("thermal/thermal_zone*") if (found := _celsius(zone)) is not None]
+    sensors = [found for zone in SYS.glob("thermal/thermal_zone*") if (found := _celsius(zone)) is not None]
     return Heat(max(sensors, default=None), now, before)
 
 
@@ -76,9 +76,9 @@ def _throttled() -> int:
         return 0
 
 
-def _voltage_alarm(sys: Path) -> bool:
+def _voltage_alarm() -> bool:
     """Tell whether the kernel's driver of a Raspberry Pi's supply says that its voltage is too low."""
-    for sensor in sys.glob("hwmon/hwmon*"):
+    for sensor in SYS.glob("hwmon/hwmon*"):
         try:
             if (sensor / "name").read_text(encoding="ascii").strip() == "rpi_volt":
                 return (sensor / "in0_lcrit_alarm").read_text(encoding="ascii").strip() == "1"

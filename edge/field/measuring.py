@@ -87,6 +87,11 @@ class Measuring:
             self._process.kill()
         self._process.communicate()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def ended(self, within_s: float) -> bool:
         """Tell whether it has ended, waiting at most *within_s*; it says so little that it never waits for us."""
         try:
