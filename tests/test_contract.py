@@ -1,0 +1,121 @@
+"""docs/asyncapi.yaml: a whole AsyncAPI 3 document that says of topics and messages what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from edge.publisher import message
+
+DOCS = Path(__file__).parent.parent / "docs"
+API: dict[str, Any] = yaml.safe_load((DOCS / "asyncapi.yaml").read_text(encoding="utf-8"))
+SCHEMA: dict[str, Any] = json.loads((DOCS / "hour.schema.json").read_text(encoding="utf-8"))
+
+
+def references(node: object) -> Iterator[str]:
+    """Yield every `$ref` below *node*."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def resolved(reference: str) -> Any:
+    """Return what *reference* stands for: a place in the document, or a file beside it."""
+    file, _, pointer = reference.partition("#")
+    node: Any = API if not file else json.loads((DOCS / file).read_text(encoding="utf-8"))
+    for part in pointer.split("/")[1:]:
+        node = node[part.replace("~1", "/").replace("~0", "~")]
+    return node
+
+
+def whole(node: dict[str, Any]) -> dict[str, Any]:
+    """Return *node*, or what it refers to."""
+    found: dict[str, Any] = resolved(node["$ref"]) if "$ref" in node else node
+    return found
+
+
+def test_it_is_asyncapi_3() -> None:
+    """It names its version, has the sections that version knows and no other, and says what must be said of itself."""
+    assert re.fullmatch(r"3\.\d+\.\d+", API["asyncapi"])
+    assert set(API) <= {
+        "asyncapi", "id", "info", "servers", "defaultContentType", "channels", "operations", "components",
+    }  # fmt: skip
+    assert {"title", "version"} <= set(API["info"])
+    assert all({"host", "protocol"} <= set(server) for server in API["servers"].values())
+
+
+@pytest.mark.parametrize("reference", sorted(set(references(API))))
+def test_every_reference_leads_somewhere(reference: str) -> None:
+    """Inside the document or to the file beside it."""
+    assert resolved(reference)
+
+
+@pytest.mark.parametrize("name", API["channels"])
+def test_a_channels_parameters_are_those_of_its_address(name: str) -> None:
+    """Each {name} of a topic is explained, and nothing else is; each channel has a message with a payload."""
+    channel = API["channels"][name]
+
+    assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
+    assert channel["messages"]
+    assert all({"contentType", "payload"} <= set(whole(told)) for told in channel["messages"].values())
+
+
+@pytest.mark.parametrize("name", API["operations"])
+def test_an_operation_is_whole(name: str) -> None:
+    """The box only sends; each operation names a channel, messages of that channel, and how MQTT carries them."""
+    operation = API["operations"][name]
+    channel = operation["channel"]["$ref"]
+
+    assert "send" == operation["action"]
+    assert resolved(channel) in API["channels"].values()
+    assert all(told["$ref"].startswith(f"{channel}/messages/") for told in operation["messages"])
+    assert {"qos", "retain", "bindingVersion"} == set(operation["bindings"]["mqtt"])
+
+
+def test_every_channel_is_spoken_on() -> None:
+    """There is an operation for each channel, and one only."""
+    spoken = [operation["channel"]["$ref"] for operation in API["operations"].values()]
+
+    assert sorted(f"#/channels/{name}" for name in API["channels"]) == sorted(spoken)
+
+
+def test_topics_are_the_codes() -> None:
+    """The addresses are what the code builds."""
+    assert {
+        "hour": message.hour_topic("{site}", "{camera}"),
+        "status": message.status_topic("{site}", "{camera}"),
+    } == {name: channel["address"] for name, channel in API["channels"].items()}
+
+
+def test_topics_are_as_brokers_like_them() -> None:
+    """Lower case, digits, dashes, under eight levels, no slash before the first."""
+    for topic in (message.hour_topic("sh-023", "door-a"), message.status_topic("sh-023", "door-a")):
+        assert re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+){1,6}", topic)
+
+
+def test_status_words_are_the_codes() -> None:
+    """`online` and `offline`, nothing else."""
+    payload = whole(API["channels"]["status"]["messages"]["status"])["payload"]
+
+    assert {message.ONLINE.decode(), message.OFFLINE.decode()} == set(payload["enum"])
+
+
+def test_the_hours_schema_is_one() -> None:
+    """A JSON Schema 2020-12 that names the version which the code writes, and whose every name must be there."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+    assert message.SCHEMA == SCHEMA["properties"]["schema"]["const"]
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
+    assert SCHEMA == whole(whole(API["channels"]["hour"]["messages"]["hour"])["payload"]["schema"])
