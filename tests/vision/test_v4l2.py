@@ -1,5 +1,5 @@
 """
-V4L2 cameras through the real OpenCV, which is shown a camera that is none: v4l2_camera.c stands where the kernel stands.
+V4L2 cameras through the real OpenCV, which is shown one that is none: v4l2_camera.c stands where the kernel stands.
 
 Not every machine has a camera, or a kernel that can pretend to; a C compiler is all that is needed here.
 """
