@@ -127,6 +127,10 @@ def _measure(options: argparse.Namespace) -> None:
         measure.time_stages(settings, options.seconds)
 
 
+def _config(options: argparse.Namespace) -> None:
+    print("\n".join(config.load(options.config).cameras))
+
+
 def _demo(options: argparse.Namespace) -> int:
     from edge.field import demo
 
@@ -226,6 +230,10 @@ def _parser() -> argparse.ArgumentParser:
     privacy.set_defaults(command=_privacy)
 
     _add_visit(commands)
+    settings = commands.add_parser("config", help="what the config file says")
+    _add_config(settings)
+    settings.add_argument("--cameras", action="store_true", required=True, help="print the cameras' names, one a line")
+    settings.set_defaults(command=_config)
 
     demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")

@@ -10,7 +10,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../deploy.sh"
 cd "$ROOT"
 
 readonly VENV="$ROOT/.venv-test"
-readonly SCRIPTS=(deploy.sh tests/run.sh .ci/run)
+readonly SCRIPTS=(deploy.sh deploy/*.sh tests/run.sh .ci/run)
 
 # Each line: a program or file that is there once the package is, and the package.
 need_packages() {
@@ -53,13 +53,17 @@ check() {
     fi
 }
 
+# The script that a box is sent is put together from several files, which need each other.
+# shellcheck disable=SC2317 # `check` calls it
+lint_box_script() { box_script | shellcheck -; }
+
 # The units as on a box, but for the program's path, which isn't there before an installation. systemd-analyze calls
 # a line that it ignores a success; here it isn't one.
 # shellcheck disable=SC2317 # `check` calls it
 verify_units() {
     local folder unit said names=() status=0
     folder="$(mktemp -d)"
-    for unit in systemd/*.service systemd/*.socket systemd/*.target; do
+    for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice systemd/settle/*.service; do
         sed 's|/opt/footfall/current/bin/footfall|/bin/true|' "$unit" >"$folder/${unit##*/}"
         unit="${unit##*/}"
         names+=("$folder/${unit/@./@door.}")
@@ -90,6 +94,7 @@ check format ruff format --check .
 check lint ruff check .
 check types mypy
 check shell shellcheck -x "${SCRIPTS[@]}"
+check "shell of the box" lint_box_script
 if command -v systemd-analyze >/dev/null; then
     check units verify_units
     show_exposure

@@ -43,6 +43,12 @@ def test_help_names_the_commands(word: str) -> None:
         (["demo", "--spede", "60"], "demo knows no --spede"),
         (["demo", "--speed"], "--speed needs a value"),
         (["demo", "--broker", "rabbit"], "--broker is mosquitto or amqtt, not rabbit"),
+        (["install"], "install needs a host, --hosts FILE or --local"),
+        (["install", "box", "--purge"], "install knows no --purge"),
+        (["update", "box", "--config", "x"], "update knows no --config"),
+        (["install", "box", "--config", "/nowhere/%h.yaml"], "/nowhere/box.yaml can't be read; it is for box"),
+        (["status", "--hosts", "/nowhere"], "--hosts: /nowhere can't be read"),
+        (["bundle", "--four", "x"], "bundle knows no --four"),
     ],
 )
 def test_a_mistyped_command_line(arguments: list[str], complaint: str) -> None:

@@ -99,6 +99,40 @@ def test_restarting_never_gives_up_and_never_loops(unit: Path) -> None:
     assert within_s / every_s < int(settings["StartLimitBurst"][0])
 
 
+@pytest.mark.parametrize("unit", [VISION, PUBLISHER], ids=lambda unit: unit.name)
+def test_nothing_waits_for_a_network(unit: Path) -> None:
+    """A shop without a network is counted: no unit is ordered after one, nor after a clock that needs one."""
+    after = {target for line in read(unit)["After"] for target in line.split()}
+
+    assert set() == after & {"network-online.target", "time-sync.target"}
+
+
+@pytest.mark.parametrize("unit", [VISION, PUBLISHER], ids=lambda unit: unit.name)
+def test_memory_and_tasks_are_capped(unit: Path) -> None:
+    """Neither process can take the whole box down with it, and both together leave something to the system."""
+    settings = read(unit)
+
+    assert {"MemoryMax", "TasksMax"} <= settings.keys()
+    assert ["footfall.slice"] == settings["Slice"]
+    assert "80%" in read(UNITS / "footfall.slice")["MemoryMax"]
+
+
+def test_an_interrupted_update_is_ended_before_anything_starts() -> None:
+    """The unit that goes back runs before the publisher, and so before vision, and needs nothing of any release."""
+    settings = read(UNITS / "settle" / "footfall-settle.service")
+
+    assert "footfall-publisher.service" in settings["Before"][0].split()
+    assert not [value for value in settings["ExecStart"] if "current" in value]
+
+
+def test_logs_stay_in_memory() -> None:
+    """The journal's drop-in keeps logs off the card, and bounds them."""
+    settings = read(UNITS / "journald.conf.d" / "footfall.conf")
+
+    assert ["volatile"] == settings["Storage"]
+    assert {"RuntimeMaxUse", "RateLimitBurst"} <= settings.keys()
+
+
 def test_vision_stops_before_the_publisher() -> None:
     """What vision writes as it goes is still read: it is ordered after the publisher, so it stops first."""
     assert "footfall-publisher.service" in read(VISION)["After"][0].split()

@@ -13,7 +13,6 @@ import ctypes
 import errno
 import os
 import resource
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,7 +41,9 @@ class Proof:
     """
 
     def __init__(self) -> None:
-        places = {Path.cwd(), Path.home(), *map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"))}  # noqa: S108 - to be tried
+        # Not tempfile.gettempdir(): it fails where there is none, and there is none under systemd.
+        temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - to be tried
+        places = {Path.cwd(), Path.home(), *map(Path, (temporary, "/tmp", "/var/tmp", "/dev/shm"))}  # noqa: S108 - likewise
         self._places = sorted(places)
         self._files: dict[Path, int] = {}
         for place in self._places:

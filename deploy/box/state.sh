@@ -1,0 +1,124 @@
+# What happens on a box. deploy.sh sends this as one script, `box`, made of say.sh, debian.sh and the files
+# in this folder, this one first; the box keeps a copy as /opt/footfall/box.
+# shellcheck shell=bash
+#
+# Under /opt/footfall:
+#   releases/NAME  one release: its virtual environment and its units; `complete` is written last
+#   current        link to the release that runs. Every unit of ours in /etc/systemd/system is a link through it, so
+#                  that one rename switches program and units together
+#   previous       link to the one before
+#   trial          there from before a switch until the new release has proven itself; says what to go back to.
+#                  Whoever finds it goes back: after a killed update at once, after a power cut at boot. So a release
+#                  that hasn't proven itself never outlives the process that tries it.
+#   wheels/        the wheels of the releases that are kept: an update brings only those that aren't here
+#   history        one line for each thing that was done
+set -euo pipefail
+
+PREFIX="${FOOTFALL_PREFIX:-}" # tests put everything under a folder of their own
+readonly PREFIX
+readonly HOUSE="$PREFIX/opt/footfall" ETC="$PREFIX/etc" STATE="$PREFIX/var/lib/footfall"
+readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password"
+readonly UNITS="$ETC/systemd/system"
+readonly ROOM_MB=900      # a release takes 450 MB while it is made
+readonly PROOF_S="${FOOTFALL_PROOF_S:-120}"
+
+# Exit codes, the worse the higher: deploy.sh ends with the worst of a fleet.
+readonly UNCHANGED=1 ROLLED_BACK=3 NOT_COUNTING=6
+
+DRY=""
+CHANGES=0
+
+# change WHAT COMMAND...: does it; with --dry-run only says so.
+change() {
+    CHANGES=$((CHANGES + 1))
+    if [[ -n "$DRY" ]]; then
+        say "would: $1"
+    else
+        step "$1"
+        shift
+        "$@"
+    fi
+}
+
+# link TARGET NAME: makes NAME a symbolic link to TARGET, in one rename.
+link() {
+    ln -sfn "$1" "$2.new"
+    mv -Tf "$2.new" "$2"
+}
+
+# put FILE NAME MODE: makes NAME a copy of FILE, in one rename.
+put() {
+    install -D -m "$3" "$1" "$2.new"
+    mv -Tf "$2.new" "$2"
+}
+
+note() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*" >>"$HOUSE/history"; }
+
+systemd_runs() { [[ -d /run/systemd/system ]]; }
+
+# --- what is there ---------------------------------------------------------------------------------------------------
+
+# in_link NAME: prints the release that a link names, or nothing.
+in_link() {
+    local to
+    to="$(readlink "$HOUSE/$1" 2>/dev/null)" || return 0
+    printf '%s' "${to##*/}"
+}
+
+CAMERAS=()
+
+# learn_cameras RELEASE: sets CAMERAS to the names in the box's config, as this release reads it; fails if it can't.
+learn_cameras() {
+    local names
+    names="$("$HOUSE/releases/$1/bin/footfall" config --cameras --config "$CONFIG")" || return
+    mapfile -t CAMERAS <<<"$names"
+}
+
+# told UNIT PROPERTY: what systemd says of it.
+told() { systemctl show --property="$2" --value "$1" 2>/dev/null || true; }
+
+active() { [[ "$(told "$1" ActiveState)" == active ]]; }
+
+# runs UNIT: prints the release that the unit's process has loaded its libraries from, or nothing.
+runs() {
+    local pid
+    pid="$(told "$1" MainPID)"
+    [[ -n "$pid" && "$pid" != 0 ]] || return 0
+    sed -n 's|.*/opt/footfall/releases/\([^/]*\)/.*|\1|p' "/proc/$pid/maps" 2>/dev/null | sort -u | head -n 1
+}
+
+# newest_readings RELEASE: prints, for each camera, stream and sequence of its newest reading in the ledger. Read as
+# the ledger's owner: root would leave files beside it that its owner can't write.
+newest_readings() {
+    runuser -u footfall-publisher -- "$HOUSE/releases/$1/bin/python" - "$CONFIG" 2>/dev/null <<'PY' || true
+import sqlite3, sys
+from pathlib import Path
+from edge import config
+ledger = config.load(Path(sys.argv[1])).ledger
+for row in sqlite3.connect(f"file:{ledger}?mode=ro", uri=True).execute(
+    "SELECT s.camera, s.id, max(r.sequence) FROM readings r JOIN streams s ON s.id = r.stream"
+    " WHERE s.id IN (SELECT max(id) FROM streams GROUP BY camera) GROUP BY s.id"
+):
+    print(*row)
+PY
+}
+
+# Prints what deploy.sh has to know before it sends anything: the kind of box, its release, its wheels.
+probe() {
+    local machine python="" wheel
+    machine="$(dpkg --print-architecture 2>/dev/null || uname -m)"
+    case "$machine" in
+    amd64) machine=x86_64 ;;
+    arm64) machine=aarch64 ;;
+    armhf) machine=armv7l ;;
+    esac
+    if ! command -v python3 >/dev/null && [[ -z "$DRY" ]]; then
+        apt_install python3 || true
+    fi
+    python="$(python3 -c 'import sys; print("cp3%d" % sys.version_info[1])' 2>/dev/null)" || true
+    printf 'target %s-%s\n' "$machine" "${python:-none}"
+    printf 'current %s\n' "$(in_link current)"
+    for wheel in "$HOUSE"/wheels/*.whl; do
+        [[ ! -e "$wheel" ]] || printf 'wheel %s\n' "${wheel##*/}"
+    done
+}

@@ -1,0 +1,124 @@
+# What a box is sent: the wheel, a wheelhouse for its kind, the units, the script that it runs. Sourced by deploy.sh.
+# shellcheck shell=bash
+#
+# STAGE holds it, in a checkout (build/stage) and in a bundle (stage/) alike:
+#   box                    the script
+#   systemd/               units and what goes with them
+#   wheels/                wheels for all kinds of boxes
+#   TARGET/SHA256SUMS      what a box of this kind is sent, as in aarch64-cp313
+#   TARGET/release         the release's name: its version and the first digits of SHA256SUMS' own sum, so that what is
+#                          called the same is the same
+
+STAGE="$ROOT/build/stage"
+[[ -e "$ROOT/pyproject.toml" ]] || STAGE="$ROOT/stage"
+readonly STAGE
+readonly BOX_PARTS=(say.sh debian.sh box/state.sh box/release.sh box/units.sh box/switch.sh box/commands.sh)
+
+# Prints the one script that runs on a box.
+box_script() {
+    printf '#!/usr/bin/env bash\n'
+    (cd "$ROOT/deploy" && cat "${BOX_PARTS[@]}")
+    # shellcheck disable=SC2016 # for the box
+    printf 'box "$@" </dev/null\n'
+}
+
+is_bundle() { [[ "$STAGE" == "$ROOT/stage" ]]; }
+
+# build_wheel: puts Footfall's own wheel into the stage, and sets WHEEL and BUILDER. Once in a run.
+WHEEL=""
+build_wheel() {
+    local python venv="$ROOT/.venv-deploy" scratch
+    [[ -z "$WHEEL" ]] || return 0
+    python="$(find_python "${PYTHON:-}")"
+    BUILDER="$venv/bin/python"
+    fill_venv "$venv" "$(make_stamp deploy "$python")" "$python" hatchling packaging pip
+    step "building the wheel"
+    mkdir -p "$STAGE/wheels"
+    rm -f "$STAGE"/wheels/footfall_edge-*.whl
+    scratch="$(mktemp -d)"
+    if ! "$BUILDER" -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+        --wheel-dir "$scratch" "$ROOT" >"$scratch/log" 2>&1 </dev/null; then
+        cat "$scratch/log" >&2
+        die "the wheel could not be built; what pip said stands above"
+    fi
+    mv "$scratch"/*.whl "$STAGE/wheels/"
+    rm -rf "$scratch"
+    WHEEL="$(echo "$STAGE"/wheels/footfall_edge-*.whl)"
+    rm -rf "$STAGE/systemd"
+    cp -r "$ROOT/systemd" "$STAGE/systemd"
+    box_script >"$STAGE/box"
+}
+
+# stage TARGET: makes the stage hold everything for this kind of box.
+stage() {
+    local target="$1" names version said
+    if is_bundle; then
+        [[ -e "$STAGE/$target/SHA256SUMS" ]] ||
+            die "this bundle has nothing for $target; it has: $(cd "$STAGE" && echo *-cp3*). Make one with ./deploy.sh bundle --for $target"
+        return
+    fi
+    build_wheel
+    step "gathering the wheels for $target"
+    said="$("$BUILDER" "$ROOT/deploy/wheelhouse.py" --target "$target" --constraints "$ROOT/constraints.txt" \
+        --folder "$STAGE/wheels" "$WHEEL")" || exit 1
+    mapfile -t names <<<"$said"
+    mkdir -p "$STAGE/$target"
+    (cd "$STAGE" && { printf 'wheels/%s\n' "${names[@]}" && find systemd -type f && echo box; } | LC_ALL=C sort |
+        xargs -d '\n' sha256sum) >"$STAGE/$target/SHA256SUMS"
+    version="$(basename "$WHEEL" | cut -d- -f2)"
+    printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$target/SHA256SUMS" | cut -c1-8)" >"$STAGE/$target/release"
+}
+
+# parcel TARGET KNOWN-WHEELS: writes to standard output, as a tar, what a box of this kind lacks.
+parcel() {
+    local target="$1" known="$2" name files=()
+    while read -r _ name; do
+        [[ "$name" == wheels/* && " $known " == *" ${name#wheels/} "* ]] || files+=("$name")
+    done <"$STAGE/$target/SHA256SUMS"
+    tar -C "$STAGE" -cf - --owner=0 --group=0 --transform="s|^$target/||" "$target/SHA256SUMS" "$target/release" "${files[@]}"
+}
+
+readonly BUNDLE_TARGETS=(aarch64-cp311 aarch64-cp313 x86_64-cp311 x86_64-cp313)
+
+bundle() {
+    local targets=() out="" name
+    while [[ $# -gt 0 ]]; do
+        case "$1" in
+        --for | --out)
+            [[ $# -ge 2 ]] || die "$1 needs a value" 2
+            case "$1" in
+            --for) targets+=("$2") ;;
+            --out) out="$2" ;;
+            esac
+            shift 2
+            ;;
+        *)
+            usage >&2
+            die "bundle knows no $1" 2
+            ;;
+        esac
+    done
+    if is_bundle; then
+        die "this is a bundle already"
+    fi
+    if [[ ${#targets[@]} -eq 0 ]]; then
+        targets=("${BUNDLE_TARGETS[@]}")
+    fi
+    local target files=()
+    for target in "${targets[@]}"; do
+        stage "$target"
+    done
+    name="footfall-$(cut -d- -f1 "$STAGE/${targets[0]}/release")"
+    out="${out:-$ROOT/dist/$name.tar}"
+    mkdir -p "$(dirname "$out")"
+    for target in "${targets[@]}"; do
+        mapfile -t -O "${#files[@]}" files < <(sed -n 's|^[^ ]*  wheels/|stage/wheels/|p' "$STAGE/$target/SHA256SUMS")
+        files+=("stage/$target")
+    done
+    mapfile -t files < <(printf '%s\n' "${files[@]}" stage/systemd stage/box | sort -u)
+    tar -cf "$out.new" --owner=0 --group=0 --transform="s|^|$name/|" -C "$ROOT" deploy.sh deploy \
+        -C "$(dirname "$STAGE")" "${files[@]}"
+    mv "$out.new" "$out"
+    say "$out: $(du -h "$out" | cut -f1), for ${targets[*]}"
+    say "On a box without a network:  tar xf ${out##*/} && sudo $name/deploy.sh install --local --config FILE"
+}

@@ -1,0 +1,164 @@
+"""
+Gather the wheels that one kind of box needs, by the pins of constraints.txt, on a machine of another kind.
+
+pip can fetch for another machine, but judges a requirement's conditions ("on 32-bit ARM only", "before Python 3.12")
+by the machine that it runs on. So this walks the requirements itself and lets pip fetch one pinned wheel at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import email.parser
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+_OLDEST_GLIBC = 17
+_GLIBC = {(3, 11): 36, (3, 13): 41}
+"""Minor version of the C library of the Debian that ships this Python: 12 and 13."""
+
+
+class Target:
+    """A kind of box, as in `aarch64-cp313`: its machine and its Python."""
+
+    def __init__(self, name: str) -> None:
+        found = re.fullmatch(r"(x86_64|aarch64|armv7l)-cp3(\d+)", name)
+        if found is None:
+            sys.exit(f"{name} is no kind of box; one is x86_64, aarch64 or armv7l, then -cp311 or -cp313")
+        self.name = name
+        self.machine = found[1]
+        self.python = (3, int(found[2]))
+        newest = _GLIBC.get(self.python, min(_GLIBC.values()))
+        self.platforms = [f"manylinux_2_{minor}_{self.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
+        self.platforms += [f"manylinux2014_{self.machine}", f"linux_{self.machine}"]
+
+    @property
+    def tags(self) -> frozenset[Tag]:
+        """Every tag of a wheel that runs there."""
+        interpreter = f"cp3{self.python[1]}"
+        return frozenset(
+            [
+                *cpython_tags(self.python, [interpreter], self.platforms),
+                *compatible_tags(self.python, interpreter, self.platforms),
+            ]
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the conditions of requirements are judged by."""
+        version = f"3.{self.python[1]}"
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": f"{version}.0",
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": f"{version}.0",
+            "python_version": version,
+            "sys_platform": "linux",
+            "extra": "",
+        }
+
+
+class Wheelhouse:
+    """A folder of wheels for many kinds of boxes, filled as they are asked for."""
+
+    def __init__(self, folder: Path, constraints: Path, target: Target) -> None:
+        self._folder = folder
+        self._target = target
+        self._tags = target.tags
+        self._pins = dict(self._pinned(constraints))
+
+    def gather(self, first: Path) -> tuple[list[Path], list[str]]:
+        """Return the wheels that *first* needs, pip's own among them, and the pins that have no wheel."""
+        have: dict[str, Path] = {}
+        missing: dict[str, str] = {}
+        waiting = ["pip", *self._needs(first)]
+        while waiting:
+            name = waiting.pop(0)
+            if name in have or name in missing:
+                continue
+            wheel = self._kept(name) or self._fetch(name)
+            if wheel is None:
+                missing[name] = f"{name} {self._pins[name]}"
+            else:
+                have[name] = wheel
+                waiting += self._needs(wheel)
+        return [first, *have.values()], sorted(missing.values())
+
+    def _pinned(self, constraints: Path) -> Iterator[tuple[str, str]]:
+        for line in constraints.read_text(encoding="utf-8").splitlines():
+            if not line.strip() or line.startswith("#"):
+                continue
+            pin = Requirement(line)
+            if pin.marker is None or pin.marker.evaluate(self._target.environment):
+                yield canonicalize_name(pin.name), str(pin.specifier).removeprefix("==")
+
+    def _needs(self, wheel: Path) -> list[str]:
+        with zipfile.ZipFile(wheel) as archive:
+            metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            told = email.parser.Parser().parsestr(archive.read(metadata).decode())
+        found: list[str] = []
+        for text in told.get_all("Requires-Dist") or []:
+            need = Requirement(text)
+            if need.marker is None or need.marker.evaluate(self._target.environment):
+                name = canonicalize_name(need.name)
+                if name not in self._pins:
+                    sys.exit(f"constraints.txt pins no {name}, which {wheel.name} needs on {self._target.name}")
+                found.append(name)
+        return found
+
+    def _kept(self, name: str) -> Path | None:
+        for wheel in sorted(self._folder.glob("*.whl")):
+            known, version, _, tags = parse_wheel_filename(wheel.name)
+            if known == name and str(version) == self._pins[name] and tags & self._tags:
+                return wheel
+        return None
+
+    def _fetch(self, name: str) -> Path | None:
+        print(f"   {name} {self._pins[name]}", file=sys.stderr)
+        python = f"3.{self._target.python[1]}"
+        abi = f"cp3{self._target.python[1]}"
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+            *("--only-binary=:all:", "--implementation", "cp", "--python-version", python),
+            *(part for tag in (abi, "abi3", "none") for part in ("--abi", tag)),
+            *(part for platform in self._target.platforms for part in ("--platform", platform)),
+            *("--dest", str(self._folder), f"{name}=={self._pins[name]}"),
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode and "No matching distribution" not in ended.stderr:
+            sys.exit(f"pip could not fetch {name}; is there a network? It said:\n{ended.stderr}")
+        return self._kept(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the wheels' names, one a line; say what is missing, with exit code 1, if some aren't to be had."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", type=Target, required=True, help="as in aarch64-cp313")
+    parser.add_argument("--constraints", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="where wheels are kept")
+    parser.add_argument("wheel", type=Path, help="Footfall's own")
+    options = parser.parse_args(arguments)
+    wheels, missing = Wheelhouse(options.folder, options.constraints, options.target).gather(options.wheel)
+    if missing:
+        sys.exit(
+            f"there is no wheel for {options.target.name} of: {', '.join(missing)}.\n"
+            "Raspberry Pi OS has an index of its own for 32-bit ARM (extra-index-url in its /etc/pip.conf): "
+            "name it in PIP_EXTRA_INDEX_URL and run this again, or put 64-bit Raspberry Pi OS on the box."
+        )
+    print("\n".join(wheel.name for wheel in wheels))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""
+Boxes to install on: a Debian in a folder, booted by its own systemd in a container, reached over real ssh.
+
+Needs root, debootstrap and systemd-nspawn. A Debian is fetched once and kept; each box is a fresh overlay on it. The
+box's only network is a cable to this machine: it has no internet. cgroups are those of this machine's unified tree, in
+a mount namespace of our own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CACHE = Path(os.environ.get("FOOTFALL_SYSTEM_CACHE", "/var/tmp/footfall-system"))  # noqa: S108 - kept on purpose
+ROOT = Path(__file__).parents[2]
+MIRROR = "http://deb.debian.org/debian"
+PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,sudo,python3,iproute2,procps,systemd-timesyncd,libseccomp2"
+ADDRESS, OURS = "10.213.7.2", "10.213.7.1"
+_BOOT_S = 120
+_SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+
+_START = """
+mount --make-rprivate /
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir -p /sys/fs/cgroup/footfall-system
+echo $$ > /sys/fs/cgroup/footfall-system/cgroup.procs
+exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=read-only --network-veth \\
+    --machine=footfall-box "$@"
+"""
+_NETWORK = f"""
+[Match]
+Name=host0
+[Network]
+Address={ADDRESS}/30
+LinkLocalAddressing=no
+"""
+
+
+def wait_until(condition: Callable[[], object], what: str, within_s: float = 120.0) -> None:
+    """Poll *condition* until it holds; AssertionError with *what* if it doesn't in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(0.5)
+
+
+def debian(suite: str, architecture: str = "amd64", packages: str = PACKAGES) -> Path:
+    """Return the folder of a plain Debian, fetched if it isn't there yet."""
+    folder = CACHE / f"{suite}-{architecture}"
+    if not (CACHE / f"{folder.name}.ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                "debootstrap",
+                f"--arch={architecture}",
+                "--variant=minbase",
+                f"--include={packages}",
+                suite,
+                folder,
+                MIRROR,
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        (CACHE / f"{folder.name}.ready").touch()
+    return folder
+
+
+@dataclass
+class Box:
+    """One box: an overlay on a Debian, and the container that runs on it."""
+
+    suite: str
+    scratch: Path
+    _container: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def root(self) -> Path:
+        """Its file system, as this machine sees it."""
+        return self.scratch / "root"
+
+    @property
+    def key(self) -> Path:
+        """The key that opens its ssh."""
+        return self.scratch / "key"
+
+    @property
+    def host(self) -> str:
+        """What to call it for deploy.sh."""
+        return f"tech@{ADDRESS}"
+
+    def make(self) -> None:
+        """Mount a fresh overlay, and put in what whoever prepares a box's card puts in: a user with a key."""
+        for name in ("upper", "work", "root"):
+            (self.scratch / name).mkdir(parents=True)
+        lower = debian(self.suite)
+        options = f"lowerdir={lower},upperdir={self.scratch}/upper,workdir={self.scratch}/work"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, self.root], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        self.chroot("useradd --create-home --shell /bin/bash tech; systemctl enable systemd-networkd ssh")
+        self.write("/etc/sudoers.d/tech", "tech ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+        self.write("/etc/systemd/network/10-box.network", _NETWORK)
+        self.write("/etc/hostname", "box\n")
+        self.write("/etc/hosts", "127.0.0.1 localhost box\n")
+        self.write("/home/tech/.ssh/authorized_keys", self.key.with_suffix(".pub").read_text())
+        self.write("/etc/ssh/sshd_config.d/test.conf", "StrictModes no\nUseDNS no\n")
+
+    def unmake(self) -> None:
+        """Take the overlay away."""
+        self.kill()
+        subprocess.run(["umount", "-l", self.root], check=False)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the box from outside."""
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(mode)
+
+    def chroot(self, command: str) -> str:
+        """Run a command in the box's file system while it isn't booted."""
+        return subprocess.run(
+            ["chroot", self.root, "bash", "-ec", command], check=True, capture_output=True, text=True
+        ).stdout
+
+    def boot(self, *options: str) -> None:
+        """Give it power, and wait until ssh answers and systemd has started everything."""
+        log = (self.scratch / "console").open("ab")
+        self._container = subprocess.Popen(
+            ["unshare", "-m", "bash", "-ec", _START, "bash", "-D", self.root, *options],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        wait_until(lambda: Path("/sys/class/net/ve-footfall-box").exists(), "the cable is there", _BOOT_S)
+        subprocess.run(["ip", "address", "replace", f"{OURS}/30", "dev", "ve-footfall-box"], check=True)
+        subprocess.run(["ip", "link", "set", "ve-footfall-box", "up"], check=True)
+        wait_until(lambda: self.ssh("true", check=False).returncode == 0, "ssh answers", _BOOT_S)
+        wait_until(
+            lambda: self.ssh("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded"),
+            "it has started", _BOOT_S,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """Cut its power: SIGKILL for everything in it, at once."""
+        if self._container is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._container.pid, signal.SIGKILL)
+        self._container.wait()
+        self._container = None
+        wait_until(lambda: not Path("/sys/class/net/ve-footfall-box").exists(), "the cable is gone")
+
+    def ssh(self, command: str, *, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run a command on the box as root."""
+        return subprocess.run(
+            [*shlex.split(self.ssh_program), "-oConnectTimeout=5", self.host, f"sudo bash -c {shlex.quote(command)}"],
+            check=check, capture_output=True, text=True, timeout=timeout_s,
+        )  # fmt: skip
+
+    @property
+    def ssh_program(self) -> str:
+        """What deploy.sh should use as ssh."""
+        return f"ssh -i {self.key} {_SSH_OPTIONS}"
+
+    def deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.CompletedProcess[str]:
+        """Run deploy.sh on this machine, towards the box."""
+        return subprocess.run(
+            [script, *arguments], check=False, capture_output=True, text=True, timeout=900,
+            env={**os.environ, "FOOTFALL_SSH": self.ssh_program}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def box(suite: str) -> Iterator[Box]:
+    """Give a fresh box with this Debian, not booted yet."""
+    made = Box(suite, CACHE / f"box-{os.getpid()}")
+    try:
+        made.make()
+        yield made
+    finally:
+        made.unmake()
