@@ -53,7 +53,7 @@ class OpeningHours:
 
 
 def _parse_days(days: str) -> list[int]:
-    first, dash, last = days.strip().lower().partition("-")
+    first, dash, last = (part.strip() for part in days.lower().partition("-"))
     for name in (first, last) if dash else (first,):
         if name not in _DAYS:
             raise ValueError(f'"{days}" names no days; write one of {", ".join(_DAYS)}, or a range such as mon-sat')
