@@ -51,7 +51,7 @@ def at(day: str, time: str) -> datetime:
     ],
 )
 def test_when_it_is_open(week: dict[str, str], day: str, time: str, is_open: bool) -> None:
-    """A span holds its first minute and not its last, and may cross midnight and Sunday's end; other days are closed."""
+    """A span holds its first minute, not its last, and may cross midnight and Sunday's end; other days are closed."""
     assert is_open == OpeningHours.parse(week).is_open(at(day, time))
 
 
