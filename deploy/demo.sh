@@ -34,7 +34,7 @@ CONF
         fi
         pid=$!
         CHILDREN+=("$pid")
-        for ((tries = 0; tries < 200; tries++)); do
+        for ((tries = 0; tries < 600; tries++)); do
             kill -0 "$pid" 2>/dev/null || break
             if (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
                 return

@@ -57,7 +57,7 @@ fill_venv() {
     "$python" -m venv "$venv"
     step "installing the packages that constraints.txt pins; up to 120 MB to fetch the first time"
     if ! "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
-        -c "$ROOT/constraints.txt" "$@" >"$venv/pip.log" 2>&1 </dev/null; then
+        -c "$ROOT/constraints.txt" "$@" 2>&1 </dev/null | tee "$venv/pip.log" | show_moving; then
         tail -n 30 "$venv/pip.log" >&2
         die "pip could not install the packages; what it said stands above"
     fi

@@ -10,3 +10,16 @@ die() {
     say "$1"
     exit "${2:-1}"
 }
+
+# show_moving: shows what it reads as one line that changes, on a terminal; elsewhere nothing of it.
+show_moving() {
+    local line
+    if [[ ! -t 2 ]]; then
+        cat >/dev/null
+        return
+    fi
+    while IFS= read -r line; do
+        printf '\r\033[K   %.70s' "$line" >&2
+    done
+    printf '\r\033[K' >&2
+}

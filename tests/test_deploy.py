@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +112,34 @@ def test_what_was_started_is_ended(tmp_path: Path) -> None:
     assert said.returncode == 76
     assert not scratch.exists()
     assert not Path("/proc", said.stdout.strip()).exists()
+
+
+def test_long_work_is_one_moving_line_on_a_terminal() -> None:
+    """What pip says moves by in one line, which is empty in the end; without a terminal nothing is said."""
+    screen, terminal = pty.openpty()
+    code = "printf 'Collecting numpy\\nDownloading\\n' | show_moving"
+    subprocess.run(["bash", "-c", f'source "$1"\n{code}', "bash", str(SCRIPT)], stderr=terminal, check=True, timeout=60)
+    os.close(terminal)
+    shown = os.read(screen, 4096).decode()
+    os.close(screen)
+
+    assert ["", "\033[K   Collecting numpy", "\033[K   Downloading", "\033[K"] == shown.split("\r")
+    assert "" == in_shell(code).stderr
+
+
+def test_what_pip_says_is_told_when_it_fails(tmp_path: Path) -> None:
+    """A package that can't be installed ends with what pip said, and leaves no environment that seems whole."""
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\ncase "$1 $2" in\n'
+        '"-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;\n'
+        '"-m pip") echo "ERROR: no such package" >&2 && exit 1 ;;\nesac\n'
+    )
+    python.chmod(0o755)
+    said = in_shell('fill_venv "$1" stamp "$2" package', str(tmp_path / "venv"), str(python))
+
+    assert 1 == said.returncode
+    assert ["ERROR: no such package", "pip could not install the packages; what it said stands above"] == (
+        said.stderr.splitlines()[-2:]
+    )
+    assert not (tmp_path / "venv" / "footfall-stamp").exists()
