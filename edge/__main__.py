@@ -48,15 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _vision(options: argparse.Namespace) -> None:
     from edge.vision import process
 
-    settings = config.load(options.config).vision(options.camera)
-    process.run(settings, _clock(options), Notifier(), diode=options.diode, sealed=not options.unsealed)
+    def load() -> config.VisionSettings:
+        return config.load(options.config).vision(options.camera)
+
+    process.run(load, _clock(options), Notifier(), diode=options.diode, sealed=not options.unsealed)
 
 
 def _publisher(options: argparse.Namespace) -> None:
     from edge.publisher import process
 
-    settings = config.load(options.config).publisher()
-    process.run(settings, _clock(options), dict(options.diode), Notifier())
+    def load() -> config.PublisherSettings:
+        return config.load(options.config).publisher()
+
+    process.run(load, _clock(options), dict(options.diode), Notifier())
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -97,6 +101,13 @@ def _check(options: argparse.Namespace) -> int:
     from edge.field import check
 
     return check.run(options.config, as_json=options.json)
+
+
+def _config(options: argparse.Namespace) -> None:
+    from edge.field import reference
+
+    forms = {"example": reference.example, "schema": reference.schema_text, "reference": reference.reference}
+    sys.stdout.write(forms[options.form]())
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -299,6 +310,16 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seconds", type=_number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
     )
     measure.set_defaults(command=_measure)
+
+    about = commands.add_parser("config", help="what footfall.yaml may hold: an example, a schema, a reference")
+    forms = about.add_mutually_exclusive_group(required=True)
+    for name, what in (
+        ("example", "a whole file to begin with, every key explained"),
+        ("schema", "a JSON Schema that editors check it with"),
+        ("reference", "every key as a table, in Markdown"),
+    ):
+        forms.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=what)
+    about.set_defaults(command=_config)
 
     bench = commands.add_parser("bench", help="how fast this box is, stage by stage")
     _add_config(bench)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -49,6 +50,9 @@ Point = tuple[Fraction, Fraction]
 """x and y as shares of the picture's width and height; x to the right, y DOWN."""
 
 
+_SHARES: dict[str, Any] = {"unit": "shares of width and height"}
+"""Beside each key: its unit; what its absence means, where its default doesn't tell; a name for what it holds."""
+
 _Side = Annotated[int, Field(ge=64, le=4096, strict=True)]
 
 
@@ -63,12 +67,24 @@ class Line(_Section):
     A head that comes from the other side to the side of *inside* counts as in.
     """
 
-    start: Point = Field(alias="from", description="one end, as shares of width and height")
-    end: Point = Field(alias="to", description="the other end")
-    via: tuple[Point, ...] = Field(
-        default=(), description="points between the ends, in order, where the threshold is curved; absent = straight"
+    start: Point = Field(
+        alias="from",
+        description="one end of the line; x to the right, y down",
+        examples=[[0.10, 0.55]],
+        json_schema_extra=_SHARES,
     )
-    inside: Point = Field(description="any point of the picture on the shop's side of the line")
+    end: Point = Field(alias="to", description="the other end", examples=[[0.90, 0.55]], json_schema_extra=_SHARES)
+    via: tuple[Point, ...] = Field(
+        default=(),
+        description="points between the ends, in order, where the threshold is curved",
+        examples=[[[0.50, 0.60]]],
+        json_schema_extra={**_SHARES, "absent": "straight"},
+    )
+    inside: Point = Field(
+        description="any point of the picture on the shop's side of the line",
+        examples=[[0.50, 0.90]],
+        json_schema_extra=_SHARES,
+    )
 
     @property
     def points(self) -> tuple[tuple[float, float], ...]:
@@ -157,22 +173,39 @@ class Camera(_Section):
     """One camera and the lines in its picture."""
 
     source: Annotated[str, StringConstraints(min_length=1)] = Field(
-        description="/dev/videoN for a V4L2 camera, csi:N for a Raspberry Pi camera, or the path of a clip"
+        description="`/dev/videoN` for a V4L2 camera, `csi:N` for a Raspberry Pi camera, or the path of a clip",
+        examples=["/dev/video0"],
     )
-    size: tuple[_Side, _Side] = Field(default=(640, 480), description="width and height to ask the camera for, px")
+    size: tuple[_Side, _Side] = Field(
+        default=(640, 480),
+        description="width and height to ask the camera for; `csi:` needs a width that divides by 64",
+        examples=[[640, 480]],
+        json_schema_extra={"unit": "px"},
+    )
     fps: Annotated[float, Field(ge=1, le=60, strict=True)] = Field(
-        default=15, description="pictures a second to ask for and look at"
+        default=15,
+        description="pictures a second to ask for and look at",
+        examples=[15],
+        json_schema_extra={"unit": "pictures a second"},
     )
     lines: Annotated[dict[Name, Line], Field(min_length=1, max_length=8)] = Field(
-        description="name: {from, to, inside}"
+        description="the lines across the picture, by name", json_schema_extra={"name": "entrance"}
     )
-    open: Annotated[OpeningHours | None, BeforeValidator(_parse_opening)] = Field(
-        default=None, description="opening hours; the camera is closed outside them; absent = always open"
+    open: Annotated[
+        OpeningHours | None,
+        BeforeValidator(_parse_opening),
+        WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    ] = Field(
+        default=None,
+        description='opening hours by day; outside them the camera is closed. `fri: "20:00-02:00"` runs past midnight, '
+        "commas divide several spans, a day that isn't named is closed",
+        examples=[{"mon-sat": "09:30-22:00", "sun": "10:00-20:00"}],
+        json_schema_extra={"unit": "shop's time", "absent": "always open"},
     )
     replay: Literal["pace", "fast"] = Field(
-        default="pace", description="a clip: at its own pace, or as fast as it goes"
+        default="pace", description="a clip: at its own pace, or as fast as it goes", examples=["pace"]
     )
-    loop: bool = Field(default=False, strict=True, description="a clip: begin again when it ends")
+    loop: bool = Field(default=False, strict=True, description="a clip: begin again when it ends", examples=[False])
 
     @field_validator("lines")
     @classmethod
@@ -186,10 +219,23 @@ class Tls(_Section):
     """How to know the broker, and how it knows us. All optional."""
 
     ca_file: Path | None = Field(
-        default=None, description="authority that signed the broker's certificate; absent = the system's"
+        default=None,
+        description="authority that signed the broker's certificate",
+        examples=["/etc/footfall/ca.pem"],
+        json_schema_extra={"absent": "the system's"},
     )
-    cert_file: Path | None = Field(default=None, description="this box's certificate")
-    key_file: Path | None = Field(default=None, description="this box's key")
+    cert_file: Path | None = Field(
+        default=None,
+        description="this box's certificate; goes with `key_file`",
+        examples=["/etc/footfall/box.pem"],
+        json_schema_extra={"absent": "none"},
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="this box's key",
+        examples=["/etc/footfall/box.key"],
+        json_schema_extra={"absent": "none"},
+    )
 
     @model_validator(mode="after")
     def _both(self) -> Self:
@@ -205,19 +251,36 @@ def _parse_tls(value: object) -> object:
 class Broker(_Section):
     """Headquarters' MQTT broker."""
 
-    host: Annotated[str, StringConstraints(min_length=1)] = Field(description="name or address")
-    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = Field(
-        default=0, description="8883 with TLS, else 1883", validate_default=False
+    host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="its name or address", examples=["mqtt.example.com"]
     )
-    username: str | None = Field(default=None)
-    password_file: Path | None = Field(default=None, description="file that holds the password; not readable by others")
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)] = Field(
+        default=0,
+        description="its port",
+        examples=[8883],
+        json_schema_extra={"absent": "8883 with TLS, else 1883"},
+        validate_default=False,
+    )
+    username: str | None = Field(
+        default=None, description="who we are", examples=["sh-023"], json_schema_extra={"absent": "nobody"}
+    )
+    password_file: Path | None = Field(
+        default=None,
+        description="file that holds the password; nobody but its owner may read it",
+        examples=["/etc/footfall/mqtt.password"],
+        json_schema_extra={"absent": "no password"},
+    )
     tls: Annotated[Tls | None, BeforeValidator(_parse_tls)] = Field(
         default=None,
-        description="true, false or {ca_file, cert_file, key_file}; absent = true unless the broker is on this box",
+        description="`true`, `false` or a section with the three keys below",
+        json_schema_extra={"absent": "`true`, but `false` when the broker is on this box"},
     )
-    protocol: Literal["5", "3.1.1"] = Field(default="5", description='MQTT version: "5" or "3.1.1"')
+    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version", examples=["5"])
     keepalive_s: Annotated[int, Field(ge=5, le=3600, strict=True)] = Field(
-        default=60, description="a silent link is found dead after 1.5 times this"
+        default=60,
+        description="a silent link is found dead after 1.5 times this",
+        examples=[60],
+        json_schema_extra={"unit": "s"},
     )
 
     @field_validator("protocol", mode="before")
@@ -253,14 +316,27 @@ def is_loopback(host: str) -> bool:
 class Config(_Section):
     """The whole of footfall.yaml."""
 
-    site: Name = Field(description="the shop's name in the topics")
-    timezone: str = Field(description="the shop's time zone, as in Asia/Shanghai")
-    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=8)] = Field(description="name: camera")
-    broker: Broker
-    ledger: Path = Field(default=Path("/var/lib/footfall/ledger.sqlite"), description="the ledger's file")
-    tally_dir: Path = Field(default=Path("/run/footfall"), description="folder of the diodes, <camera>.tally")
+    site: Name = Field(description="the shop's name in the topics", examples=["sh-023"])
+    timezone: str = Field(description="the shop's time zone; the hours' edges follow it", examples=["Asia/Shanghai"])
+    cameras: Annotated[dict[Name, Camera], Field(min_length=1, max_length=8)] = Field(
+        description="the cameras, by name", json_schema_extra={"name": "door-a"}
+    )
+    broker: Broker = Field(description="headquarters' MQTT broker")
+    ledger: Path = Field(
+        default=Path("/var/lib/footfall/ledger.sqlite"),
+        description="the only state on disk",
+        examples=["/var/lib/footfall/ledger.sqlite"],
+    )
+    tally_dir: Path = Field(
+        default=Path("/run/footfall"),
+        description="folder of the diodes, one FIFO `<camera>.tally` each",
+        examples=["/run/footfall"],
+    )
     model: Path | None = Field(
-        default=None, description="another head model's contract, head.json; absent = the shipped one"
+        default=None,
+        description="another head model's contract, `head.json`",
+        examples=["/opt/heads/head.json"],
+        json_schema_extra={"absent": "the shipped one"},
     )
 
     @field_validator("timezone")
@@ -318,6 +394,18 @@ class VisionSettings:
     model: Path | None
     tally: Path
 
+    def beyond_reload(self, new: VisionSettings) -> list[str]:
+        """Return the keys in which *new* differs and which only a new process can take up: all but `lines`, `open`."""
+        live = {"lines", "open"}
+        keys = [
+            key
+            for key in Camera.model_fields
+            if key not in live and getattr(new.camera, key) != getattr(self.camera, key)
+        ]
+        return (
+            keys + (["model"] if new.model != self.model else []) + (["tally_dir"] if new.tally != self.tally else [])
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CameraAccount:
@@ -339,6 +427,15 @@ class PublisherSettings:
     broker: Broker
     ledger: Path
     model: Path | None
+
+    def beyond_reload(self, new: PublisherSettings) -> list[str]:
+        """Return the keys in which *new* differs and which only a new process can take up: all but `lines`, `open`."""
+        keys = ("site", "timezone", "broker", "ledger", "model")
+        differing = [key for key in keys if getattr(new, key) != getattr(self, key)]
+        if [camera.name for camera in new.cameras] != [camera.name for camera in self.cameras]:
+            return [*differing, "cameras"]
+        moved = [camera.tally for camera in new.cameras] != [camera.tally for camera in self.cameras]
+        return differing + (["tally_dir"] if moved else [])
 
 
 def line(ends: Sequence[float], inside: Sequence[float]) -> Line:

@@ -5,6 +5,7 @@ Every error this program raises on purpose, and the exit code that each one ends
 
     EdgeError                            1
       ConfigError (ValueError)          78   the config file can't be used; restarting can't help
+      ConfigChanged                     75   in what only a new process can take up; start this process again
       SealError                         77   the process that sees could not be sealed
       CameraError (OSError)             74
         CameraMissing                        the source can't be opened
@@ -17,6 +18,7 @@ Every error this program raises on purpose, and the exit code that each one ends
       WireError (ValueError)            76   what came through the diode can't be a tally
         WireTruncated                        not a whole record
         WireUnexpected                       whole, but not one of ours, or not in order
+          LineUnknown                        of a line that this camera doesn't have, as far as is known
         WireOutOfRange                       a field outside its bounds
         WireTooFast                          more records, or more people, than there can be
       DiodeMissing (OSError)            76   the pipe between vision and publisher isn't there
@@ -62,6 +64,15 @@ class ConfigError(EdgeError, ValueError):
         self.path = path
         self.complaints = tuple(complaints)
         super().__init__("\n".join(self.complaints))
+
+
+class ConfigChanged(EdgeError):
+    """The config was changed in what only a new process can take up."""
+
+    exit_code = 75
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        super().__init__(f"the config has other {', '.join(keys)} now, which only a new process can take up; start it")
 
 
 class SealError(EdgeError):
@@ -145,6 +156,14 @@ class WireUnexpected(WireError):
 
     def __init__(self, field: str, expected: object, actual: object) -> None:
         super().__init__(f"diode: {field} should be {expected}, but is {actual}")
+
+
+class LineUnknown(WireUnexpected):
+    """A record of a line that this camera doesn't have, as far as is known; *at* is where in its chunk it begins."""
+
+    def __init__(self, line: int, at: int) -> None:
+        self.at = at
+        super().__init__("line", "a line of this camera", line)
 
 
 class WireOutOfRange(WireError):

@@ -32,7 +32,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from edge.errors import WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
+from edge.errors import LineUnknown, WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
 
 BEAT_MS = 10_000
 """Time from one reading to the next, ms."""
@@ -161,6 +161,7 @@ class Gate:
 
     Args:
         lines: Names of the camera's lines.
+        still: Names that the run before may still tell of, until another run begins.
         newest: The newest tally of each line that the ledger knows from this boot, so that a restart of the
             publisher forgets nothing. Those of other runs than the newest are left aside.
         speed: How much faster than real time the clock runs (a trial's clock).
@@ -168,9 +169,16 @@ class Gate:
     """
 
     def __init__(
-        self, lines: Iterable[str], newest: Iterable[Tally] = (), *, speed: float = 1.0, burst: int = 1_500
+        self,
+        lines: Iterable[str],
+        newest: Iterable[Tally] = (),
+        *,
+        still: Iterable[str] = (),
+        speed: float = 1.0,
+        burst: int = 1_500,
     ) -> None:
-        self._lines = frozenset(line_key(name) for name in lines)
+        self._expected = frozenset(line_key(name) for name in lines)
+        self._lines = self._expected | {line_key(name) for name in still}
         self._speed = speed
         self._burst = float(burst)
         self._allowance = float(burst)
@@ -186,6 +194,16 @@ class Gate:
         """The newest tally of each line of the current run, by line key."""
         return self._newest
 
+    @property
+    def lines(self) -> frozenset[int]:
+        """The keys of the lines that may come now."""
+        return self._lines
+
+    def expect(self, lines: Iterable[str]) -> None:
+        """Let these lines in from now on, and those of the current run until another begins."""
+        self._expected = frozenset(line_key(name) for name in lines)
+        self._lines = self._expected | frozenset(self._newest)
+
     def accept(self, chunk: bytes, now_ms: int) -> Iterator[Tally]:
         """
         Yield the tallies in *chunk* that say something new; repeats and stale records are dropped.
@@ -200,6 +218,8 @@ class Gate:
         for start in range(0, len(chunk), SIZE):
             tally = decode(chunk[start : start + SIZE])
             self._check_rate(now_ms)
+            if tally.line not in self._lines:
+                raise LineUnknown(tally.line, start)
             if self._is_new(tally, now_ms):
                 self._begin(tally)
                 yield tally
@@ -214,8 +234,6 @@ class Gate:
         self._allowance -= 1
 
     def _is_new(self, tally: Tally, now_ms: int) -> bool:
-        if tally.line not in self._lines:
-            raise WireUnexpected("line", "a line of this camera", tally.line)
         latest_ms = now_ms + round(_SLACK_MS * self._speed)
         if tally.boot_ms > latest_ms:
             raise WireOutOfRange("boot_ms", 0, latest_ms, tally.boot_ms)
@@ -256,4 +274,5 @@ class Gate:
         if current is not None and current.run != tally.run:
             self._past_runs = [*self._past_runs[-15:], current.run]
             self._newest.clear()
+            self._lines = self._expected | {tally.line}
         self._newest[tally.line] = tally

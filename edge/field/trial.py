@@ -3,7 +3,7 @@
 
 It stands where systemd stands on a box: it holds both ends of each diode, so that a pipe outlives the processes on
 it, starts a process again that was killed, and stops vision before the publisher, so that the last readings are still
-read.
+read. SIGHUP is passed on, and reads the config again; when it is the terminal that hung up, everything ends.
 """
 
 from __future__ import annotations
@@ -103,8 +103,12 @@ def _keep_running(children: Sequence[_Child]) -> int:
     for end in (wake, woken):
         end.setblocking(False)
     stop: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, lambda number, _: stop.append(number) if number != signal.SIGCHLD else None)
+    hang_ups: list[int] = []
+    terminal = _has_terminal()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.append(number))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGHUP, lambda number, _: hang_ups.append(number))
     signal.set_wakeup_fd(wake.fileno())
     running = list(children)
     for child in running:
@@ -115,6 +119,7 @@ def _keep_running(children: Sequence[_Child]) -> int:
         while not stop and not failed:
             select.select([woken], [], [])
             woken.recv(4096)
+            _pass_on(hang_ups, stop, running, terminal=terminal)
             for child in [child for child in running if child.process.poll() is not None]:
                 code = child.process.returncode
                 if code == 0:
@@ -134,6 +139,27 @@ def _keep_running(children: Sequence[_Child]) -> int:
         wake.close()
         woken.close()
     return failed
+
+
+def _pass_on(hang_ups: list[int], stop: list[int], children: Sequence[_Child], *, terminal: bool) -> None:
+    """Hand SIGHUP to *children*, or take it for the end where it came because the terminal is gone."""
+    if not hang_ups:
+        return
+    hang_ups.clear()
+    if terminal and not _has_terminal():
+        stop.append(signal.SIGHUP)
+        return
+    for child in children:
+        child.process.send_signal(signal.SIGHUP)
+
+
+def _has_terminal() -> bool:
+    """Tell whether this process has a terminal, one that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _cause(code: int) -> str:

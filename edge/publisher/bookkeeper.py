@@ -62,11 +62,13 @@ class Bookkeeper:
         self._site = settings.site
         self._zone = ZoneInfo(settings.timezone)
         self._clock = clock
-        self._model = model
+        self.model = model
         self._placing = Placing(ledger.offset_ms)
         self._accounts = {
             camera.name: _Account(
-                camera, spread_ms(settings.site, camera.name), {line_key(name): name for name in camera.lines}
+                camera,
+                spread_ms(settings.site, camera.name),
+                _by_key((*ledger.lines_of_newest_run(camera.name), *camera.lines)),
             )
             for camera in settings.cameras
         }
@@ -77,6 +79,20 @@ class Bookkeeper:
         self._review = True
         self.full = False
         """Whether the ledger's disk had no room at the last try."""
+
+    def adopt(self, cameras: Iterable[CameraAccount], lines: Mapping[str, frozenset[int]]) -> None:
+        """
+        Take up other lines and opening hours of the same cameras.
+
+        Args:
+            cameras: As they are from now on.
+            lines: Keys of the lines that may still come from each, older ones among them.
+        """
+        for camera in cameras:
+            account = self._accounts[camera.name]
+            kept = lines[camera.name] | {tally.line for tally in account.waiting}
+            older = {key: name for key, name in account.names.items() if key in kept}
+            account.camera, account.names = camera, {**older, **_by_key(camera.lines)}
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
@@ -260,7 +276,7 @@ class Bookkeeper:
         if self._clock.trial:
             hour = replace(hour, flags=hour.flags | {"trial"})
         payload = message.encode(
-            hour, site=self._site, camera=camera, zone=self._zone, revision=revision, model=self._model
+            hour, site=self._site, camera=camera, zone=self._zone, revision=revision, model=self.model
         )
         return Row(camera, hour.span, revision, payload, now_ms, None)
 
@@ -273,6 +289,10 @@ class Bookkeeper:
         self._pruned_ms = now_boot
         with self._ledger.transaction(durable=False):
             self._ledger.prune(now_ms, now_boot, KEEP_READINGS_MS, KEEP_HOURS_MS)
+
+
+def _by_key(names: Iterable[str]) -> dict[int, str]:
+    return {line_key(name): name for name in names}
 
 
 def thinned(readings: Iterable[Tally]) -> list[Tally]:

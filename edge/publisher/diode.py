@@ -2,7 +2,8 @@
 The read end of each camera's diode. Takes whole records, believes none without its gate, and answers nothing.
 
 A record that can't be true closes that camera's pipe for the life of this process: no resync, since whoever sent it may
-send anything. The other cameras go on.
+send anything. The other cameras go on. A line that isn't known is the one thing that is asked about first: vision may
+have taken up a config that the publisher hasn't.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.config import CameraAccount
-from edge.errors import DiodeMissing, WireError
+from edge.errors import DiodeMissing, LineUnknown, WireError
 from edge.tally import SIZE, Gate, Tally
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Diode:
         camera: Whose.
         clock: Tells the gate the time.
         newest: The newest readings of this boot that the ledger knows.
+        still: The lines of the run that they belong to.
         descriptor: An inherited pipe; None opens the camera's FIFO, and makes it if it isn't there.
 
     Raises:
@@ -44,7 +46,13 @@ class Diode:
     """
 
     def __init__(
-        self, camera: CameraAccount, clock: Clock, newest: Iterable[Tally], descriptor: int | None = None
+        self,
+        camera: CameraAccount,
+        clock: Clock,
+        newest: Iterable[Tally],
+        descriptor: int | None = None,
+        *,
+        still: Iterable[str] = (),
     ) -> None:
         self.camera = camera.name
         self.fault: WireError | None = None
@@ -58,7 +66,24 @@ class Diode:
             room = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
         except OSError as exc:
             raise DiodeMissing(camera.tally, f"descriptor {descriptor} is no pipe: {exc.strerror}") from exc
-        self._gate = Gate(camera.lines, newest, speed=clock.speed, burst=max(1_500, room // SIZE))
+        self._gate = Gate(camera.lines, newest, still=still, speed=clock.speed, burst=max(1_500, room // SIZE))
+        self._held = b""
+        self._asked = False
+
+    @property
+    def lines(self) -> frozenset[int]:
+        """The keys of the lines that may come now."""
+        return self._gate.lines
+
+    @property
+    def puzzled(self) -> bool:
+        """Whether a line came that isn't known, and nobody has been asked about it yet: see :meth:`expect`."""
+        return bool(self._held) and not self._asked
+
+    def expect(self, lines: Iterable[str]) -> None:
+        """Take these for the camera's lines from now on; one that still isn't among them closes the pipe."""
+        self._gate.expect(lines)
+        self._asked = True
 
     def read(self) -> list[Tally]:
         """Return what has come and is new; at most a pipe's worth, so that no camera starves another."""
@@ -66,6 +91,12 @@ class Diode:
         if self.fault is not None:
             return accepted
         try:
+            if self._held:
+                if not self._asked:
+                    return accepted
+                chunk, self._held = self._held, b""
+                accepted.extend(self._gate.accept(chunk, self._clock.boot_ms()))
+            self._asked = False
             for _ in range(_CHUNKS_A_TURN):
                 chunk = os.read(self._descriptor, _CHUNK)
                 accepted.extend(self._gate.accept(chunk, self._clock.boot_ms()))
@@ -73,11 +104,20 @@ class Diode:
                     break
         except BlockingIOError:
             pass
+        except LineUnknown as exc:
+            if self._asked:
+                self._close(exc)
+            else:
+                self._held = chunk[exc.at :]
         except WireError as exc:
-            log.error("%s: %s; its pipe stays closed", self.camera, exc)  # noqa: TRY400 - a line
-            self.fault = exc
-            os.close(self._descriptor)
+            self._close(exc)
         return accepted
+
+    def _close(self, fault: WireError) -> None:
+        log.error("%s: %s; its pipe stays closed", self.camera, fault)
+        self.fault = fault
+        self._held = b""
+        os.close(self._descriptor)
 
     def close(self) -> None:
         """Let go of the pipe."""

@@ -126,6 +126,15 @@ class Ledger(LedgerView):
             for run, sequence, line, in_, out, frames, boot_ms, watched_ms, flags in rows
         ]
 
+    def lines_of_newest_run(self, camera: str) -> list[str]:
+        """Return the names of the lines of the camera's newest run of this boot."""
+        rows = self._connection.execute(
+            "SELECT line FROM streams WHERE boot = ?1 AND camera = ?2 AND run ="
+            " (SELECT run FROM streams WHERE boot = ?1 AND camera = ?2 ORDER BY id DESC LIMIT 1)",
+            (self._boot, camera),
+        )
+        return [line for (line,) in rows]
+
     def record(self, camera: str, readings: Iterable[tuple[str, Tally]]) -> int | None:
         """
         Write readings of this boot, each with its line's name; those that are known already are left as they are.

@@ -12,13 +12,13 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from edge import model
 from edge.clock import Clock
 from edge.config import PublisherSettings
-from edge.errors import LedgerFull
+from edge.errors import ConfigChanged, EdgeError, LedgerFull
 from edge.login import read_password
 from edge.publisher.bookkeeper import Bookkeeper
 from edge.publisher.diode import Diode
@@ -35,12 +35,14 @@ _STATUS_EVERY_S = 10.0
 _FAREWELL_S = 3.0
 
 
-def run(settings: PublisherSettings, clock: Clock, diodes: Mapping[str, int], notifier: Notifier) -> None:
+def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str, int], notifier: Notifier) -> None:
     """
     Run until SIGTERM or SIGINT; then take in what the diodes still hold, write it and say `offline`.
 
+    SIGHUP reads the config again. One that can't be used is refused, and the old one goes on.
+
     Args:
-        settings: What the publisher may know.
+        load: Reads what the publisher may know; called now, and again for each SIGHUP.
         clock: The box's, or a trial's.
         diodes: Inherited pipes, camera -> descriptor; the others are FIFOs in the file system.
         notifier: Tells systemd.
@@ -51,7 +53,9 @@ def run(settings: PublisherSettings, clock: Clock, diodes: Mapping[str, int], no
         WireError: no camera's diode can be believed any more.
         PasswordFileError: the broker's password can't be read.
         DetectorError: the model's contract isn't there.
+        ConfigChanged: a new config needs a new process.
     """
+    settings = load()
     identity = model.read(settings.model).identity
     read_password(settings.broker)
     with _Signals() as signals, contextlib.ExitStack() as stack:
@@ -60,17 +64,21 @@ def run(settings: PublisherSettings, clock: Clock, diodes: Mapping[str, int], no
         books = Bookkeeper(ledger, settings, clock, identity)
         pipes: list[Diode] = []
         for camera in settings.cameras:
-            pipe = Diode(camera, clock, ledger.newest(camera.name), diodes.get(camera.name))
+            still = ledger.lines_of_newest_run(camera.name)
+            pipe = Diode(camera, clock, ledger.newest(camera.name), diodes.get(camera.name), still=still)
             stack.callback(pipe.close)
             pipes.append(pipe)
         links = [Link(settings.site, c.name, settings.broker, books, signals.wake) for c in settings.cameras]
-        publisher = _Publisher(books, pipes, links, notifier)
+        publisher = _Publisher(settings, books, pipes, links, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)
         try:
             breath_s = max(0.01, min(_BREATH_S, 5 / clock.speed))
             while not signals.stop:
                 publisher.turn()
+                if signals.reload or publisher.puzzled:
+                    signals.reload = False
+                    publisher.reload(load)
                 signals.sleep(links, breath_s)
         finally:
             notifier.stopping()
@@ -81,7 +89,15 @@ def run(settings: PublisherSettings, clock: Clock, diodes: Mapping[str, int], no
 class _Publisher:
     """Everything that a turn of the loop goes round."""
 
-    def __init__(self, books: Bookkeeper, pipes: list[Diode], links: list[Link], notifier: Notifier) -> None:
+    def __init__(
+        self,
+        settings: PublisherSettings,
+        books: Bookkeeper,
+        pipes: Sequence[Diode],
+        links: Sequence[Link],
+        notifier: Notifier,
+    ) -> None:
+        self._settings = settings
         self._books = books
         self._pipes = pipes
         self._links = links
@@ -105,6 +121,46 @@ class _Publisher:
         if len(faults) == len(self._pipes):
             raise faults[-1]
 
+    @property
+    def puzzled(self) -> bool:
+        """Whether a camera tells of a line that the config, as it was read, doesn't have."""
+        return any(pipe.puzzled for pipe in self._pipes)
+
+    def reload(self, load: Callable[[], PublisherSettings]) -> None:
+        """
+        Read the config again and take up its lines and opening hours.
+
+        Raises:
+            ConfigChanged: it can be used, and by a new process only.
+        """
+        self._notifier.reloading()
+        # What waits was counted on the lines of before.
+        self._read()
+        try:
+            new = load()
+            read_password(new.broker)
+            identity = model.read(new.model).identity
+        except EdgeError as exc:
+            for complaint in str(exc).splitlines():
+                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            log.error("the old config goes on")  # noqa: TRY400 - likewise
+            for pipe, camera in zip(self._pipes, self._settings.cameras, strict=True):
+                if pipe.puzzled:
+                    pipe.expect(camera.lines)
+            self._notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            return
+        changed = self._settings.beyond_reload(new)
+        if identity != self._books.model and "model" not in changed:
+            changed.append("model")
+        if changed:
+            raise ConfigChanged(changed)
+        for pipe, camera in zip(self._pipes, new.cameras, strict=True):
+            pipe.expect(camera.lines)
+        self._books.adopt(new.cameras, {pipe.camera: pipe.lines for pipe in self._pipes})
+        self._settings = new
+        log.info("config read again: lines and opening hours are as it says now")
+        self._notifier.ready("config read again")
+
     def end(self) -> None:
         """Take in what the diodes still hold, write it, and take leave of the broker."""
         self._read()
@@ -124,17 +180,18 @@ class _Publisher:
 
 
 class _Signals:
-    """Notices SIGTERM and SIGINT, and wakes the loop; the handlers do nothing else."""
+    """Notices SIGTERM, SIGINT and SIGHUP, and wakes the loop; the handlers do nothing else."""
 
     def __init__(self) -> None:
         self.stop = False
+        self.reload = False
         self._woken, self._waker = socket.socketpair()
         for end in (self._woken, self._waker):
             end.setblocking(False)
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._before[number] = signal.signal(number, self._note)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         return self
@@ -146,8 +203,11 @@ class _Signals:
         self._woken.close()
         self._waker.close()
 
-    def _note(self, _number: int, _frame: object) -> None:
-        self.stop = True
+    def _note(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            self.reload = True
+        else:
+            self.stop = True
 
     def wake(self) -> None:
         """End the sleep; from any thread."""

@@ -78,6 +78,12 @@ class Pipeline:
         with self._timed("line"):
             return self._counter.update(sightings, self._tracker.ended)
 
+    def redraw(self, lines: Mapping[str, Line]) -> None:
+        """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""
+        self._lines = lines
+        if self._size != (0, 0):
+            self._counter = Counter(lines, *self._size)
+
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""
         self._size = (width, height)

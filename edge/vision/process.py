@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 from edge import model
 from edge.clock import Clock
 from edge.config import VisionSettings
-from edge.errors import CameraClosed
+from edge.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
 from edge.systemd import Notifier
 from edge.tally import Flag
 from edge.vision.camera import Capture, Source, open_source
@@ -49,22 +50,32 @@ class Door:
 
 
 def run(
-    settings: VisionSettings, clock: Clock, notifier: Notifier, *, diode: int | None = None, sealed: bool = True
+    load: Callable[[], VisionSettings],
+    clock: Clock,
+    notifier: Notifier,
+    *,
+    diode: int | None = None,
+    sealed: bool = True,
 ) -> None:
     """
     Count until SIGTERM or SIGINT comes, or a clip is over; the last reading is written either way.
 
+    SIGHUP reads the config again. One that can't be used is refused, and the old one goes on.
+
     Args:
-        settings: This camera's slice of the config.
+        load: Reads this camera's slice of the config; called now, and again for each SIGHUP.
         clock: The box's clock, or a trial's.
         notifier: systemd, if it is there.
         diode: An inherited pipe's write end; None opens the FIFO that *settings* name.
         sealed: False only while developing; it is said loudly.
 
     Raises:
-        EdgeError: CameraMissing, DetectorError, DiodeMissing, SealError.
+        EdgeError: CameraMissing, DetectorError, DiodeMissing, SealError; ConfigChanged if a new config needs a new
+            process.
     """
-    stopping = threading.Event()
+    settings = load()
+    stopping, reloading = threading.Event(), threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: reloading.set())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     contract = model.read(settings.model)
@@ -86,29 +97,64 @@ def run(
     else:
         log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
     notifier.ready("sealed" if sealed else "NOT SEALED")
-    watch = _Watch(pipeline, odometers, diode_end, eye, door, notifier)
+    watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier)
     try:
         while not stopping.is_set() and not eye.over:
+            if reloading.is_set():
+                reloading.clear()
+                watch.reload(load)
             if not watch.tick():
                 stopping.wait(_TICK_S)
     finally:
         notifier.stopping()
-        odometers.write(diode_end, last=True)
+        watch.odometers.write(diode_end, last=True)
         eye.close()
-    counted_in, counted_out, frames = odometers.totals
+    counted_in, counted_out, frames = watch.odometers.totals
     log.info("camera %s: ends after %d in, %d out in %d frames", settings.name, counted_in, counted_out, frames)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Watch:
     """Everything that one look at the door needs."""
 
+    settings: VisionSettings
+    clock: Clock
     pipeline: Pipeline
     odometers: Odometers
     diode: Diode
     eye: _Eye
     door: Door
     notifier: Notifier
+
+    def reload(self, load: Callable[[], VisionSettings]) -> None:
+        """
+        Read the config again and take up its lines and opening hours; other lines begin another run.
+
+        Raises:
+            ConfigChanged: it can be used, and by a new process only.
+        """
+        self.notifier.reloading()
+        try:
+            new = load()
+            changed = self.settings.beyond_reload(new)
+            if changed:
+                _look_ahead(new)
+        except EdgeError as exc:
+            for complaint in str(exc).splitlines():
+                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            log.error("the old config goes on")  # noqa: TRY400 - likewise
+            self.notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            return
+        if changed:
+            raise ConfigChanged(changed)
+        if new.camera.lines != self.settings.camera.lines:
+            self.odometers.write(self.diode, last=True)
+            self.odometers = Odometers(new.camera.lines, self.clock)
+            self.pipeline.redraw(new.camera.lines)
+        self.door = Door(new, self.clock)
+        self.settings = new
+        log.info("camera %s: config read again: lines and opening hours are as it says now", new.name)
+        self.notifier.ready("config read again")
 
     def tick(self) -> bool:
         """Write a reading if one is due, and look at one frame; return False if the shop is closed."""
@@ -128,6 +174,16 @@ class _Watch:
             self.odometers.unwatched(Flag.CAMERA_LOST)
             self.notifier.alive()
         return True
+
+
+def _look_ahead(settings: VisionSettings) -> None:
+    """Refuse a config with which a new process couldn't even begin; EdgeError says why."""
+    contract = model.read(settings.model)
+    if not contract.file.exists():
+        raise ModelMissing(contract.file)
+    source = settings.camera.source
+    if not source.startswith("csi:") and not Path(source).exists():
+        raise CameraMissing(source, "there is no such camera or clip", "name one that is there as `source`")
 
 
 class _Eye:

@@ -466,7 +466,7 @@ def main() -> None:
         return ()
 
     setattr(Pipeline, "look", look)  # noqa: B010 - captured
-    process.run(settings, KernelClock(), notifier, diode=surroundings["diode"], sealed=sealed)
+    process.run(lambda: settings, KernelClock(), notifier, diode=surroundings["diode"], sealed=sealed)
 
 
 if __name__ == "__main__":
