@@ -20,6 +20,7 @@ DIODE = UNITS / "footfall-diode@.socket"
 
 BOTH = {
     "Type": "notify",
+    "ExecReload": "/bin/sh -c 'kill -HUP $$MAINPID'",
     "Restart": "on-failure",
     "RestartPreventExitStatus": "77 78",
     "NoNewPrivileges": "yes",

@@ -67,13 +67,13 @@ def _described() -> Schema:
 # --- the reference ---------------------------------------------------------------------------------------------------
 
 
-def keys() -> Iterator[Key]:
+def every_key() -> Iterator[Key]:
     """Yield every key in the order of the models, as the docs write it: cameras.NAME.lines.NAME.from."""
     described = _described()
-    yield from _keys(described, described, "")
+    yield from _every_key(described, described, "")
 
 
-def _keys(root: Schema, section: Schema, above: str) -> Iterator[Key]:
+def _every_key(root: Schema, section: Schema, above: str) -> Iterator[Key]:
     for name, told in section["properties"].items():
         below = _section(root, told)
         needed = name in section.get("required", ())
@@ -87,7 +87,7 @@ def _keys(root: Schema, section: Schema, above: str) -> Iterator[Key]:
             example=f"`{_flow(example)}`" if example is not None else "",
         )
         if below is not None:
-            yield from _keys(root, below, f"{above}{name}.NAME." if _is_named(told) else f"{above}{name}.")
+            yield from _every_key(root, below, f"{above}{name}.NAME." if _is_named(told) else f"{above}{name}.")
 
 
 def _is_named(told: Schema) -> bool:
@@ -174,7 +174,8 @@ picture on each side. A head nearer to the picture's edge is never seen whole.
 def reference() -> str:
     """Return docs/configuration.md."""
     rows = (
-        f"| `{key.key}` | {key.kind} | {key.default} | {key.unit} | {key.meaning} | {key.example} |\n" for key in keys()
+        f"| `{key.key}` | {key.kind} | {key.default} | {key.unit} | {key.meaning} | {key.example} |\n"
+        for key in every_key()
     )
     return _REFERENCE + "".join(rows)
 

@@ -104,6 +104,9 @@ class LedgerView:
         try:
             with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+                if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                    # The publisher has made the file, and is about to make its tables.
+                    raise LedgerMissing(path)
                 if version != len(ledger_file.MIGRATIONS):
                     raise LedgerUnusable(path, f"it is of version {version}, not {len(ledger_file.MIGRATIONS)}")
                 yield cls(path, connection)
