@@ -106,6 +106,9 @@ def _check(options: argparse.Namespace) -> int:
 def _config(options: argparse.Namespace) -> None:
     from edge.field import reference
 
+    if options.form == "cameras":
+        print("\n".join(config.load(options.config).cameras))
+        return
     forms = {"example": reference.example, "schema": reference.schema_text, "reference": reference.reference}
     sys.stdout.write(forms[options.form]())
 
@@ -136,10 +139,6 @@ def _measure(options: argparse.Namespace) -> None:
         measure.look(settings, KernelClock(), options.seconds)
     else:
         measure.time_stages(settings, options.seconds)
-
-
-def _config(options: argparse.Namespace) -> None:
-    print("\n".join(config.load(options.config).cameras))
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -241,11 +240,6 @@ def _parser() -> argparse.ArgumentParser:
     privacy.set_defaults(command=_privacy)
 
     _add_visit(commands)
-    settings = commands.add_parser("config", help="what the config file says")
-    _add_config(settings)
-    settings.add_argument("--cameras", action="store_true", required=True, help="print the cameras' names, one a line")
-    settings.set_defaults(command=_config)
-
     demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
     demo.add_argument("--speed", type=float, default=60.0, help="how much faster the trial's clock runs (default 60)")
@@ -311,9 +305,11 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     measure.set_defaults(command=_measure)
 
-    about = commands.add_parser("config", help="what footfall.yaml may hold: an example, a schema, a reference")
+    about = commands.add_parser("config", help="what footfall.yaml says, and what it may hold")
+    _add_config(about)
     forms = about.add_mutually_exclusive_group(required=True)
     for name, what in (
+        ("cameras", "the cameras' names, one a line"),
         ("example", "a whole file to begin with, every key explained"),
         ("schema", "a JSON Schema that editors check it with"),
         ("reference", "every key as a table, in Markdown"),
