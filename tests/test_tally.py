@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import WireError, WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
+from edge.errors import LineUnknown, WireError, WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
 from edge.tally import BEAT_MS, SIZE, Flag, Gate, Tally, decode, encode, line_key
 
 LINE = line_key("entrance")
@@ -199,3 +199,42 @@ def test_two_ends_of_a_real_pipe() -> None:
     os.close(reader)
 
     assert list(Gate(["entrance"]).accept(chunk, beats[-1].boot_ms)) == beats
+
+
+def test_lines_that_were_redrawn_come_in_with_their_run() -> None:
+    """The old run is let in to its end, the new lines with the next; then the old ones are strangers."""
+    gate = Gate(["entrance", "side"])
+    side, stairs = line_key("side"), line_key("stairs")
+    first = [reading(0), reading(0, line=side)]
+    assert through(gate, *first) == first
+    gate.expect(["entrance", "stairs"])
+    old = reading(1, line=side)
+    assert through(gate, old) == [old]
+    new = [reading(2, run=8), reading(2, run=8, line=stairs)]
+    assert through(gate, *new) == new
+
+    assert gate.lines == {line_key("entrance"), stairs}
+    with pytest.raises(LineUnknown):
+        through(gate, reading(3, run=8, line=side))
+
+
+def test_a_run_that_the_ledger_knows_keeps_its_lines() -> None:
+    """After a start with another config, what that run has still to say is let in."""
+    side = line_key("side")
+    gate = Gate(["entrance"], [reading(4, line=side)], still=["side"])
+    later = reading(5, line=side)
+
+    assert through(gate, later) == [later]
+
+
+def test_a_stranger_is_found_where_it_begins() -> None:
+    """What came before it in the same chunk counts, and the error says at which byte it stands."""
+    gate = Gate(["entrance"])
+    known = reading(0)
+    chunk = encode(known) + encode(reading(0, line=line_key("elsewhere")))
+    accepted = []
+    with pytest.raises(LineUnknown) as stranger:
+        accepted.extend(gate.accept(chunk, known.boot_ms))
+
+    assert [known] == accepted
+    assert SIZE == stranger.value.at
