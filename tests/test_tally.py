@@ -232,7 +232,7 @@ def test_a_stranger_is_found_where_it_begins() -> None:
     gate = Gate(["entrance"])
     known = reading(0)
     chunk = encode(known) + encode(reading(0, line=line_key("elsewhere")))
-    accepted = []
+    accepted: list[Tally] = []
     with pytest.raises(LineUnknown) as stranger:
         accepted.extend(gate.accept(chunk, known.boot_ms))
 
