@@ -72,13 +72,7 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
         ConfigError: there is no clip with a truth file, or a truth file can't be read.
         CameraMissing, DetectorError: a clip or the model can't be used.
     """
-
-    def count(clip: Path, line: Line) -> Iterator[Event]:
-        for step in count_clip(clip, {"line": line}, contract, fps):
-            for crossing in step.crossings:
-                yield Event(crossing.t_ms / 1000, crossing.direction)
-
-    evaluations = evaluate(folder, count)
+    evaluations = evaluate(folder, counted_by(contract, fps))
     total = together(evaluation.score for evaluation in evaluations)
     if as_json:
         print(json.dumps(_as_json(evaluations, total, contract), indent=2))
@@ -87,6 +81,17 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
     if html is not None:
         html.write_text(timelines.page(evaluations, total, contract.identity), encoding="utf-8")
     return total
+
+
+def counted_by(contract: Contract, fps: float) -> CountClip:
+    """Return what counts a clip as a box does, looking at *fps* frames a second."""
+
+    def count(clip: Path, line: Line) -> Iterator[Event]:
+        for step in count_clip(clip, {"line": line}, contract, fps):
+            for crossing in step.crossings:
+                yield Event(crossing.t_ms / 1000, crossing.direction)
+
+    return count
 
 
 def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:

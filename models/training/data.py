@@ -36,18 +36,29 @@ class Shard:
     Attributes:
         pictures: (n, 240, 320, 3) uint8 RGB, letterboxed.
         labels: (m, 5) float32: picture, x, y, diameter (px of the canvas), visible share.
+        tilts: (n,) float32: how far each camera looks away from straight down, degrees.
     """
 
     pictures: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.float32]
+    tilts: npt.NDArray[np.float32]
+
+    def of(self, index: int) -> npt.NDArray[np.float32]:
+        """Return the heads of one picture, (k, 4): x, y, diameter, visible share."""
+        return self.labels[self.labels[:, 0] == index, 1:]
 
 
-def load(folder: Path, first: int = 0) -> list[Shard]:
-    """Read all finished shards from number *first* on."""
+def load(folder: Path) -> list[Shard]:
+    """Read all finished shards."""
     return [
-        Shard(np.load(path, mmap_mode="r"), np.load(path.with_name(path.name.replace("pictures", "labels"))))
-        for path in sorted(folder.glob("*.pictures.npy"))[first:]
+        Shard(np.load(path, mmap_mode="r"), *(np.load(_beside(path, part)) for part in ("labels", "tilts")))
+        for path in sorted(folder.glob("*.pictures.npy"))
     ]
+
+
+def _beside(pictures: Path, part: str) -> Path:
+    """Return where another part of the shard lies whose pictures are in the file *pictures*."""
+    return pictures.with_name(pictures.name.replace("pictures", part))
 
 
 class PictureMaker:
@@ -63,6 +74,7 @@ class PictureMaker:
         maker = SceneMaker(self._stock, random)
         pictures = np.full((count, HEIGHT, WIDTH, 3), PADDING, np.uint8)
         labels: list[tuple[float, ...]] = []
+        tilts = np.zeros(count, np.float32)
         for index in range(count):
             size = _SHAPES[int(random.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
             left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
@@ -79,10 +91,11 @@ class PictureMaker:
             moving = view.lens.apply(people, view.pinhole.focal, smooth=True).astype(np.float32) / 255
             finished = spoil(clean, moving, scene.mood, random)
             pictures[index, top : top + size[1], left : left + size[0]] = finished
+            tilts[index] = view.tilt
             labels += [
                 (index, head.x + left, head.y + top, head.diameter, _discernible(finished, head)) for head in found
             ]
-        return Shard(pictures, np.array(labels, np.float32).reshape(-1, 5))
+        return Shard(pictures, np.array(labels, np.float32).reshape(-1, 5), tilts)
 
 
 def _discernible(picture: npt.NDArray[np.uint8], head: Head) -> float:
@@ -100,7 +113,7 @@ def sheet(shard: Shard, columns: int, rows: int) -> npt.NDArray[np.uint8]:
     tiles = []
     for index in range(columns * rows):
         tile = shard.pictures[index][:, :, ::-1].copy()
-        for _, x, y, diameter, visible in shard.labels[shard.labels[:, 0] == index]:
+        for x, y, diameter, visible in shard.of(index):
             colour = (0, 220, 0) if visible >= 0.4 else (0, 0, 220)
             cv2.circle(tile, (int(x), int(y)), max(2, int(diameter / 2)), colour, 1, cv2.LINE_AA)
         tiles.append(tile)
@@ -124,7 +137,8 @@ def main() -> None:
         path = options.out / f"{number:04d}.pictures.npy"
         if not path.exists():
             shard = maker.shard(10000 * options.seed + number, SHARD)
-            np.save(options.out / f"{number:04d}.labels.npy", shard.labels)
+            np.save(_beside(path, "labels"), shard.labels)
+            np.save(_beside(path, "tilts"), shard.tilts)
             partial = path.with_suffix(".part.npy")
             np.save(partial, shard.pictures)
             partial.rename(path)

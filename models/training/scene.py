@@ -27,10 +27,16 @@ _HAIRS = np.array(
 
 @dataclass(frozen=True)
 class View:
-    """A camera in a scene: the pinhole that is drawn, and the lens that makes the finished picture of it."""
+    """
+    A camera in a scene: the pinhole that is drawn, and the lens that makes the finished picture of it.
+
+    Attributes:
+        tilt: How far it looks away from straight down, degrees.
+    """
 
     pinhole: Pinhole
     lens: Lens
+    tilt: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def look(  # noqa: PLR0917 - as many as a camera has
     lens = Lens(focal, bend, width, height)
     scale = np.hypot(width, height) / 2 / np.tan(min(lens.widest(), 1.31))
     turn = rotation(2, roll) @ rotation(0, np.radians(90 - tilt)) @ rotation(1, yaw)
-    return View(Pinhole(eye, turn, 2 * scale, 2 * width, 2 * height), lens)
+    return View(Pinhole(eye, turn, 2 * scale, 2 * width, 2 * height), lens, tilt)
 
 
 def colours(value: npt.ArrayLike = (1.0, 1.0, 1.0), glow: float = 0.0) -> Floats:

@@ -40,9 +40,7 @@ class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         random = np.random.default_rng(self._seed + 1)
-        by_picture = [
-            [shard.labels[shard.labels[:, 0] == i, 1:] for i in range(len(shard.pictures))] for shard in self._shards
-        ]
+        by_picture = [[shard.of(index) for index in range(len(shard.pictures))] for shard in self._shards]
         for number in range(len(self)):
             width, height = ((256, 192), (192, 192), (320, 240))[int(random.choice(3, p=[0.6, 0.25, 0.15]))]
             parts, answers = [], []
