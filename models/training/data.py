@@ -105,7 +105,7 @@ def _discernible(picture: npt.NDArray[np.uint8], head: Head) -> float:
         max(0, int(head.y - reach)) : int(head.y + reach) + 1, max(0, int(head.x - reach)) : int(head.x + reach) + 1
     ]
     calm = cv2.GaussianBlur(box.astype(np.float32).mean(axis=2), (0, 0), max(0.8, head.diameter / 8))
-    return head.visible if float(calm.std()) > 3.5 else min(head.visible, 0.3)
+    return head.visible if float(calm.std()) > 4.5 else min(head.visible, 0.3)
 
 
 def sheet(shard: Shard, columns: int, rows: int) -> npt.NDArray[np.uint8]:

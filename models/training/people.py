@@ -94,6 +94,7 @@ class Look:
     shoes: str
     hair: str
     cover: str
+    face: str
     skirt: bool
     load: str
     height: float
@@ -130,7 +131,7 @@ class Wardrobe:
         self._shoes = sorted(path.stem for path in (folder / "clothes").glob("shoes*.mhclo"))
 
     def _regions(self) -> None:
-        """Mark what a cap, a hood and hair cover on the head, on the unshaped body."""
+        """Mark what a cap, a hood, hair, a beard, a mask and glasses cover, on the unshaped body."""
         vertices = self._base.vertices
         skin = np.zeros(len(vertices), bool)
         skin[np.unique(self._base.triangles["body"])] = True
@@ -145,6 +146,11 @@ class Wardrobe:
         hands = self._rig.family("wrist.L") | self._rig.family("wrist.R")
         self._clothed = ~(self._on_head | neck | np.isin(self._rig.bones[:, 0], list(hands)))
         self._hood = (head & ~((front > 0.55) & (up < 0.74))) | neck
+        aside = np.abs((vertices[:, 0] - low[0]) / (high[0] - low[0]) - 0.5)
+        self._eyes = head & (front > 0.62) & (up > 0.42) & (up < 0.63) & (aside > 0.07) & (aside < 0.3)
+        self._glasses = head & (front > 0.55) & (up > 0.42) & (up < 0.57) & (aside < 0.36)
+        self._beard = head & (front > 0.4) & (up < 0.31)
+        self._mask = head & (front > 0.42) & (up < 0.42)
 
     def _target(self, name: str) -> Floats:
         if name not in self._targets:
@@ -189,6 +195,9 @@ class Wardrobe:
         hair = str(random.choice(long_hair if sex == "female" else short_hair))
         covers = ["none", "beanie", "hood", "scarf", "fedora", "fedora_cocked", "cap"]
         cover = str(random.choice(covers, p=[0.62, 0.09, 0.06, 0.08, 0.04, 0.02, 0.09]))
+        faces = ["plain", "glasses", "mask", "beard"]
+        bearded = 0.3 if sex == "male" and not child else 0.0
+        face = str(random.choice(faces, p=[0.72 - bearded, 0.16, 0.12, bearded]))
         loads = ["none", "shoulder", "backpack", "hand", "umbrella", "pram", "trolley"]
         load = str(random.choice(loads, p=[0.42, 0.16, 0.14, 0.14, 0.05, 0.05, 0.04]))
         arms = str(random.choice(["swing", "phone", "up", "pockets"], p=[0.68, 0.15, 0.05, 0.12]))
@@ -198,7 +207,7 @@ class Wardrobe:
             [random.normal(6, 7), random.normal(0, 4), random.normal(10, 14), random.normal(0, 20), random.normal(0, 6)]
         ).astype(np.float32)
         return Look(
-            body, outfit, str(random.choice(self._shoes)), hair, cover,
+            body, outfit, str(random.choice(self._shoes)), hair, cover, face,
             bool(sex == "female" and random.random() < 0.35), load, float(wanted), lean, arms,
         )  # fmt: skip
 
@@ -298,6 +307,10 @@ class Wardrobe:
             shapes.append(build(body[self._skirt.picked], self._skirt.triangles, BOTTOM))
         outward = _outward(body, self._base.triangles["body"])
         slots = np.where(self._on_head, FACE, SKIN)
+        slots[self._eyes | (self._glasses if look.face == "glasses" else False)] = HAIR
+        if look.face in {"mask", "beard"}:
+            region, slot = (self._mask, HEADWEAR) if look.face == "mask" else (self._beard, HAIR)
+            slots[region] = slot
         lifted = body - np.float32(0.012) * outward * self._clothed[:, None]
         self._cover(look, slots, lifted, outward, random)
         picked = self._skin.picked

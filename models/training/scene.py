@@ -137,7 +137,7 @@ class SceneMaker:
     def make(self, view: View) -> Scene:
         """Return a furnished and peopled scene for *view*."""
         random = self._random
-        mood = str(random.choice(["indoor", "day", "backlight", "night", "dim"], p=[0.4, 0.16, 0.16, 0.16, 0.12]))
+        mood = str(random.choice(["indoor", "day", "backlight", "night", "dim"], p=[0.46, 0.17, 0.16, 0.13, 0.08]))
         spots = self._spots(view, 60)
         draws = self._ground(mood) + self._walls(mood)
         draws += self._clutter(spots)
@@ -291,7 +291,7 @@ class SceneMaker:
             size = random.uniform(0.05, 0.22)
             flat = random.uniform(0.4, 1.3)
             lamp = random.random() < 0.22
-            up = random.uniform(1.9, 2.6) if lamp else random.choice([0.1, random.uniform(0.1, 1.2)])
+            up = random.uniform(1.9, 2.6) if lamp else random.choice([0.1, random.uniform(0.1, 1.0)], p=[0.75, 0.25])
             glow = random.uniform(2, 12) if lamp else 0.0
             paint = colours(random.uniform(0.7, 1, 3) if lamp else _any_colour(random, 0.5), glow)
             cloth = textured(int(random.choice(stock.kinds["fabric"])), 2) if random.random() < 0.4 else textured()
