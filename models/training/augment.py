@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .data import PADDING
+from .data import HEIGHT, PADDING, WIDTH
 from .network import STRIDE
 
 SEEN = 0.4
@@ -17,6 +17,9 @@ HIDDEN = 0.1
 """Heads of which less is visible can't be known: a score there is punished."""
 SMALLEST = 5.0
 """Px; likewise for smaller ones."""
+
+_AT_A_HEAD = 0.75
+"""Share of the cuts that are chosen for a head in them."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,11 +54,18 @@ def cut(
     """
     Return a random part of the picture at a random scale, mirrored half of the time, in other light.
 
-    The labels are (n, 4): x, y, diameter, visible share.
+    Mostly a part with a head somewhere in it: an empty floor teaches little. The labels are (n, 4): x, y, diameter,
+    visible share.
     """
     scale = float(np.exp(random.uniform(np.log(0.72), np.log(1.5))))
-    centre_x = random.uniform(0.5 * width, 320 * scale - 0.5 * width) if 320 * scale > width else 160 * scale
-    centre_y = random.uniform(0.5 * height, 240 * scale - 0.5 * height) if 240 * scale > height else 120 * scale
+    wished = random.uniform(0, (WIDTH, HEIGHT))
+    if len(labels) and random.random() < _AT_A_HEAD:
+        reach = 0.4 * np.array((width, height)) / scale
+        wished = labels[int(random.integers(len(labels))), :2] + random.uniform(-reach, reach)
+    centre_x, centre_y = (
+        float(np.clip(wish * scale, side / 2, whole * scale - side / 2)) if whole * scale > side else whole * scale / 2
+        for wish, side, whole in ((wished[0], width, WIDTH), (wished[1], height, HEIGHT))
+    )
     flip_x, flip_y = random.random() < 0.5, random.random() < 0.15
     move = np.array([[scale, 0, width / 2 - centre_x], [0, scale, height / 2 - centre_y]], np.float64)
     if flip_x:

@@ -25,6 +25,8 @@ from .data import Shard, load
 from .network import STRIDE, HeadNet, Maps
 
 _WARM_UP = 200
+_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.6, 0.25, 0.15)
+"""Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
 
 class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
@@ -42,7 +44,7 @@ class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
         random = np.random.default_rng(self._seed + 1)
         by_picture = [[shard.of(index) for index in range(len(shard.pictures))] for shard in self._shards]
         for number in range(len(self)):
-            width, height = ((256, 192), (192, 192), (320, 240))[int(random.choice(3, p=[0.6, 0.25, 0.15]))]
+            width, height = _CUTS[int(random.choice(len(_CUTS), p=_CUT_SHARES))]
             parts, answers = [], []
             for shard, index in self._order[number * self._batch : (number + 1) * self._batch]:
                 part, labels = cut(self._shards[shard].pictures[index], by_picture[shard][index], width, height, random)
