@@ -59,8 +59,8 @@ def tables(results: dict[str, Any]) -> str:
     parts.append("Speed on the machine that made this table, x86-64, 640 x 480 pictures:")
     parts.append(_table(("threads", "detect, ms", "interpreter, ms", "share"), rows))
     parts.append(
-        f"Reading 30 heads off the maps takes {speed['decode_30_heads_ms']} ms. The file has {speed['file_kib']} KiB; the "
-        f"detector wants {speed['memory_mb']} MB more than the interpreter's library alone."
+        f"Reading 30 heads off the maps takes {speed['decode_30_heads_ms']} ms. The file has {speed['file_kib']} KiB; "
+        f"the detector wants {speed['memory_mb']} MB more than the interpreter's library alone."
     )
     return "\n\n".join(parts) + "\n"
 

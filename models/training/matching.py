@@ -137,16 +137,26 @@ def matched(detected: Heads, truth: Truth, kind: str) -> tuple[npt.NDArray[np.in
 
 
 def by_size(pairs: list[Pair], kind: str, edges: tuple[float, ...], score: float) -> dict[str, Any]:
-    """Return AP and recall of heads by their size at the model's input, px."""
+    """Return AP and recall by size at the model's input, px; false heads count where their own size belongs."""
     table = {}
     for low, high in pairwise(edges):
-        part = summed([(detected, truth.sized(low, high)) for detected, truth in pairs], kind)
+        part = summed([_sized(pair, kind, low, high) for pair in pairs], kind)
         table[f"{low:g}-{high:g}"] = {
             "heads": part.heads,
             "average_precision": round(part.average_precision(), 4),
             "recall": part.at(score)["recall"],
         }
     return table
+
+
+def _sized(pair: Pair, kind: str, low: float, high: float) -> Pair:
+    """Return a picture's heads of *low* to *high* px at the input, and the detections on them or of their size."""
+    detected, truth = pair
+    part = truth.sized(low, high)
+    found, _ = matched(detected, part, kind)
+    size = detected.diameters * truth.scale
+    kept = (found >= 0) | ((size >= low) & (size < high))
+    return Heads(detected.centres[kept], detected.diameters[kept], detected.scores[kept]), part
 
 
 def by_tilt(pairs: list[Pair], kind: str, edges: tuple[float, ...], score: float) -> dict[str, Any]:

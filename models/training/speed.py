@@ -69,7 +69,9 @@ def _decode_ms(contract: Contract) -> float:
     score = np.zeros((1, rows, columns, 1), np.float32)
     for index in range(_HEADS):
         score[0, 4 + 10 * (index // 6), 6 + 12 * (index % 6), 0] = 0.9
+    sizes = np.ones((_HEADS, 1), np.float32)
     detector._score.read = lambda _: score  # type: ignore[method-assign] # noqa: SLF001 - maps that we know
+    detector._size.read_at = lambda *_: sizes  # type: ignore[method-assign] # noqa: SLF001
     assert len(detector._decode().scores) == _HEADS  # noqa: S101, SLF001
     return _median_ms(detector._decode)  # noqa: SLF001
 

@@ -90,11 +90,14 @@ def test_thresholds_are_those_of_the_best_f1_and_of_two_thirds() -> None:
 
 
 def test_sizes_are_judged_apart() -> None:
-    """Heads of other sizes are spare: they neither help nor harm."""
-    pair = heads((10, 10, 8, 0.9), (50, 50, 30, 0.8)), truth((10, 10, 8), (50, 50, 30), (90, 90, 30))
+    """Heads of other sizes are spare, and a false head counts where its own size belongs."""
+    pair = (
+        heads((10, 10, 8, 0.9), (50, 50, 30, 0.8), (200, 200, 9, 0.95)),
+        truth((10, 10, 8), (50, 50, 30), (90, 90, 30)),
+    )
     table = by_size([pair], "circles", (0.0, 16.0, 64.0), 0.5)
 
-    assert table["0-16"] == {"heads": 1, "average_precision": 1.0, "recall": 1.0}
+    assert table["0-16"] == {"heads": 1, "average_precision": 0.5, "recall": 1.0}
     assert table["16-64"] == {"heads": 2, "average_precision": 0.5, "recall": 0.5}
 
 
