@@ -60,7 +60,9 @@ class Ledger(LedgerView):
             with self.transaction(durable=True):
                 ledger_file.migrate(self._connection)
                 if begun:
-                    self._connection.execute("INSERT INTO origin VALUES (?, ?, ?)", (replaced, boot_id, boot_ms))
+                    self._connection.execute(
+                        "INSERT INTO origin (replaced, boot_id, boot_ms) VALUES (?, ?, ?)", (replaced, boot_id, boot_ms)
+                    )
                 self._connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
                 row = self._connection.execute("SELECT id FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
                 self._boot: int = row[0]
@@ -151,7 +153,8 @@ class Ledger(LedgerView):
             start = tally.boot_ms - tally.watched_ms if before is None else before
             earliest = start if earliest is None else min(earliest, start)
             self._connection.execute(
-                "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO readings (stream, sequence, boot_ms, in_, out, watched_ms, frames, flags)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     stream,
                     tally.sequence,
@@ -253,7 +256,8 @@ class Ledger(LedgerView):
     def add(self, row: Row) -> None:
         """Write a new revision of an hour."""
         self._connection.execute(
-            "INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO hours (camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 row.camera,
                 row.span.start_ms,

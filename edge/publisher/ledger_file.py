@@ -1,8 +1,8 @@
 """
 The ledger's file: its tables, and how one is opened that can be relied on.
 
-A file that is corrupt, newer than this program or no ledger at all is renamed, with what stands beside it, and never
-deleted: somebody may still read it.
+A file that is corrupt, of a newer generation than this program or no ledger at all is renamed, with what stands beside
+it, and never deleted: somebody may still read it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,15 @@ MIGRATIONS = (
     ) STRICT;
     """,
 )
-"""Each runs in one transaction, with the note that it ran (`user_version`)."""
+"""
+Each runs in one transaction, with the note that it ran (`user_version`).
+
+A box that goes back to an older program must find its ledger: a migration only adds tables, columns with a default and
+indices, and every INSERT names its columns. What an older program couldn't live with begins a new generation.
+"""
+
+_GENERATION = 100
+"""Versions of one generation, 1 to 99, use each other's ledgers."""
 
 APPLICATION_ID = 0x464F4F54
 
@@ -131,9 +139,14 @@ def fault(connection: sqlite3.Connection) -> str | None:
     tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and application != APPLICATION_ID:
         return "is no ledger of ours"
-    if version > len(MIGRATIONS):
+    if of_newer_generation(version):
         return f"is of version {version}, newer than this program's {len(MIGRATIONS)}"
     return None
+
+
+def of_newer_generation(version: int) -> bool:
+    """Tell whether a ledger of this version can't be used by this program, because a later one changed too much."""
+    return version // _GENERATION > len(MIGRATIONS) // _GENERATION
 
 
 def _set_aside(path: Path) -> Path:

@@ -107,7 +107,7 @@ class LedgerView:
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
                     raise LedgerMissing(path)
-                if version != len(ledger_file.MIGRATIONS):
+                if version < len(ledger_file.MIGRATIONS) or ledger_file.of_newer_generation(version):
                     raise LedgerUnusable(path, f"it is of version {version}, not {len(ledger_file.MIGRATIONS)}")
                 yield cls(path, connection)
         except sqlite3.Error as exc:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from edge.errors import LedgerBusy, LedgerFull, LedgerUnusable
-from edge.publisher.hours import HOUR_MS
+from edge.publisher.hours import HOUR_MS, Span
 from edge.publisher.ledger import Ledger
 from edge.publisher.ledger_file import MIGRATIONS
+from edge.publisher.ledger_view import LedgerView, Row
 from edge.tally import BEAT_MS
 from tests.publisher.rig import Box, Walkers, wait_until
 
@@ -75,7 +76,7 @@ def test_two_publishers_cant_share_a_ledger(tmp_path: Path) -> None:
             "is damaged",
         ),
         (lambda path: path.write_bytes(path.read_bytes()[: 7 * 1024 + 100]), "is damaged"),
-        (lambda path: _execute(path, "PRAGMA user_version = 99"), "newer than this program"),
+        (lambda path: _execute(path, "PRAGMA user_version = 100"), "newer than this program"),
         (lambda path: _execute(path, "PRAGMA application_id = 1"), "is no ledger of ours"),
     ],
     ids=["noise", "hole", "torn", "newer", "foreign"],
@@ -228,6 +229,33 @@ def test_migrations_are_noted_with_what_they_did(tmp_path: Path) -> None:
 
         assert len(MIGRATIONS) == version
     assert dumps[0] == dumps[1]
+
+
+def test_a_box_that_goes_back_finds_its_ledger(tmp_path: Path) -> None:
+    """A newer program has added a column to each table and a table; an older one goes on with that ledger."""
+    path = tmp_path / "l"
+    ledger = opened(path)
+    write_some(ledger)
+    before = readings(ledger)
+    ledger.close()
+    connection = sqlite3.connect(path)
+    for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN novelty INTEGER NOT NULL DEFAULT 7")
+    connection.execute("CREATE TABLE novelties (id INTEGER PRIMARY KEY) STRICT")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.commit()
+    connection.close()
+    older = opened(path)
+    write_some(older, 2 * before)
+    with older.transaction(durable=True):
+        older.add(Row("door-a", Span(0, HOUR_MS), 1, b"an hour", HOUR_MS, None))
+    with LedgerView.opened(path) as view:
+        hours = view.latest("door-a", 0)
+
+    assert [] == list(tmp_path.glob("*aside*"))
+    assert before < readings(older)
+    assert [b"an hour"] == [row.payload for row in hours]
+    older.close()
 
 
 def test_delivered_hours_go_after_400_days_and_others_stay(box: MakeBox) -> None:
