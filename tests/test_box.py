@@ -1,0 +1,174 @@
+"""
+The script on the box, cut off at every command of a switch: what is there afterwards works.
+
+The real script in a folder of its own (FOOTFALL_PREFIX) on a machine that seems to run no systemd. A trap before each
+command kills it where the test says, as a power cut would; then the script runs as it does at boot.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OLD, NEW = "0.1.0-aaaaaaaa", "0.2.0-bbbbbbbb"
+EVERY_STEP = os.environ.get("FOOTFALL_EVERY_STEP") == "1"
+SAMPLE = 25
+KILLED = -9
+
+_CUT_AT = """
+source "$1"
+systemd_runs() { false; }
+check_clock() { :; }
+step=0
+die_here() { step=$((step + 1)); if [[ $step -eq $CUT ]]; then kill -9 $$; fi; }
+if [[ $CUT -ge 0 ]]; then set -T; trap die_here DEBUG; fi
+box "${@:2}" </dev/null
+trap - DEBUG
+echo "$step" >"$PREFIX/steps"
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """Make a box with OLD installed and NEW unpacked, and what deploy.sh would send of NEW."""
+    script = subprocess.run(
+        ["bash", "-c", f"source {ROOT}/deploy.sh; box_script"], check=True, capture_output=True, text=True
+    ).stdout
+    (tmp_path / "box").write_text(script.replace('\nbox "$@" </dev/null\n', "\n"), encoding="utf-8")
+    made = tmp_path / "house"
+    unpack(made, OLD)
+    (made / "etc/footfall").mkdir(parents=True)
+    (made / "etc/footfall/footfall.yaml").write_text("anything")
+    incoming = tmp_path / "incoming"
+    shutil.copytree(ROOT / "systemd", incoming / "systemd")
+    (incoming / "box").write_text(script)
+    (incoming / "release").write_text(OLD + "\n")
+    assert 0 == run(tmp_path, "install").returncode
+    (incoming / "release").write_text(NEW + "\n")
+    unpack(made, NEW)
+    return tmp_path
+
+
+def unpack(house: Path, release: str) -> None:
+    """Make what an unpacked release looks like; NEW has one unit more, and reads a camera more from the config."""
+    folder = house / "opt/footfall/releases" / release
+    shutil.copytree(ROOT / "systemd", folder / "systemd")
+    (folder / "bin").mkdir()
+    cameras = ["door-a"] if release == OLD else ["door-a", "door-b"]
+    if release == NEW:
+        (folder / "systemd/footfall-extra.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (folder / "bin/footfall").write_text("#!/bin/sh\n" + "".join(f"echo {camera}\n" for camera in cameras))
+    (folder / "bin/footfall").chmod(0o755)
+    (folder / "complete").touch()
+
+
+def run(folder: Path, *arguments: str, cut: int = -1) -> subprocess.CompletedProcess[str]:
+    """Run the script on the box; die before its *cut*th command."""
+    command = [*arguments, str(folder / "incoming")] if arguments[0] == "install" else arguments
+    return subprocess.run(
+        ["bash", "-c", _CUT_AT, "bash", folder / "box", *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "FOOTFALL_PREFIX": str(folder / "house"), "CUT": str(cut)},
+    )
+
+
+def looks_like(folder: Path, release: str) -> None:
+    """Assert that a boot runs this release, whole: program, units, cameras."""
+    house = folder / "house/opt/footfall"
+    units = folder / "house/etc/systemd/system"
+    cameras = {"door-a"} if release == OLD else {"door-a", "door-b"}
+    wants = {link.name for link in (units / "footfall.target.wants").iterdir() if not link.name.endswith(".new")}
+
+    assert f"releases/{release}" == str((house / "current").readlink())
+    assert (house / "current/complete").exists()
+    assert not (house / "trial").exists()
+    assert {"footfall-publisher.service"} | {
+        part.format(camera) for camera in cameras for part in ("footfall-vision@{}.service", "footfall-diode@{}.socket")
+    } == wants
+    for unit in (house / "current/systemd").glob("*.*"):
+        if unit.is_file():
+            assert f"/opt/footfall/current/systemd/{unit.name}" == str((units / unit.name).readlink())
+
+
+def test_a_switch_that_is_not_cut_off(house: Path) -> None:
+    """The new release is current, the old one is the one to go back to, and nothing else is kept."""
+    said = run(house, "install")
+
+    assert 0 == said.returncode, said.stderr
+    looks_like(house, NEW)
+    assert f"releases/{OLD}" == str((house / "house/opt/footfall/previous").readlink())
+
+
+def test_a_second_run_changes_nothing(house: Path) -> None:
+    """Installing what is installed says so step by step: there is none."""
+    run(house, "install")
+    said = run(house, "install")
+
+    assert (0, []) == (said.returncode, [line for line in said.stderr.splitlines() if line.startswith("->")])
+
+
+def test_there_and_back(house: Path) -> None:
+    """Rollback takes units and cameras of the release before, and a second one goes forward again."""
+    run(house, "install")
+    back = run(house, "rollback")
+    looks_like(house, OLD)
+    forward = run(house, "rollback")
+    looks_like(house, NEW)
+
+    assert (0, 0) == (back.returncode, forward.returncode)
+
+
+def test_power_cut_at_any_command(house: Path, tmp_path: Path) -> None:
+    """Wherever the script dies, the next boot runs a whole release, and the same command then brings the new one."""
+    run(house, "install", cut=1_000_000)
+    steps = int((tmp_path / "house/steps").read_text())
+    run(house, "rollback")
+    seed = random.randrange(2**32)
+    print(f"seed {seed}, {steps} commands")
+    cuts = range(1, steps) if EVERY_STEP else sorted(random.Random(seed).sample(range(1, steps), SAMPLE))
+    kept = tmp_path / "kept"
+    shutil.copytree(tmp_path / "house", kept, symlinks=True)
+    unfinished = 0
+    for cut in cuts:
+        shutil.rmtree(tmp_path / "house")
+        shutil.copytree(kept, tmp_path / "house", symlinks=True)
+
+        assert KILLED == run(house, "install", cut=cut).returncode, cut
+
+        unfinished += (tmp_path / "house/opt/footfall/trial").exists()
+        settled = run(house, "settle", "--boot")
+
+        assert 0 == settled.returncode, (cut, settled.stderr)
+        current = str((tmp_path / "house/opt/footfall/current").readlink()).removeprefix("releases/")
+        looks_like(house, current)
+        assert 0 == run(house, "install").returncode, cut
+        looks_like(house, NEW)
+    print(f"{len(cuts)} cuts, {unfinished} of them inside a trial")
+
+
+def test_a_first_installation_that_is_cut_off(house: Path, tmp_path: Path) -> None:
+    """With nothing to go back to, nothing is started at boot, and the same command finishes the work."""
+    run(house, "install", cut=1_000_000)
+    steps = int((tmp_path / "house/steps").read_text())
+    home = tmp_path / "house/opt/footfall"
+    for cut in random.Random(steps).sample(range(1, steps), 8):
+        shutil.rmtree(tmp_path / "house")
+        unpack(tmp_path / "house", NEW)
+        (tmp_path / "house/etc/footfall").mkdir(parents=True)
+        (tmp_path / "house/etc/footfall/footfall.yaml").write_text("anything")
+        run(house, "install", cut=cut)
+        run(house, "settle", "--boot")
+        started = (tmp_path / "house/etc/systemd/system/multi-user.target.wants/footfall.target").is_symlink()
+
+        assert started == (home / "current").is_symlink(), cut
+        assert 0 == run(house, "install").returncode
+        looks_like(house, NEW)
