@@ -80,9 +80,9 @@ visit() {
         fi
         local options=(${DRY:+--dry-run})
         [[ "$COMMAND" != update ]] || options+=(--update)
-        reach "$host" "bash $folder/box install ${options[*]-} $folder; status=\$?; rm -rf $folder; exit \$status" || status=$?
+        reach "$host" "FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder; status=\$?; rm -rf $folder; exit \$status" || status=$?
         ;;
-    rollback) reach "$host" "if [ -e /opt/footfall/box ]; then bash /opt/footfall/box rollback ${DRY:+--dry-run}; else echo \"Footfall isn't installed here\" >&2; exit 1; fi" || status=$? ;;
+    rollback) reach "$host" "if [ -e /opt/footfall/box ]; then FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash /opt/footfall/box rollback ${DRY:+--dry-run}; else echo \"Footfall isn't installed here\" >&2; exit 1; fi" || status=$? ;;
     status) on_box "$host" status || status=$? ;;
     logs) on_box "$host" logs "${LOG_OPTIONS[@]}" || status=$? ;;
     uninstall) on_box "$host" uninstall ${DRY:+--dry-run} ${PURGE:+--purge} || status=$? ;;

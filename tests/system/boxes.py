@@ -24,7 +24,21 @@ ROOT = Path(__file__).parents[2]
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,sudo,python3,iproute2,procps,systemd-timesyncd,libseccomp2"
 ADDRESS, OURS = "10.213.7.2", "10.213.7.1"
-_BOOT_S = 120
+FOLDER = "/usr/share/footfall-trial"
+CONFIG = """
+site: sh-023
+timezone: Asia/Shanghai
+cameras:
+  door:
+    source: {folder}/door.mp4
+    loop: true
+    lines:
+      entrance: {{from: [0.03, 0.52], to: [0.97, 0.52], inside: [0.5, 0.9]}}
+broker: {{host: {ours}, port: {port}, tls: false}}
+model: {folder}/head.json
+"""
+PROOF_S = "150"
+_BOOT_S = 300
 _SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 _START = """
@@ -81,7 +95,7 @@ def debian(suite: str, architecture: str = "amd64", packages: str = PACKAGES) ->
 class Box:
     """One box: an overlay on a Debian, and the container that runs on it."""
 
-    suite: str
+    debian: Path
     scratch: Path
     _container: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -104,10 +118,11 @@ class Box:
         """Mount a fresh overlay, and put in what whoever prepares a box's card puts in: a user with a key."""
         for name in ("upper", "work", "root"):
             (self.scratch / name).mkdir(parents=True)
-        lower = debian(self.suite)
-        options = f"lowerdir={lower},upperdir={self.scratch}/upper,workdir={self.scratch}/work"
+        options = f"lowerdir={self.debian},upperdir={self.scratch}/upper,workdir={self.scratch}/work"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, self.root], check=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        if not (self.root / "usr/sbin/sshd").exists():
+            return
         self.chroot("useradd --create-home --shell /bin/bash tech; systemctl enable systemd-networkd ssh")
         self.write("/etc/sudoers.d/tech", "tech ALL=(ALL) NOPASSWD: ALL\n", 0o440)
         self.write("/etc/systemd/network/10-box.network", _NETWORK)
@@ -137,11 +152,11 @@ class Box:
 
     def boot(self, *options: str) -> None:
         """Give it power, and wait until ssh answers and systemd has started everything."""
-        log = (self.scratch / "console").open("ab")
-        self._container = subprocess.Popen(
-            ["unshare", "-m", "bash", "-ec", _START, "bash", "-D", self.root, *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        with (self.scratch / "console").open("ab") as console:
+            self._container = subprocess.Popen(
+                ["unshare", "-m", "bash", "-ec", _START, "bash", "-D", self.root, *options],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
         wait_until(lambda: Path("/sys/class/net/ve-footfall-box").exists(), "the cable is there", _BOOT_S)
         subprocess.run(["ip", "address", "replace", f"{OURS}/30", "dev", "ve-footfall-box"], check=True)
         subprocess.run(["ip", "link", "set", "ve-footfall-box", "up"], check=True)
@@ -152,11 +167,13 @@ class Box:
         )  # fmt: skip
 
     def kill(self) -> None:
-        """Cut its power: SIGKILL for everything in it, at once."""
+        """Cut its power: SIGKILL for its first process, with which the kernel ends all others at once."""
         if self._container is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._container.pid, signal.SIGKILL)
+        children = Path(f"/proc/{self._container.pid}/task/{self._container.pid}/children").read_text().split()
+        for process in (*map(int, children), self._container.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self._container.wait()
         self._container = None
         wait_until(lambda: not Path("/sys/class/net/ve-footfall-box").exists(), "the cable is gone")
@@ -176,15 +193,15 @@ class Box:
     def deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.CompletedProcess[str]:
         """Run deploy.sh on this machine, towards the box."""
         return subprocess.run(
-            [script, *arguments], check=False, capture_output=True, text=True, timeout=900,
-            env={**os.environ, "FOOTFALL_SSH": self.ssh_program}, stdin=subprocess.DEVNULL,
+            [script, *arguments], check=False, capture_output=True, text=True, timeout=1800,
+            env={**os.environ, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
 
 @contextlib.contextmanager
-def box(suite: str) -> Iterator[Box]:
+def box(suite: str, architecture: str = "amd64", packages: str = PACKAGES) -> Iterator[Box]:
     """Give a fresh box with this Debian, not booted yet."""
-    made = Box(suite, CACHE / f"box-{os.getpid()}")
+    made = Box(debian(suite, architecture, packages), CACHE / f"box-{os.getpid()}")
     try:
         made.make()
         yield made

@@ -1,0 +1,126 @@
+"""Headquarters outside the box, and a witness of what vision really said: neither shares code with the publisher."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge import tally
+from tests.publisher.rig import Listener, Mosquitto, free_port
+
+_WRITE = re.compile(r'write\(\d+, "((?:\\x[0-9a-f]{2}){48})", 48\)')
+
+
+class Headquarters:
+    """A broker that the box can reach, and a subscriber that keeps the highest revision of each hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._broker = Mosquitto(
+            folder, ("allow_anonymous true", f"listener {self.port} 0.0.0.0", "allow_anonymous true")
+        )
+        self._broker.start()
+        self._listener = Listener(self._broker.port)
+
+    def hours(self) -> dict[str, dict[str, object]]:
+        """Return the newest revision of each hour, by its start."""
+        kept: dict[str, dict[str, object]] = {}
+        for topic, _, payload in self._listener.received:
+            if topic.endswith("/hour"):
+                hour = json.loads(payload)
+                if hour["start"] not in kept or hour["revision"] > kept[hour["start"]]["revision"]:
+                    kept[hour["start"]] = hour
+        return dict(sorted(kept.items()))
+
+    def totals(self) -> tuple[int, int]:
+        """Return what all hours sum to: in, out."""
+        hours = self.hours().values()
+        return sum(int(str(hour["in"])) for hour in hours), sum(int(str(hour["out"])) for hour in hours)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+        self._broker.stop()
+
+
+class Witness:
+    """
+    Reads, from outside the box, every record that vision writes into its diode (strace), and keeps each run's last.
+
+    A run whose process was there before the witness, or that wrote nothing while it looked, isn't in it.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[int, int], tuple[int, int]] = {}
+        self._watched: dict[int, subprocess.Popen[str]] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    @property
+    def runs(self) -> int:
+        """How many runs of vision it has seen."""
+        return len({run for run, _ in self._last})
+
+    def totals(self) -> tuple[int, int]:
+        """Return what all runs have counted by their last words: in, out."""
+        last = list(self._last.values())
+        return sum(in_ for in_, _ in last), sum(out for _, out in last)
+
+    def close(self) -> None:
+        """Look away."""
+        self._stopping.set()
+        self._thread.join()
+        for process in self._watched.values():
+            process.terminate()
+            process.wait()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(0.05):
+            for process in _visions():
+                if process not in self._watched:
+                    self._watched[process] = strace = subprocess.Popen(
+                        ["strace", "-f", "-qq", "-e", "trace=write", "-xx", "-s", "48", "-p", str(process)],
+                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                    )  # fmt: skip
+                    threading.Thread(target=self._read, args=[strace], daemon=True).start()
+
+    def _read(self, strace: subprocess.Popen[str]) -> None:
+        assert strace.stderr is not None
+        for line in strace.stderr:
+            if found := _WRITE.search(line):
+                record = tally.decode(bytes.fromhex(found[1].replace("\\x", "")))
+                self._last[record.run, record.line] = record.in_, record.out
+
+
+def _visions() -> Iterator[int]:
+    """Yield the processes on this machine, in boxes too, that see."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"/opt/footfall/current/bin/footfall" in words and b"vision" in words and _has_its_diode(folder):
+            yield int(folder.name)
+
+
+def _has_its_diode(process: Path) -> bool:
+    """Tell whether the process has got so far: looking at it earlier would only slow its start."""
+    with suppress(OSError):
+        return any(descriptor.readlink().suffix == ".tally" for descriptor in (process / "fd").iterdir())
+    return False
+
+
+@contextmanager
+def headquarters(folder: Path) -> Iterator[Headquarters]:
+    """Give a headquarters."""
+    made = Headquarters(folder)
+    try:
+        yield made
+    finally:
+        made.close()
