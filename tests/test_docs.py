@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import typing
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from edge import __main__ as commands
 from edge import config, errors, tally
 from edge.field import demo
+from edge.model import read as read_contract
 from edge.publisher.bookkeeper import KEEP_READINGS_MS
 from edge.tally import SIZE, Flag
 
@@ -173,3 +175,14 @@ def test_decisions_are_numbered(number: int) -> None:
 
     assert path.name.startswith(f"{number:04}-")
     assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
+
+
+def test_the_shown_demo_is_the_shipped_models() -> None:
+    """README.md shows an hour that headquarters could book, of the shipped model, beside the clip's own truth."""
+    (payload,) = re.findall(r'^\{"schema".*\}$', README, re.MULTILINE)
+    hour, truth = json.loads(payload), demo.read_truth()
+
+    assert demo.find_fault(payload.encode()) is None
+    assert read_contract().identity == hour["model"]
+    assert re.search(rf"^│ counted │ +{hour['in']} │ +{hour['out']} │$", README, re.MULTILINE)
+    assert re.search(rf"^│ true    │ +{truth.in_} │ +{truth.out} │$", README, re.MULTILINE)
