@@ -154,13 +154,56 @@ def _collect(options: argparse.Namespace) -> None:
         said = collect.rejudge(options.store, KernelClock(), trial=options.trial)
         print(f"{said.booked} hours stored, {said.repeated} known already; the rest stays in quarantine")
         return
-    collect.run(_broker(options), options.name, options.store, KernelClock(), trial=options.trial, leave=options.leave)
+    collect.run(
+        _broker(options),
+        options.name,
+        options.store,
+        KernelClock(),
+        share=options.share,
+        trial=options.trial,
+        leave=options.leave,
+    )
 
 
 def _watch(options: argparse.Namespace) -> None:
     from edge.headquarters import watch
 
     watch.run(_broker(options), KernelClock(), options.store)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from edge.headquarters import report
+
+    report.run(
+        options.store,
+        KernelClock(),
+        html=options.html,
+        csv_file=options.csv,
+        parquet=options.parquet,
+        sites=options.site,
+        last=options.last,
+        days=options.days,
+    )
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from edge.headquarters import simulate
+
+    wish = simulate.Wish(options.boxes, options.hours, options.outage, not options.no_spread, options.hour_s)
+    return simulate.run(wish, KernelClock(), json_file=options.json)
+
+
+def _make_broker(options: argparse.Namespace) -> None:
+    from edge.headquarters import broker
+
+    boxes = list(options.box)
+    if options.boxes is not None:
+        boxes += options.boxes.read_text(encoding="utf-8").split()
+    try:
+        accounts = [broker.parse(box) for box in boxes]
+    except ValueError as exc:
+        raise ConfigError("broker", [str(exc)]) from exc
+    broker.run(options.folder, options.host, accounts, options.collector, port=options.port)
 
 
 def _broker(options: argparse.Namespace) -> config.Broker:
@@ -253,8 +296,9 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     _add_broker(collect)
     _add_store(collect)
     collect.add_argument(
-        "--name", type=_name, default="1", metavar="N", help="this collector's; several split the load (default 1)"
+        "--name", type=_name, default="1", metavar="N", help="this collector's; each has its own (default 1)"
     )
+    collect.add_argument("--share", action="store_true", help="split the load with all collectors that share")
     collect.add_argument("--trial", action="store_true", help="store the hours of trials and rehearsals, too")
     collect.add_argument("--leave", action="store_true", help="empty what the broker keeps for this name, and go")
     collect.add_argument("--rejudge", action="store_true", help="store what is in quarantine and passes now, and go")
@@ -264,6 +308,40 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     _add_broker(watch)
     watch.add_argument("--store", metavar="URL", help="begin with what this store knows")
     watch.set_defaults(command=_watch)
+
+    report = commands.add_parser("report", help="headquarters: a page with pictures, CSV or Parquet, from the store")
+    _add_store(report)
+    report.add_argument("--html", type=Path, metavar="FILE", help="write one page, without outside assets")
+    report.add_argument("--csv", type=Path, metavar="FILE", help="write one row an hour, the missing ones too")
+    report.add_argument("--parquet", type=Path, metavar="FILE", help="the same for data frames")
+    report.add_argument("--site", action="append", default=[], metavar="NAME", help="only this site; may be repeated")
+    report.add_argument("--last", type=date.fromisoformat, metavar="DATE", help="the last day (default: yesterday)")
+    report.add_argument("--days", type=_days, default=28, metavar="N", help="how many days, 1 to 366 (default 28)")
+    report.set_defaults(command=_report)
+
+    broker = commands.add_parser("broker", help="headquarters: a secured mosquitto configuration, with its accounts")
+    broker.add_argument("folder", type=Path, metavar="DIR", help="made, or extended, here")
+    broker.add_argument("--host", required=True, metavar="NAME", help="the broker's name, as boxes know it")
+    broker.add_argument("--port", type=int, default=8883, help="to listen on (default 8883)")
+    broker.add_argument("--box", action="append", default=[], metavar="SITE/CAMERA,...", help="a box; may be repeated")
+    broker.add_argument("--boxes", type=Path, metavar="FILE", help="holds many of them, divided by white space")
+    broker.add_argument("--collector", action="append", default=[], metavar="NAME", help="an account that may read")
+    broker.set_defaults(command=_make_broker)
+
+    simulate = commands.add_parser("simulate", help="headquarters: rehearse with thousands of boxes on this machine")
+    simulate.add_argument(
+        "--boxes", type=int, default=100, metavar="N", help="how many, with a camera each (default 100)"
+    )
+    simulate.add_argument("--hours", type=int, default=1, metavar="H", help="how many hours each tells (default 1)")
+    simulate.add_argument(
+        "--outage", type=int, default=0, metavar="H", help="no broker for H hours, from the second on"
+    )
+    simulate.add_argument(
+        "--hour-s", type=float, default=130.0, metavar="S", help="seconds from turn to turn (default 130)"
+    )
+    simulate.add_argument("--no-spread", action="store_true", help="all boxes speak at the same moment")
+    simulate.add_argument("--json", type=Path, metavar="FILE", help="also write every figure, second by second")
+    simulate.set_defaults(command=_simulate)
 
 
 def _add_broker(parser: argparse.ArgumentParser) -> None:
@@ -281,6 +359,13 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="postgresql://... or the path of an SQLite file (default hours.sqlite)",
     )
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 366:  # noqa: PLR2004 - a year
+        raise argparse.ArgumentTypeError(f"1 to 366 days, not {days}")
+    return days
 
 
 def _name(text: str) -> str:

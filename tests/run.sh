@@ -25,6 +25,7 @@ mosquitto_sub mosquitto-clients
 shellcheck shellcheck
 openssl openssl
 strace strace
+chromium chromium
 pg_createcluster postgresql
 LIST
     if [[ "$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p)" != *libseccomp.so.2* ]]; then

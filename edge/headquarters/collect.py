@@ -38,15 +38,26 @@ _MOST_NAMED = 20
 """Quarantined messages that get a line of their own, of those between two sums."""
 
 
-def run(broker: Broker, name: str, store_url: str, clock: Clock, *, trial: bool = False, leave: bool = False) -> None:
+def run(
+    broker: Broker,
+    name: str,
+    store_url: str,
+    clock: Clock,
+    *,
+    share: bool = False,
+    trial: bool = False,
+    leave: bool = False,
+) -> None:
     """
     Collect until SIGTERM or SIGINT.
 
     Args:
         broker: Where boxes publish.
-        name: Ours; the broker keeps for it what comes while we are away. Several collectors split the load.
+        name: Ours; the broker keeps for it what comes while we are away.
         store_url: Where hours go, as :func:`~edge.headquarters.store.open_store` takes it.
         clock: Headquarters' own.
+        share: Split what comes with all who share; else each collector hears everything. Not the default, because
+            mosquitto 2.0 keeps plain subscriptions over its own restart, and forgets shared ones.
         trial: Book the hours of trials, too.
         leave: Ask for nothing new, store what the broker still holds for *name*, and let it forget *name*.
 
@@ -59,7 +70,9 @@ def run(broker: Broker, name: str, store_url: str, clock: Clock, *, trial: bool 
     if leave and broker.protocol != "5":
         raise ConfigError("--leave", ["--leave needs MQTT 5; under 3.1.1 delete the session at the broker"])
     store = open_store(store_url)
-    subscription = Subscription(broker, f"footfall-collect-{name}", TOPICS, share=SHARE, apart=STATUSES, lasting=True)
+    subscription = Subscription(
+        broker, f"footfall-collect-{name}", TOPICS, share=SHARE if share else None, apart=STATUSES, lasting=True
+    )
     notifier = Notifier()
     try:
         with stop_signals() as stopping:

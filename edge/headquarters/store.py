@@ -303,6 +303,11 @@ class Store(ABC):
                 _parsed(lines), software, model,
             )  # fmt: skip
 
+    def count(self) -> int:
+        """Return how many hours there are."""
+        ((found,),) = self._stream("SELECT count(*) FROM hours", {})
+        return int(found)
+
     def extent(self) -> tuple[datetime, datetime] | None:
         """Return the start of the first and of the last hour; None if there is none."""
         first, last = self._run("SELECT min(start), max(start) FROM hours").fetchone()

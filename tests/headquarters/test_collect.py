@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -163,10 +165,16 @@ def test_the_broker_may_be_started_again(own_mosquitto: MakeBroker, spawn: Spawn
     wait_until(lambda: len(kept(url)) == 3, "3 hours")
 
 
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
 def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
     own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
 ) -> None:
-    """With persistence what came while the collector was away is there after the broker was started again."""
+    """With persistence what comes while the collector is away is kept: before the broker's restart, and after it."""
     broker = own_mosquitto(
         "allow_anonymous true", "max_queued_messages 0", f"persistence_location {tmp_path}/", "persistence_file kept.db"
     )
@@ -184,19 +192,21 @@ def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
         hours_of(broker.port, "door-a", 30)
         first.terminate()
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
+        wait_until(lambda: listens(broker.port), "the broker to listen")
+        hours_of(broker.port, "door-b", 30)
         collector(spawn, said, broker.port, url)
-        wait_until(lambda: len(kept(url)) == 30, "30 hours", 30)
+        wait_until(lambda: len(kept(url)) == 60, "60 hours", 30)
         second.terminate()
 
     assert "forgotten" not in said()
 
 
 def test_collectors_split_the_load(own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path) -> None:
-    """Two of them, each with a store of its own here: every hour is in one of them, and both had work."""
+    """Two that share, each with a store of its own here: every hour is in one of them, and both had work."""
     broker = own_mosquitto()
     urls = [str(tmp_path / name) for name in ("one.sqlite", "two.sqlite")]
     for number, url in enumerate(urls):
-        collector(spawn, said, broker.port, url, "--name", number)
+        collector(spawn, said, broker.port, url, "--share", "--name", number)
     hours_of(broker.port, "door-a", 300)
     wait_until(lambda: sum(len(kept(url)) for url in urls) == 300, "300 hours")
     one, two = (len(kept(url)) for url in urls)
@@ -210,14 +220,14 @@ def test_one_of_two_leaves_and_nothing_stays_behind(
     """What the broker kept for a collector that is gone is stored by `--leave`; from then on the other gets all."""
     broker = own_mosquitto()
     url = str(tmp_path / "hours.sqlite")
-    collector(spawn, said, broker.port, url, "--name", "stays")
-    gone = collector(spawn, said, broker.port, url, "--name", "goes")
+    collector(spawn, said, broker.port, url, "--share", "--name", "stays")
+    gone = collector(spawn, said, broker.port, url, "--share", "--name", "goes")
     gone.kill()
     gone.wait()
     hours_of(broker.port, "door-a", 100)
     wait_until(lambda: len(kept(url)) >= 40, "the half of the one that stayed")
     leaving = spawn(
-        "collect", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--store", url, "--name", "goes", "--leave"
+        "collect", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--store", url, "--share", "--name", "goes", "--leave"
     )
 
     assert 0 == leaving.wait(30)

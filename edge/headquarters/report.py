@@ -1,0 +1,169 @@
+"""From the store to a page, a CSV file and a Parquet file. It only reads."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from edge.clock import Clock
+from edge.errors import ConfigError, ExtraMissing
+from edge.headquarters import page
+from edge.headquarters.address import open_store
+from edge.headquarters.hour import stamp
+from edge.headquarters.store import Store, StoredHour
+from edge.headquarters.summary import YEAR, Period, Slot, slots, summarise
+
+_OVERDUE = timedelta(seconds=300)
+_COLUMNS = (
+    "site", "camera", "start", "local_start", "timezone", "length_s", "state", "in", "out", "watched_s", "flags",
+    "lines", "revision", "software", "model",
+)  # fmt: skip
+
+
+def run(
+    store_url: str,
+    clock: Clock,
+    *,
+    html: Path | None = None,
+    csv_file: Path | None = None,
+    parquet: Path | None = None,
+    sites: Sequence[str] = (),
+    last: date | None = None,
+    days: int = 28,
+) -> None:
+    """
+    Write the report.
+
+    Args:
+        store_url: Where the hours are.
+        clock: Headquarters' own; hours that can't have come yet aren't missing.
+        html: The page.
+        csv_file: One row an hour, the missing ones too.
+        parquet: The same, for data frames.
+        sites: Only these.
+        last: The last day; yesterday, at the newest hour's place, if not given.
+        days: How many.
+
+    Raises:
+        StoreError: the store can't be read.
+        ConfigError: there is nothing to report, or nowhere to write it.
+        ExtraMissing: Parquet needs the extra.
+        OSError: a file can't be written.
+    """
+    if html is None and csv_file is None and parquet is None:
+        raise ConfigError("report", ["say where the report goes: --html FILE, --csv FILE or --parquet FILE"])
+    now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
+    store = open_store(store_url)
+    try:
+        period = Period(last or _last_day(store, sites, now), days)
+        until = min(now - _OVERDUE, period.until)
+        if html is not None:
+            trials = _Counter()
+            parts = summarise(_slots(store, period, until, sites, trials), period)
+            html.write_text(page.render(parts, period, now, trials=trials.count), encoding="utf-8")
+        if csv_file is not None:
+            _write_csv(csv_file, _within(_slots(store, period, until, sites), period))
+        if parquet is not None:
+            _write_parquet(parquet, list(_within(_slots(store, period, until, sites), period)))
+    finally:
+        store.close()
+
+
+class _Counter:
+    """Counts the hours of trials on their way."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def past(self, hours: Iterable[StoredHour]) -> Iterator[StoredHour]:
+        """Yield *hours*."""
+        for hour in hours:
+            self.count += "trial" in hour.flags
+            yield hour
+
+
+def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
+    """Return the last whole day of the newest hour's site."""
+    extent = store.extent()
+    if extent is None:
+        raise ConfigError("report", [f"store {store.name}: there are no hours in it yet"])
+    newest = min(extent[1], now)
+    of_newest = max(
+        store.hours(newest - timedelta(days=2), newest + timedelta(hours=1), sites),
+        key=lambda hour: hour.start,
+        default=None,
+    )
+    if of_newest is None:
+        raise ConfigError(
+            "report", [f"store {store.name}: no hours of {', '.join(sites) or 'any site'} before {newest:%d %b}"]
+        )
+    return page.last_day(of_newest.start.astimezone(ZoneInfo(of_newest.timezone)))
+
+
+def _slots(
+    store: Store, period: Period, until: datetime, sites: Sequence[str], trials: _Counter | None = None
+) -> Iterator[Slot]:
+    """Yield this year's and last year's hours, by site and camera."""
+    count = trials or _Counter()
+    now = slots(count.past(store.hours(period.since, period.until, sites)), until)
+    then = slots(store.hours(period.since - YEAR, period.until - YEAR, sites), period.until - YEAR)
+    # Two streams in one order; what one page is made of fits into memory.
+    yield from sorted(chain(now, then), key=lambda slot: (slot.site, slot.camera, slot.start))
+
+
+def _within(of_both: Iterable[Slot], period: Period) -> Iterator[Slot]:
+    return (slot for slot in of_both if period.first <= slot.local.date() <= period.last)
+
+
+def _row(slot: Slot) -> dict[str, Any]:
+    hour = slot.hour
+    told: dict[str, Any] = dict.fromkeys(_COLUMNS)
+    told |= {
+        "site": slot.site,
+        "camera": slot.camera,
+        "start": stamp(slot.start),
+        "local_start": slot.local.isoformat(),
+        "timezone": str(slot.local.tzinfo),
+        "state": str(slot.state),
+    }
+    if hour is not None:
+        told |= {
+            "length_s": int((hour.end - hour.start).total_seconds()),
+            "in": hour.in_,
+            "out": hour.out,
+            "watched_s": hour.watched_s,
+            "flags": " ".join(hour.flags),
+            "lines": json.dumps(hour.lines, separators=(",", ":")),
+            "revision": hour.revision,
+            "software": hour.software,
+            "model": hour.model,
+        }
+    return told
+
+
+def _write_csv(path: Path, rows: Iterable[Slot]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(_row(slot) for slot in rows)
+
+
+def _write_parquet(path: Path, rows: Sequence[Slot]) -> None:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - in the extra only
+        from pyarrow import parquet  # noqa: PLC0415 - likewise
+    except ImportError as exc:
+        raise ExtraMissing("Parquet's library", "pip install 'footfall-edge[headquarters]'") from exc
+    whole = {"length_s", "in", "out", "watched_s", "revision"}
+    types = {name: pa.int32() if name in whole else pa.string() for name in _COLUMNS}
+    types["start"] = pa.timestamp("ms", tz="UTC")
+    table = pa.Table.from_pylist(
+        [{**_row(slot), "start": slot.start} for slot in rows], schema=pa.schema(list(types.items()))
+    )
+    parquet.write_table(table, path, compression="zstd")

@@ -1,0 +1,243 @@
+"""The secured broker, made by the command, run by the real mosquitto: what a box may do, and what it can't."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge import config
+from edge.errors import ConfigError
+from edge.headquarters import broker
+from edge.publisher.hours import Span
+from edge.publisher.ledger_view import Row
+from edge.publisher.mqtt import Link
+from tests.headquarters.conftest import Spawn, until_said
+from tests.headquarters.messages import recent, told
+from tests.headquarters.test_collect import kept
+from tests.publisher.rig import MOSQUITTO, Listener, free_port, wait_until
+
+Said = Callable[..., str]
+BOXES = ["sh-023/door-a,door-b", "sh-024/door-a", "till-2=sh-023/back"]
+
+
+class Secured:
+    """The broker of a folder that the command made, running."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def make(self, *boxes: str, collectors: tuple[str, ...] = ("hq",)) -> None:
+        broker.run(self.folder, "localhost", [broker.parse(box) for box in boxes], collectors, port=self.port)
+
+    def start(self) -> None:
+        # Started by root, mosquitto takes another user; this folder lies where that one can't go.
+        conf = self.folder / "mosquitto.conf"
+        conf.write_text(conf.read_text() + "user root\n")
+        self.process = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stderr=subprocess.DEVNULL)
+        wait_until(lambda: self.client("mosquitto_pub", "hq", "-t", "x", "-n") == 0, "the broker to listen")
+
+    def options(self, user: str) -> list[str]:
+        password = (self.folder / "accounts" / user / "mqtt.password").read_text().strip()
+        return [
+            "-h", "localhost", "-p", str(self.port), "--cafile", str(self.folder / "ca.pem"), "-V", "mqttv5", "-q", "1",
+            "-u", user, "-P", password,
+        ]  # fmt: skip
+
+    def client(self, program: str, user: str, *arguments: str) -> int:
+        """Run a client that isn't ours to its end; return its exit code."""
+        return subprocess.run(
+            [program, *self.options(user), *arguments], capture_output=True, timeout=30, check=False
+        ).returncode
+
+    def listener(self, user: str, topic: str) -> Listener:
+        return Listener(self.port, *self.options(user)[2:], "-h", "localhost", topic=topic)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    made = Secured(tmp_path_factory.mktemp("secured"))
+    made.make(*BOXES)
+    made.start()
+    yield made
+    made.stop()
+
+
+def topic(site: str, camera: str, kind: str = "hour") -> str:
+    return f"footfall/v1/{site}/{camera}/{kind}"
+
+
+def arrives(secured: Secured, user: str, name: str) -> bool:
+    """Tell whether what *user* publishes on *name* reaches the collector's account."""
+    listener = secured.listener("hq", "footfall/#")
+    try:
+        marker = f"marker-{free_port()}"
+
+        def hears() -> bool:
+            secured.client("mosquitto_pub", "sh-024", "-t", topic("sh-024", "door-a"), "-m", marker)
+            return marker in listener.payloads(topic("sh-024", "door-a"))
+
+        wait_until(hears, "the listener")
+        secured.client("mosquitto_pub", user, "-t", name, "-m", "forged")
+        secured.client("mosquitto_pub", "sh-024", "-t", topic("sh-024", "door-a"), "-m", "end")
+        wait_until(lambda: "end" in listener.payloads(topic("sh-024", "door-a")), "the end")
+        return "forged" in listener.payloads(name)
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "allowed"),
+    [
+        ("sh-023", topic("sh-023", "door-a"), True),
+        ("sh-023", topic("sh-023", "door-b", "status"), True),
+        ("till-2", topic("sh-023", "back"), True),
+        ("sh-023", topic("sh-024", "door-a"), False),
+        ("sh-024", topic("sh-023", "door-a", "status"), False),
+        ("till-2", topic("sh-023", "door-a"), False),
+        ("sh-023", topic("sh-023", "back"), False),
+        ("sh-023", topic("sh-023", "door-c"), False),
+        ("sh-023", "footfall/v1/sh-023/door-a/photo", False),
+        ("sh-023", "footfall/v2/sh-023/door-a/hour", False),
+        ("hq", topic("sh-023", "door-a"), False),
+    ],
+)
+def test_a_box_publishes_as_itself_and_nobody_else(secured: Secured, user: str, name: str, allowed: bool) -> None:
+    """Its own two topics of each of its cameras; not of another box of the shop, and the collector nothing."""
+    assert allowed == arrives(secured, user, name)
+
+
+@pytest.mark.parametrize("pattern", ["#", "footfall/#", "footfall/v1/sh-023/+/hour", "$SYS/#", "+/+/+/+/+"])
+def test_a_box_reads_nothing(secured: Secured, pattern: str) -> None:
+    """Not others, not the broker's own figures, not even itself."""
+    box, collector = secured.listener("sh-023", pattern), secured.listener("hq", "footfall/#")
+    name = topic("sh-023", "door-a")
+
+    def published() -> bool:
+        secured.client("mosquitto_pub", "sh-023", "-t", name, "-m", "mine")
+        return bool(collector.payloads(name))
+
+    wait_until(published, "the collector to hear")
+    heard = list(box.received)
+    for listener in (box, collector):
+        listener.close()
+
+    assert [] == heard
+
+
+def test_nobody_comes_in_without_a_password_or_without_tls(secured: Secured) -> None:
+    """No name, a wrong password, another box's password, plain text: each is refused."""
+    mine = secured.options("sh-023")
+    other = secured.options("sh-024")
+    send = ["-t", topic("sh-023", "door-a"), "-m", "x"]
+    for options in (mine[:-4], [*mine[:-1], "wrong"], [*mine[:-1], other[-1]], [*mine[:4], *mine[6:]]):
+        done = subprocess.run(["mosquitto_pub", *options, *send], capture_output=True, timeout=30, check=False)
+
+        assert done.returncode
+
+
+def test_the_whole_path_is_secured(secured: Secured, spawn: Spawn, said: Said, tmp_path: Path) -> None:
+    """What the command hands over is all that a box and a collector need: an hour goes from one to the other."""
+    account = secured.folder / "accounts" / "sh-023"
+    section = (account / "broker.yaml").read_text().replace("/etc/footfall", str(account))
+    settings = config.parse(
+        "site: sh-023\ntimezone: Asia/Shanghai\ncameras:\n  door-a:\n    source: /dev/video0\n"
+        "    lines: {entrance: {from: [0.1, 0.5], to: [0.9, 0.5], inside: [0.5, 0.9]}}\n" + section
+    ).publisher()
+    words = (secured.folder / "accounts" / "hq" / "collect.txt").read_text().split()[1:]
+    here = {"mqtt.password", "ca.pem"}
+    arguments = [str(secured.folder / "accounts" / "hq" / word) if word in here else word for word in words]
+    url = str(tmp_path / "hours.sqlite")
+    spawn(*arguments[:-1], url)
+    until_said(said, "connected to localhost")
+    start = recent(2)[0]
+    start_ms = round(start.timestamp() * 1000)
+    waiting = [Row("door-a", Span(start_ms, start_ms + 3_600_000), 1, told(start), 0, None)]
+
+    class Outbox:
+        def outbox(self, _camera: str, limit: int) -> list[Row]:
+            return waiting[:limit]
+
+        def acknowledge(self, row: Row) -> None:
+            waiting.remove(row)
+
+    link = Link("sh-023", "door-a", settings.broker, Outbox(), lambda: None)
+
+    def delivered() -> bool:
+        link.turn()
+        return bool(kept(url))
+
+    wait_until(delivered, "the hour", 30)
+    link.close(1)
+
+    assert [48] == [hour.in_ for hour in kept(url)]
+
+
+def test_more_boxes_change_nothing_that_is_there(tmp_path: Path) -> None:
+    """Keys, certificates and passwords stay; the box that is new gets its own."""
+    made = Secured(tmp_path / "broker")
+    made.make(*BOXES)
+    before = {
+        path: path.read_bytes() for path in made.folder.rglob("*") if path.suffix in {".pem", ".key", ".password"}
+    }
+    passwords = (made.folder / "passwords").read_text().splitlines()
+    made.make("sh-025/door-a", "sh-024/door-b", collectors=("hq", "hq-2"))
+    acl = (made.folder / "acl").read_text()
+
+    assert before == {path: path.read_bytes() for path in before}
+    assert set(passwords) < set((made.folder / "passwords").read_text().splitlines())
+    assert "user sh-024\ntopic write footfall/v1/sh-024/door-a/hour\n" in acl
+    assert "topic write footfall/v1/sh-024/door-b/status\n" in acl
+    assert "user hq-2\ntopic read footfall/#\n" in acl
+    assert (made.folder / "accounts" / "sh-025" / "mqtt.password").exists()
+
+
+def test_secrets_are_their_owners(tmp_path: Path) -> None:
+    """Nobody else can read a key or a password; none stands in a file that may be passed on."""
+    made = Secured(tmp_path / "broker")
+    made.make(*BOXES)
+    secret = (made.folder / "accounts" / "sh-023" / "mqtt.password").read_text().strip()
+
+    for path in [made.folder / name for name in ("passwords", "ca.key", "broker.key", "acl")]:
+        assert 0 == path.stat().st_mode & 0o077, path
+    assert 0o700 == made.folder.stat().st_mode & 0o777
+    assert len(secret) >= 32
+    assert not [path for path in made.folder.rglob("*") if path.is_file() and path.suffix != ".password"
+                and secret in path.read_text()]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("boxes", "collectors", "words"),
+    [
+        (["a/door", "b=a/door"], [], "a camera has one box"),
+        (["hq/door"], ["hq"], "is a collector already"),
+        (["a/door", "a=b/door"], [], "is a box of a already"),
+        ([], ["Up"], "is no name for a collector"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    tmp_path: Path, boxes: list[str], collectors: list[str], words: str
+) -> None:
+    """And nothing is written."""
+    with pytest.raises(ConfigError, match=words):
+        broker.run(tmp_path / "broker", "localhost", [broker.parse(box) for box in boxes], collectors)
+
+    assert not (tmp_path / "broker" / "acl").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a/", "A/door", "a/door,", "x y=a/door", "a/door/b", "a/+", "a/door\nuser b"]
+)
+def test_names_that_could_write_rules_of_their_own_are_refused(text: str) -> None:
+    """Nothing but names gets into the ACL."""
+    with pytest.raises(ValueError, match="is no box"):
+        broker.parse(text)
