@@ -203,7 +203,10 @@ class _Rehearsal:
             encoding="utf-8",
         )
         self._broker = subprocess.Popen(
-            [path, "-c", str(conf)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*_with_us(), path, "-c", str(conf)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _until(lambda: _answers(self._port), "the broker")
 
@@ -219,7 +222,10 @@ class _Rehearsal:
         command = [sys.executable, "-m", "edge", "collect", "--trial", "--broker", f"mqtt://127.0.0.1:{self._port}"]
         with log.open("wb") as out:
             child = subprocess.Popen(
-                [*command, "--store", str(self._store_path)], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                [*_with_us(), *command, "--store", str(self._store_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
             )
         try:
             _until(lambda: b"connected to" in log.read_bytes(), "the collector")
@@ -409,6 +415,12 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _with_us() -> list[str]:
+    """Return what makes a child end when this process is killed without a word, where util-linux has it."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM"]
 
 
 def _answers(port: int) -> bool:

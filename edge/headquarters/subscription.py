@@ -33,7 +33,7 @@ MOST_UNACKNOWLEDGED = 2_000
 """Messages in hand at once; the broker keeps the rest."""
 _LARGEST_PACKET = 1_048_576
 _ANSWER_S = 15.0
-_LONGEST_REST_S = 60.0
+_LONGEST_REST_S = 15.0
 _STOOD_S = 60.0
 """A connection that held this long starts again with the shortest rest."""
 _BREAKS = 3
