@@ -24,6 +24,9 @@ _HAIRS = np.array(
      [0.5, 0.5, 0.49], [0.3, 0.07, 0.03]]
 )  # fmt: skip
 
+_MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}
+"""Kinds of light, and how often each is drawn."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -137,18 +140,23 @@ class SceneMaker:
     def make(self, view: View) -> Scene:
         """Return a furnished and peopled scene for *view*."""
         random = self._random
-        mood = str(random.choice(["indoor", "day", "backlight", "night", "dim"], p=[0.46, 0.17, 0.16, 0.13, 0.08]))
-        spots = self._spots(view, 60)
-        draws = self._ground(mood) + self._walls(mood)
-        draws += self._clutter(spots)
+        scene = self.furnished(view)
+        draws, mood, spots = scene.draws, scene.mood, self._spots(view, 60)
         people = self._people(view, spots)
         for number, (someone, matrix) in people.items():
             paint, cloth = dyed(self._stock, someone)
             if mood == "night" and random.random() < 0.5:
                 paint[:, :3] = 0.3 * paint[:, :3] + 0.7 * paint[:, :3].mean(axis=1, keepdims=True) + 0.06
             draws.append(Draw(someone.mesh, matrix, paint, cloth, number))
+        return Scene(draws, scene.light, people, scene.middle, mood)
+
+    def furnished(self, view: View) -> Scene:
+        """Return a scene for *view* without anybody in it."""
+        mood = str(self._random.choice(list(_MOODS), p=list(_MOODS.values())))
+        spots = self._spots(view, 60)
+        draws = self._ground(mood) + self._walls(mood) + self._clutter(spots)
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
-        return Scene(draws, self._light(mood, view), people, middle, mood)
+        return Scene(draws, self._light(mood, view), {}, middle, mood)
 
     def _spots(self, view: View, count: int) -> npt.NDArray[np.float64]:
         """Return places on the floor whose heads' height is in (or just beside) the picture, (n, 3)."""

@@ -83,7 +83,7 @@ class Stock:
         random = np.random.default_rng(1)
         self.blots = [self.renderer.upload(shapes.blot(random)) for _ in range(24)]
         self.props = [self._stocked(prop, layer) for prop, layer in zip(props, placed_layers, strict=True)]
-        self._fixed = len(self.props) + len(self.solids) + len(self.blots)
+        self.fixed = len(self.props) + len(self.solids) + len(self.blots)
         self.people: list[StockedPerson] = []
         self.wardrobe = Wardrobe()
 
@@ -103,7 +103,7 @@ class Stock:
 
     def new_people(self, random: np.random.Generator, looks: int, steps: int) -> None:
         """Replace the bank of people: so many looks, each in so many steps of a walk."""
-        self.renderer.drop_after(self._fixed)
+        self.renderer.drop_after(self.fixed)
         self.people = []
         for _ in range(looks):
             look = self.wardrobe.look(random)

@@ -1,0 +1,189 @@
+"""
+Render doors with truth, to choose thresholds by: how heads are found is one thing, how people are counted another.
+
+    python -m models.training.doors DATA/doors --doors 12 --seed 5
+    python -m models.training.doors DATA/doors --choose models/head.json
+
+Each door is 20 s at 10 frames a second of a random scene with a camera over it, and people who walk through, alone, in
+pairs, past each other, to and fro. Half of the cameras look straight down. Only thresholds are chosen by them: the
+network never sees one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.config import Line
+from edge.field.score import Event, Score, score, together
+from edge.model import Contract, read
+from edge.vision.detector import Detector
+from edge.vision.line import Counter
+from edge.vision.scene import Direction, Heads
+from edge.vision.tracker import Tracker
+
+from .scene import Scene, SceneMaker, View, look
+from .sensor import spoil
+from .stock import Stock
+from .walkers import Walker, crossings, middles, through, walking
+
+WIDTH, HEIGHT, FPS, SECONDS = 320, 240, 10, 20
+_STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+_WEAK = (0.1, 0.15, 0.2, 0.25, 0.3)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A rendered door: frames (n, 240, 320, 3) uint8 BGR, its level line (y, 0 to 1; inside is below), the truth."""
+
+    frames: npt.NDArray[np.uint8]
+    line: float
+    events: tuple[Event, ...]
+
+
+def random_view(random: np.random.Generator) -> View:
+    """Draw a camera that looks along or against the way through the door."""
+    tilt = abs(random.normal(0, 8)) if random.random() < 0.5 else random.uniform(10, 50)
+    eye = np.array([random.normal(0, 0.2), random.uniform(2.3, 4.0), random.uniform(0.4, 1.6)], np.float32)
+    yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.05)
+    return look(eye, tilt, yaw, random.normal(0, 0.03), random.uniform(60, 105), random.uniform(0, 0.6), WIDTH, HEIGHT)
+
+
+def random_walkers(random: np.random.Generator) -> list[Walker]:
+    """Draw who comes by: one to three every few seconds; some turn back."""
+    walkers: list[Walker] = []
+    t = 2.0
+    while t < SECONDS - 2:
+        inwards, speed = bool(random.random() < 0.5), float(random.uniform(0.7, 1.6))
+        for index in range(int(random.choice([1, 1, 1, 2, 2, 3]))):
+            x = -0.55 + 0.55 * index + random.normal(0, 0.07)
+            way = through(t + random.uniform(0, 0.4), x, x + random.normal(0, 0.2), inwards=inwards, speed=speed)
+            if random.random() < 0.12:
+                (t0, x0, z0), (t1, x1, z1) = way
+                half = (t0 + t1) / 2, (x0 + x1) / 2, 0.4 * z1 + 0.6 * z0
+                way = (way[0], half, (t1, x0, z0))  # type: ignore[assignment]
+            loads = ["none", "none", "shoulder", "backpack", "hand", "trolley"]
+            walkers.append(
+                Walker(
+                    "", int(random.integers(1 << 30)), way, str(random.choice(loads)), float(random.uniform(0.6, 1.1))
+                )
+            )
+        t += float(random.uniform(1.2, 3.5))
+    return walkers
+
+
+class DoorMaker:
+    """Draws doors; one a process."""
+
+    def __init__(self) -> None:
+        self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
+
+    def door(self, seed: int) -> Door:
+        """Return the door of a *seed*."""
+        random = np.random.default_rng(seed)
+        stock, view, walkers = self._stock, random_view(random), random_walkers(random)
+        stock.renderer.drop_after(stock.fixed)
+        scene = SceneMaker(stock, random).furnished(view)
+        looks = [stock.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
+        looks = [
+            replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
+            for one, walker in zip(looks, walkers, strict=True)
+        ]
+        line = self._line(view)
+        frames, paths = [], {number: [] for number in range(1, len(walkers) + 1)}  # type: ignore[var-annotated]
+        for index in range(FPS * SECONDS):
+            stock.renderer.drop_after(stock.fixed)
+            now: Scene = replace(scene, people=walking(stock, walkers, looks, index / FPS))
+            drawn, found = middles(stock, now, view)
+            still = np.zeros((HEIGHT, WIDTH), np.float32)
+            finished = spoil(drawn, still, scene.mood, np.random.default_rng(seed))
+            frames.append(finished[:, :, ::-1])
+            for number, (_, y) in found.items():
+                paths[number].append((index / FPS, y))
+        events = (Event(t, "in" if down else "out") for t, down, _ in crossings(paths, line))
+        return Door(np.stack(frames), line, tuple(events))
+
+    @staticmethod
+    def _line(view: View) -> float:
+        """Return the height of a level line that everybody crosses in the picture's middle part."""
+        heights = np.array([(0.0, 1.6, z) for z in np.linspace(-0.6, 2.4, 40)])
+        y = view.lens.bent(view.pinhole.project(heights)[:, :2], view.pinhole.focal)[:, 1] / HEIGHT
+        return float(np.clip(y[np.argmin(np.abs(y - 0.5))], 0.25, 0.75))
+
+
+def load(folder: Path) -> list[Door]:
+    """Read all doors of a folder."""
+    doors = []
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as saved:
+            told = json.loads(str(saved["truth"]))
+            doors.append(Door(saved["frames"], told["line"], tuple(Event(t, way) for t, way in told["events"])))
+    return doors
+
+
+def counted(door: Door, seen: list[Heads], contract: Contract) -> Iterator[Event]:
+    """Yield what is counted at *door*, in each of whose frames the heads *seen* were found."""
+    line = Line.model_validate({"from": (0.0, door.line), "to": (1.0, door.line), "inside": (0.5, 0.98)})
+    tracker = Tracker(WIDTH, HEIGHT, strong=contract.strong, weak=contract.weak)
+    counter = Counter({"door": line}, WIDTH, HEIGHT)
+    for index, heads in enumerate(seen):
+        sightings = tracker.update(heads, 1000 * index / FPS)
+        for crossing in counter.update(sightings, tracker.ended):
+            way: Direction = crossing.direction
+            yield Event(crossing.t_ms / 1000, way)
+
+
+def choose(contract: Contract, doors: list[Door]) -> tuple[float, float, Score]:
+    """Return the strong and weak score with which most is counted rightly, and what that gives."""
+    detector = Detector(replace(contract, weak=min(_WEAK)))
+    seen = [[detector.detect(np.ascontiguousarray(frame)) for frame in door.frames] for door in doors]
+    best = (0.0, 0.0, together([]))
+    for strong, weak in product(_STRONG, _WEAK):
+        if weak > 0.7 * strong:
+            continue
+        tried = replace(contract, strong=strong, weak=weak)
+        found = together(
+            score(counted(door, heads, tried), door.events) for door, heads in zip(doors, seen, strict=True)
+        )
+        print(f"{strong:.2f} {weak:.2f}  F1 {found.f1:.3f}, {found.right} of {sum(found.true.values())} right")
+        if not best[0] or found.f1 > best[2].f1:
+            best = strong, weak, found
+    return best
+
+
+def main() -> None:
+    """Render doors, or choose thresholds by them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--doors", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--choose", type=Path, metavar="CONTRACT", help="print thresholds for this model and end")
+    options = parser.parse_args()
+    if options.choose:
+        strong, weak, found = choose(read(options.choose), load(options.folder))
+        print(f"F1 {found.f1:.3f}\n--strong {strong:.2f} --weak {weak:.2f}")
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    maker = DoorMaker()
+    for number in range(options.doors):
+        path = options.folder / f"{number:03d}.npz"
+        if path.exists():
+            continue
+        door = maker.door(1000 * options.seed + number)
+        truth = json.dumps({"line": door.line, "events": door.events})
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, frames=door.frames, truth=truth)
+        partial.replace(path)
+        print(f"door {number + 1} of {options.doors}: {len(door.events)} crossings", flush=True)
+
+
+if __name__ == "__main__":
+    main()
