@@ -139,20 +139,15 @@ def report(contract: Contract, pictures: Path | None, heads: Path | None, clips:
 
 
 def main() -> None:
-    """Print and write the results; with --choose print the thresholds that the rendered pictures ask for."""
+    """Print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contract", type=Path)
     parser.add_argument("--pictures", type=Path, help="rendered validation pictures")
     parser.add_argument("--heads", type=Path, help="folder of brt.json, mall.json, scut.json")
     parser.add_argument("--clips", type=Path, help="folder of clips with truth files")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--choose", action="store_true", help="print thresholds and end")
     options = parser.parse_args()
     contract = read(options.contract)
-    if options.choose:
-        strong, weak = summed(rendered(contract, options.pictures), "circles").thresholds()
-        print(f"--strong {strong:.2f} --weak {weak:.2f}")
-        return
     text = json.dumps(report(contract, options.pictures, options.heads, options.clips), indent=2) + "\n"
     print(text)
     if options.out:

@@ -95,13 +95,6 @@ class Sum:
             "false_a_picture": round((len(chosen) - right) / max(1, self.pictures), 4),
         }
 
-    def thresholds(self) -> tuple[float, float]:
-        """Return the strong score, of the best F1, and the weak one, below which over a third of finds is false."""
-        scores, precision, recall = self.curve()
-        best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-9)))
-        pure = scores[precision >= 2 / 3].min(initial=scores[best])
-        return float(scores[best]), float(max(0.1, min(pure, scores[best] * 0.6)))
-
 
 def summed(pairs: list[Pair], kind: str) -> Sum:
     """Match each picture's detections to its heads; *kind* is circles, points or boxes."""

@@ -79,16 +79,6 @@ def test_recall_at_one_false_head_a_picture() -> None:
     assert summed([first, second], "circles").recall_at(1.0) == pytest.approx(2 / 3)
 
 
-def test_thresholds_are_those_of_the_best_f1_and_of_two_thirds() -> None:
-    """The strong score makes the best of precision and recall; the weak one lets in up to a third of false heads."""
-    rows = [(20.0 * i, 10.0, 8.0, 0.9 - 0.1 * i) for i in range(6)]
-    pair = heads(*rows, (300, 300, 8, 0.35), (350, 300, 8, 0.34)), truth(*(row[:3] for row in rows))
-    strong, weak = summed([pair], "circles").thresholds()
-
-    assert strong == pytest.approx(0.4)
-    assert weak == pytest.approx(0.24)
-
-
 def test_sizes_are_judged_apart() -> None:
     """Heads of other sizes are spare, and a false head counts where its own size belongs."""
     pair = (
