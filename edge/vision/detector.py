@@ -21,8 +21,9 @@ from edge.vision.scene import NO_HEADS, Heads
 
 _MOST_HEADS = 100
 """Heads looked at in one frame; the weakest beyond are left out."""
-_SAME_HEAD = 0.5
-"""Two peaks nearer to each other than this share of the larger diameter are one head."""
+_SAME_HEAD = 0.7
+"""Two peaks nearer to each other than this share of the larger diameter are one head: heads touch at 1, and overlap in
+the picture only where one hides the other."""
 
 
 class Detector:

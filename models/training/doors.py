@@ -36,7 +36,7 @@ from .walkers import Walker, crossings, middles, through, walking
 
 WIDTH, HEIGHT, FPS, SECONDS = 320, 240, 10, 20
 _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-_WEAK = (0.1, 0.15, 0.2, 0.25, 0.3)
+_WEAK = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 
 
 @dataclass(frozen=True)
