@@ -31,7 +31,11 @@ def run(clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float
     totals: Counter[str] = Counter()
     frames = 0
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    # Only where both are one terminal may the bar move over for what is counted; elsewhere it would take it to stderr.
+    together = sys.stdout.isatty()
+    with Progress(
+        console=console, transient=True, disable=not console.is_terminal, redirect_stdout=together
+    ) as progress:
         task = progress.add_task(clip.name, total=None)
         for step in count_clip(clip, lines, contract, fps):
             frames += 1
