@@ -51,7 +51,15 @@ def _vision(options: argparse.Namespace) -> None:
     def load() -> config.VisionSettings:
         return config.load(options.config).vision(options.camera)
 
-    process.run(load, _clock(options), Notifier(), diode=options.diode, sealed=not options.unsealed)
+    process.run(
+        load,
+        _clock(options),
+        Notifier(),
+        diode=options.diode,
+        sealed=not options.unsealed,
+        window=options.window,
+        picture=not options.no_picture,
+    )
 
 
 def _publisher(options: argparse.Namespace) -> None:
@@ -139,6 +147,25 @@ def _measure(options: argparse.Namespace) -> None:
         measure.look(settings, KernelClock(), options.seconds)
     else:
         measure.time_stages(settings, options.seconds)
+
+
+def _setup(options: argparse.Namespace) -> int:
+    from edge.field.setup import process
+
+    return process.run(options.config, options.camera, port=options.port, minutes=options.minutes)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from edge.field.audit import process
+
+    return process.run(
+        options.config,
+        options.camera,
+        line=options.line,
+        port=options.port,
+        minutes=options.minutes,
+        folder=options.reports,
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -235,6 +262,8 @@ def _parser() -> argparse.ArgumentParser:
     vision.add_argument("camera", metavar="CAMERA", help="its name in the config")
     _add_config(vision)
     vision.add_argument("--diode", type=int, metavar="FD", help="write to this inherited pipe instead of the FIFO")
+    vision.add_argument("--window", type=int, metavar="FD", help=argparse.SUPPRESS)
+    vision.add_argument("--no-picture", action="store_true", help=argparse.SUPPRESS)
     vision.add_argument("--unsealed", action="store_true", help="don't seal the process; for development only")
     _add_trial_clock(vision)
     vision.set_defaults(command=_vision)
@@ -283,6 +312,8 @@ def _parser() -> argparse.ArgumentParser:
     privacy.set_defaults(command=_privacy)
 
     _add_visit(commands)
+    _add_door(commands)
+
     demo = commands.add_parser("demo", help="the whole path on the demo clip, against a broker on this machine")
     demo.add_argument("--port", type=int, default=1883, help="the broker's port on loopback (default 1883)")
     demo.add_argument("--speed", type=float, default=60.0, help="how much faster the trial's clock runs (default 60)")
@@ -429,6 +460,23 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     counts.set_defaults(command=_counts, form="table")
 
 
+def _add_door(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add what a technician does at the door itself."""
+    setup = commands.add_parser("setup", help="draw a camera's lines on a page, over a silhouette")
+    setup.add_argument("camera", metavar="CAMERA", help="its name in the config")
+    _add_config(setup)
+    _add_page(setup, minutes=15)
+    setup.set_defaults(command=_setup)
+
+    audit = commands.add_parser("audit", help="count beside the box, by taps or keys, and sign what came of it")
+    audit.add_argument("camera", metavar="CAMERA", help="its name in the config")
+    _add_config(audit)
+    _add_page(audit, minutes=15)
+    audit.add_argument("--line", metavar="NAME", help="only this line of the camera (default: all of them, added)")
+    audit.add_argument("--reports", type=Path, metavar="DIR", help="where reports go (default: audits, by the ledger)")
+    audit.set_defaults(command=_audit)
+
+
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
@@ -444,6 +492,17 @@ def _add_counting(parser: argparse.ArgumentParser) -> None:
         "--fps", type=_number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
+
+
+def _add_page(parser: argparse.ArgumentParser, minutes: float) -> None:
+    parser.add_argument("--port", type=int, default=8770, metavar="N", help="the page's, on 127.0.0.1 (default 8770)")
+    parser.add_argument(
+        "--minutes",
+        type=_number(0.05, 240),
+        default=minutes,
+        metavar="N",
+        help=f"it ends by itself after N (default {minutes:g})",
+    )
 
 
 def _add_trial_clock(parser: argparse.ArgumentParser) -> None:

@@ -17,11 +17,13 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -149,6 +151,16 @@ def _smaller_side_of(line: Polyline) -> float:
     return min(positive, 1 - positive)
 
 
+def _told_apart(lines: dict[str, Line]) -> dict[str, Line]:
+    if len({line_key(name) for name in lines}) < len(lines):
+        raise PydanticCustomError("line_key", "two lines' names stand for the same number; rename one of them")
+    return lines
+
+
+Lines = Annotated[dict[Name, Line], Field(min_length=1, max_length=8), AfterValidator(_told_apart)]
+_LINES: TypeAdapter[dict[str, Line]] = TypeAdapter(Lines)
+
+
 def _parse_opening(value: object) -> object:
     if value is None:
         return None
@@ -188,9 +200,7 @@ class Camera(_Section):
         examples=[15],
         json_schema_extra={"unit": "pictures a second"},
     )
-    lines: Annotated[dict[Name, Line], Field(min_length=1, max_length=8)] = Field(
-        description="the lines across the picture, by name", json_schema_extra={"name": "entrance"}
-    )
+    lines: Lines = Field(description="the lines across the picture, by name", json_schema_extra={"name": "entrance"})
     open: Annotated[
         OpeningHours | None,
         BeforeValidator(_parse_opening),
@@ -206,13 +216,6 @@ class Camera(_Section):
         default="pace", description="a clip: at its own pace, or as fast as it goes", examples=["pace"]
     )
     loop: bool = Field(default=False, strict=True, description="a clip: begin again when it ends", examples=[False])
-
-    @field_validator("lines")
-    @classmethod
-    def _told_apart(cls, lines: dict[str, Line]) -> dict[str, Line]:
-        if len({line_key(name) for name in lines}) < len(lines):
-            raise PydanticCustomError("line_key", "two lines' names stand for the same number; rename one of them")
-        return lines
 
 
 class Tls(_Section):
@@ -450,6 +453,20 @@ def line(ends: Sequence[float], inside: Sequence[float]) -> Line:
     except ValidationError as exc:
         said = [f"--line: {'.'.join(map(str, e['loc'])) or 'line'}: {say(e, Line)}" for e in faults(exc)]
         raise ConfigError("--line", said) from exc
+
+
+def lines(raw: Mapping[str, object]) -> dict[str, Line]:
+    """
+    Return the lines of a camera from *raw*, values as the file holds them.
+
+    Raises:
+        ConfigError: with every fault, each after the name of its line.
+    """
+    try:
+        return _LINES.validate_python(raw)
+    except ValidationError as exc:
+        said = [f"{error['loc'][0] if error['loc'] else 'lines'}: {say(error, Line)}" for error in faults(exc)]
+        raise ConfigError("lines", said) from exc
 
 
 def load(path: Path) -> Config:

@@ -22,6 +22,9 @@ Every error this program raises on purpose, and the exit code that each one ends
         WireOutOfRange                       a field outside its bounds
         WireTooFast                          more records, or more people, than there can be
       DiodeMissing (OSError)            76   the pipe between vision and publisher isn't there
+      PageUnavailable (OSError)          1   the page of `setup` or `audit` can't be served
+      ReportUnwritable (OSError)        74   an audit's report can't be kept
+      VisionEnded                        *   the vision of `setup` or `audit` ended; its own exit code
       LedgerError                       74
         LedgerUnusable (OSError)             the ledger's file can't be opened or written
         LedgerFull                           no room on its disk; handled inside: readings wait in memory
@@ -188,6 +191,32 @@ class DiodeMissing(EdgeError, OSError):
     def __init__(self, path: Path, cause: str) -> None:
         self.path = path
         super().__init__(f"diode {path}: {cause}; start the publisher first, or enable footfall-diode@.socket")
+
+
+class PageUnavailable(EdgeError, OSError):
+    """The technician's page can't be served."""
+
+    def __init__(self, port: int, cause: str) -> None:
+        super().__init__(f"page: port {port} of 127.0.0.1 can't be had: {cause}; end the other one, or give --port")
+
+
+class ReportUnwritable(EdgeError, OSError):
+    """An audit's report can't be kept."""
+
+    exit_code = 74
+
+    def __init__(self, folder: Path, cause: str) -> None:
+        self.folder = folder
+        super().__init__(f"reports {folder}: {cause}; run this with sudo, or name another folder with --reports")
+
+
+class VisionEnded(EdgeError):
+    """The sealed vision that was started for a technician ended by itself; it has said why."""
+
+    def __init__(self, camera: str, code: int) -> None:
+        self.exit_code = code if code > 0 else 1  # type: ignore[misc]
+        cause = f"exit code {code}" if code > 0 else f"signal {-code}"
+        super().__init__(f"the vision of {camera} ended ({cause}); what it said stands above")
 
 
 class LedgerError(EdgeError):

@@ -34,6 +34,10 @@ LIST
     if [[ ${#missing[@]} -gt 0 ]]; then
         apt_install "${missing[@]}" || die "The tests need these Debian packages: ${missing[*]}"
     fi
+    # Large, and not everywhere to be had; its tests say loudly that they were skipped.
+    if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
+        apt_install chromium || say "SKIP  the technician's page: no Chromium on this machine"
+    fi
 }
 
 SUMMARY=()

@@ -85,22 +85,22 @@ class Score:
         return sum(error.fault == fault for error in self.errors)
 
 
-def score(counted: Iterable[Event], true: Iterable[Event]) -> Score:
+def score(counted: Iterable[Event], true: Iterable[Event], window_s: float = WINDOW_S) -> Score:
     """
-    Return the best one-to-one match of *counted* and *true*.
+    Return the best one-to-one match of *counted* and *true*, no farther from each other than *window_s*.
 
     Windows of one length on one line of time: to give each true event, in order, the earliest counted one that it can
     have makes as many pairs as can be made.
     """
     counted, true = sorted(counted), sorted(true)
-    pairs = [pair for direction in ("in", "out") for pair in _pairs(counted, true, direction)]
+    pairs = [pair for direction in ("in", "out") for pair in _pairs(counted, true, direction, window_s)]
     right_counts = {index for index, _ in pairs}
     right_truths = {index for _, index in pairs}
     spare = [event for index, event in enumerate(counted) if index not in right_counts]
     missed = [event for index, event in enumerate(true) if index not in right_truths]
     errors: list[Error] = []
     for event in spare:
-        turned = next((e for e in missed if e.direction != event.direction and _near(e, event, WINDOW_S)), None)
+        turned = next((e for e in missed if e.direction != event.direction and _near(e, event, window_s)), None)
         if turned is not None:
             missed.remove(turned)
             errors.append(Error(event.t_s, event.direction, "wrong way"))
@@ -125,7 +125,7 @@ def together(scores: Iterable[Score]) -> Score:
     )
 
 
-def _pairs(counted: Sequence[Event], true: Sequence[Event], direction: str) -> list[tuple[int, int]]:
+def _pairs(counted: Sequence[Event], true: Sequence[Event], direction: str, window_s: float) -> list[tuple[int, int]]:
     """Return (index of a counted, index of a true event) of one direction."""
     theirs = [index for index, event in enumerate(counted) if event.direction == direction]
     pairs = []
@@ -133,9 +133,9 @@ def _pairs(counted: Sequence[Event], true: Sequence[Event], direction: str) -> l
     for index, event in enumerate(true):
         if event.direction != direction:
             continue
-        while next_one < len(theirs) and counted[theirs[next_one]].t_s < event.t_s - WINDOW_S:
+        while next_one < len(theirs) and counted[theirs[next_one]].t_s < event.t_s - window_s:
             next_one += 1
-        if next_one < len(theirs) and _near(counted[theirs[next_one]], event, WINDOW_S):
+        if next_one < len(theirs) and _near(counted[theirs[next_one]], event, window_s):
             pairs.append((theirs[next_one], index))
             next_one += 1
     return pairs

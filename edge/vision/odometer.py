@@ -80,6 +80,10 @@ class Odometers:
         counts = self._counts.values()
         return sum(c["in"] for c in counts), sum(c["out"] for c in counts), self._frames
 
+    def of(self, line: str) -> tuple[int, int]:
+        """Return in and out over one line since the run began."""
+        return self._counts[line]["in"], self._counts[line]["out"]
+
     def cross(self, line: str, direction: Direction) -> None:
         """Book one crossing."""
         self._counts[line][direction] += 1

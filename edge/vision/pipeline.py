@@ -15,7 +15,7 @@ from edge.vision.detector import Detector
 from edge.vision.gate import MotionGate
 from edge.vision.line import Counter
 from edge.vision.quality import Quality
-from edge.vision.scene import Crossing, Frame
+from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from edge.vision.tracker import Tracker
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
@@ -55,12 +55,20 @@ class Pipeline:
         self._tracker: Tracker
         self._counter: Counter
         self.flags = Flag(0)
+        self.heads: Heads = NO_HEADS
+        self.sightings: Sequence[Sighting] = ()
 
     def look(self, frame: Frame) -> Sequence[Crossing]:
-        """Return the crossings that *frame* confirmed; `flags` then says how well it could be seen."""
+        """
+        Return the crossings that *frame* confirmed.
+
+        `flags` then says how well it could be seen, `heads` and `sightings` who was seen in it; none where the detector
+        was spared.
+        """
         height, width = frame.pixels.shape[:2]
         if (width, height) != self._size:
             self._begin(width, height)
+        self.heads, self.sightings = NO_HEADS, ()
         with self._timed("quality"):
             self.flags = self._quality.look(frame)
         if self.flags & UNSEEN:
@@ -72,11 +80,11 @@ class Pipeline:
         if not passes:
             return ()
         with self._timed("detector"):
-            heads = self._detector.detect(frame.pixels)
+            self.heads = self._detector.detect(frame.pixels)
         with self._timed("tracker"):
-            sightings = self._tracker.update(heads, frame.t_ms)
+            self.sightings = self._tracker.update(self.heads, frame.t_ms)
         with self._timed("line"):
-            return self._counter.update(sightings, self._tracker.ended)
+            return self._counter.update(self.sightings, self._tracker.ended)
 
     def redraw(self, lines: Mapping[str, Line]) -> None:
         """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""

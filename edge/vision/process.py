@@ -12,7 +12,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from edge.vision.odometer import Diode, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.scene import Frame
 from edge.vision.seal import seal
+from edge.vision.silhouette import Window
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def run(
     *,
     diode: int | None = None,
     sealed: bool = True,
+    window: int | None = None,
+    picture: bool = True,
 ) -> None:
     """
     Count until SIGTERM or SIGINT comes, or a clip is over; the last reading is written either way.
@@ -68,6 +71,9 @@ def run(
         notifier: systemd, if it is there.
         diode: An inherited pipe's write end; None opens the FIFO that *settings* name.
         sealed: False only while developing; it is said loudly.
+        window: A second inherited pipe, of `footfall setup` or `footfall audit`, for silhouettes. Then a technician is
+            at the door: opening hours don't count, and nobody at the pipe's other end is the end of this process.
+        picture: Whether silhouettes have cells.
 
     Raises:
         EdgeError: CameraMissing, DetectorError, DiodeMissing, SealError; ConfigChanged if a new config needs a new
@@ -78,6 +84,8 @@ def run(
     signal.signal(signal.SIGHUP, lambda *_: reloading.set())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if window is not None:
+        settings = replace(settings, camera=settings.camera.model_copy(update={"open": None, "replay": "pace"}))
     contract = model.read(settings.model)
     pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps)
     diode_end = Diode(settings.tally, diode)
@@ -97,10 +105,11 @@ def run(
     else:
         log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
     notifier.ready("sealed" if sealed else "NOT SEALED")
-    watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier)
+    outlook = None if window is None else Window(window, list(settings.camera.lines), picture=picture)
+    watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier, outlook)
     try:
-        while not stopping.is_set() and not eye.over:
-            if reloading.is_set():
+        while not stopping.is_set() and not eye.over and not (outlook and outlook.shut):
+            if reloading.is_set() and outlook is None:
                 reloading.clear()
                 watch.reload(load)
             if not watch.tick():
@@ -125,6 +134,7 @@ class _Watch:
     eye: _Eye
     door: Door
     notifier: Notifier
+    window: Window | None
 
     def reload(self, load: Callable[[], VisionSettings]) -> None:
         """
@@ -169,9 +179,13 @@ class _Watch:
             for crossing in self.pipeline.look(frame):
                 self.odometers.cross(crossing.line, crossing.direction)
             self.odometers.watch(self.pipeline.flags)
+            if self.window is not None:
+                self.window.show(frame, self.pipeline, self.odometers)
             self.notifier.alive()
         elif self.eye.lost:
             self.odometers.unwatched(Flag.CAMERA_LOST)
+            if self.window is not None:
+                self.window.say(Flag.CAMERA_LOST, self.odometers)
             self.notifier.alive()
         return True
 
