@@ -301,9 +301,9 @@ def test_a_plateau_is_one_head(maps: tuple[Detector, Maps]) -> None:
     assert 1 == len(looked(maps).scores)
 
 
-@pytest.mark.parametrize(("cells", "count"), [(2, 1), (4, 2)])
+@pytest.mark.parametrize(("cells", "count"), [(4, 1), (5, 2)])
 def test_heads_that_lie_on_each_other(maps: tuple[Detector, Maps], cells: int, count: int) -> None:
-    """Two peaks nearer than half of the larger diameter are one head, the stronger; two that are farther are two."""
+    """Two peaks nearer than 0.7 of the larger diameter are one head, the stronger; two that are farther are two."""
     maps[1].put(row=20, column=30, score=0.7, size=np.log(6.0))
     maps[1].put(row=20, column=30 + cells, score=0.9, size=np.log(6.0))
     heads = looked(maps)
