@@ -1,26 +1,19 @@
 """
 Follow each head from frame to frame, by place, size and motion; by nothing that could tell one person from another.
 
-Frames come unevenly and some are dropped, so motion is in seconds and never in frames. Lengths are in diameters of the
-head in question, so that neither the picture's size nor the camera's height matters.
+People come in at the picture's edge and leave through it. So a head that comes up in its middle, where another one was
+lost a moment ago, is that one; one that vanishes in the middle is waited for. And no two people's heads can be nearer
+to each other than a head and its own shoulder: one that comes up beside another, and stays there, is a part of it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from edge.vision.scene import Heads, Sighting
+from edge.vision.track import Head, Track
 
-_PLACE_NOISE = 0.12
-"""How far the detector puts a head beside its place (standard deviation), head diameters."""
-_WEAK_NOISE = 2.0
-"""How many times worse it places a weak one."""
-_START_SPEED = 5.0
-"""Spread of the unknown speed of a new head, diameters a second; a head of 0.23 m that walks 1.2 m/s makes five."""
-_AGILITY = 16.0
-"""How fast heads change their speed: variance gained each second, (diameters / s)^2 / s."""
 _REACH = 3.0
 """No head is sought farther from where it should be than this, diameters."""
 _GATE = 11.8
@@ -28,144 +21,36 @@ _GATE = 11.8
 _SIZE_STEP = 0.35
 """Spread of the logarithm of a head's size between two frames."""
 _LARGEST_SIZE_STEP = 0.9
-_SIZE_GAIN = 0.2
-_CALM_S = 1.0
-"""An unseen head is thought to slow down with this time constant: who is hidden has often stopped."""
-_BACK_AGAIN = 1.5
-"""A head that appears so near to where one vanished is that one, diameters."""
-_OWN_GROUND = 0.6
-"""No head is born so near to one that is followed already, diameters of the larger."""
 
-_SURE = 2.5
-"""Trust from which a track is reported: three sightings, with at most one miss between."""
-_UNSURE = 0.5
-"""Trust under which it is doubted again, and what it sees is kept back."""
-_MOST_TRUST = 5.0
-_MISS = 0.4
-"""Trust lost by a frame without a sighting; a frame with one gives 1. So false heads here and there make no track."""
-_MOST_WAITING = 12
+_EDGE = 1.5
+"""Nearer to the picture's edge than this a head may have come in, diameters."""
 _DOUBTFUL_MS = 800
 """How long a track that is not yet sure may be unseen."""
+_ONCE_MS = 500
+"""If it was seen only once."""
 _LOST_MS = 2_000
 """How long a sure one may, in the middle of the picture."""
 _GONE_MS = 400
 """How long a sure one may when it should be outside the picture."""
 _MOST_TRACKS = 200
 
+_BACK_AGAIN = 1.5
+"""A head that appears so near to where one vanished is that one, diameters."""
+_STRIDE = 8.0
+"""And so much farther for each second that it was unseen, if it came up in the middle of the picture, diameters / s."""
+_FARTHEST = 5.0
+"""But no farther than this, diameters."""
 
-@dataclass(slots=True)
-class Track:
-    """
-    One head through time: a Kalman filter of constant velocity, one variance for both axes.
-
-    Attributes:
-        number: Never used again.
-        x, y: Centre, px.
-        diameter: px.
-        vx, vy: Velocity, px / s.
-        t_ms: The time of all these: of the newest frame, whether seen in it or not.
-        trust: Grows with each sighting and shrinks with each miss.
-        sure: Trusted enough to be reported now.
-        proven: Was sure once; it is waited for longer.
-        seen_x, seen_y, seen_ms: Where and when it was last seen, px and ms.
-    """
-
-    number: int
-    x: float
-    y: float
-    diameter: float
-    t_ms: float
-    vx: float = 0.0
-    vy: float = 0.0
-    seen_ms: float = 0.0
-    hits: int = 0
-    trust: float = 0.0
-    sure: bool = False
-    proven: bool = False
-    seen_x: float = 0.0
-    seen_y: float = 0.0
-    waiting: list[Sighting] = field(default_factory=list)
-    """Its sightings of while it wasn't sure; the newest `_MOST_WAITING`."""
-    _before: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
-    """x, y, vx, vy, t_ms as they were without the last head it took."""
-    _place_var: float = 0.0
-    _cross_var: float = 0.0
-    _speed_var: float = 0.0
-
-    def predict(self, t_ms: float) -> None:
-        """Move on to *t_ms*, unseen so far."""
-        dt_s = (t_ms - self.t_ms) / 1000
-        agility = _AGILITY * self.diameter**2
-        self.x += self.vx * dt_s
-        self.y += self.vy * dt_s
-        if self.t_ms > self.seen_ms:
-            calmed = math.exp(-dt_s / _CALM_S)
-            self.vx *= calmed
-            self.vy *= calmed
-        self._place_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + agility * dt_s / 3))
-        self._cross_var += dt_s * (self._speed_var + agility * dt_s / 2)
-        self._speed_var += agility * dt_s
-        self.t_ms = t_ms
-        self.trust -= _MISS
-        if self.trust < _UNSURE:
-            self.sure = False
-
-    def spread(self) -> float:
-        """Return the variance of the distance, per axis, at which its head should now be found, px^2."""
-        return self._place_var + (_PLACE_NOISE * self.diameter) ** 2
-
-    def take(self, head: Head) -> None:
-        """Take *head*, of the frame to which it was moved on, for its own."""
-        self._before = (self.x, self.y, self.vx, self.vy, self.t_ms)
-        if not self.hits:
-            self._place_var = (_PLACE_NOISE * self.diameter) ** 2
-            self._speed_var = (_START_SPEED * self.diameter) ** 2
-        else:
-            noise = (_PLACE_NOISE * self.diameter * (1 if head.strong else _WEAK_NOISE)) ** 2
-            place_gain = self._place_var / (self._place_var + noise)
-            speed_gain = self._cross_var / (self._place_var + noise)
-            dx, dy = head.x - self.x, head.y - self.y
-            self.x += place_gain * dx
-            self.y += place_gain * dy
-            self.vx += speed_gain * dx
-            self.vy += speed_gain * dy
-            self._speed_var -= speed_gain * self._cross_var
-            self._cross_var *= 1 - place_gain
-            self._place_var *= 1 - place_gain
-        self.hits += 1
-        self.trust = min(self.trust + _MISS + 1, _MOST_TRUST)
-        self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
-        self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
-
-    def away(self, head: Head) -> float:
-        """
-        Return how far *head* is from where the track vanished, px.
-
-        The last head it took may have been a false one that led it astray; then it never was there. So how far *head*
-        is from where the track would be without that one counts as well, if it is less.
-        """
-        x, y, vx, vy, t_ms = self._before
-        dt_s = (self.t_ms - t_ms) / 1000
-        vanished = math.hypot(self.seen_x - head.x, self.seen_y - head.y)
-        return min(vanished, math.hypot(x + vx * dt_s - head.x, y + vy * dt_s - head.y))
-
-    def begin_anew(self, head: Head) -> None:
-        """Take *head* for its own though it is not where it should be: its motion is unknown again."""
-        self.x, self.y, self.vx, self.vy = head.x, head.y, 0.0, 0.0
-        self._place_var = (_PLACE_NOISE * self.diameter) ** 2
-        self._cross_var = 0.0
-        self._speed_var = (_START_SPEED * self.diameter) ** 2
-        self.take(head)
-
-
-@dataclass(slots=True)
-class Head:
-    """One of a frame's heads, in plain numbers."""
-
-    x: float
-    y: float
-    diameter: float
-    strong: bool
+_OWN_GROUND = 0.6
+"""No head is born so near to one that is followed already, diameters of the larger."""
+_NEW_HITS, _COMPANY = 2, 1.4
+"""A head that is so near to another in one of so many first sightings may be its shoulder, diameters of the larger."""
+_APART, _APART_SIGHTINGS = 1.7, 2
+"""Seen so far from it, diameters of the larger, so many times in a row, it is another one's."""
+_STEADY_MS, _STEADY = 3_000, 0.85
+"""Or if it is seen in nearly every frame for so long, as no shoulder is."""
+_TAKEN_OVER_MS = 300
+"""A head that is unseen for so long, while what is beside it is seen, was the shoulder itself."""
 
 
 class Tracker:
@@ -218,10 +103,16 @@ class Tracker:
         self._move_on(t_ms)
         free, strong = _match(self._tracks, strong)
         free, _ = _match(free, weak)
-        strong = _find_again(free, strong)
-        for head in strong:
+        for head in _find_again(free, strong):
             self._give_birth(head, t_ms)
-        return [sighting for track in self._tracks if track.seen_ms == t_ms for sighting in _report(track)]
+        for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
+            if track.hits <= _NEW_HITS:
+                track.host = track.host or self._beside(track)
+            if track.host is not None:
+                self._look_at_company(track, track.host)
+            if track.convincing:
+                self._find_past(track)
+        return [sighting for track in self._tracks if track.seen_ms == t_ms for sighting in track.report()]
 
     def _plain(self, heads: Heads) -> tuple[list[Head], list[Head]]:
         """Return the strong and the weak heads."""
@@ -249,9 +140,12 @@ class Tracker:
 
     def _patience_ms(self, track: Track) -> float:
         if not track.proven:
-            return _DOUBTFUL_MS
+            return _DOUBTFUL_MS if track.hits > 1 else _ONCE_MS
         inside = 0 <= track.x <= self._width and 0 <= track.y <= self._height
         return _LOST_MS if inside else _GONE_MS
+
+    def _at_edge(self, x: float, y: float, diameter: float) -> bool:
+        return min(x, y, self._width - x, self._height - y) < _EDGE * diameter
 
     def _give_birth(self, head: Head, t_ms: float) -> None:
         """Begin a track with *head*, unless it stands on the ground of one that lives."""
@@ -265,6 +159,71 @@ class Tracker:
         track = Track(self._born, head.x, head.y, head.diameter, t_ms)
         track.take(head)
         self._tracks.append(track)
+
+    def _beside(self, track: Track) -> Track | None:
+        """Return the nearest head of which *track*, which is new, may be a part, if there is one."""
+        near = [
+            (away, host.number, host)
+            for host in self._tracks
+            if host is not track
+            and host.host is None
+            and host.seen_ms == track.t_ms
+            and host.born_ms <= track.born_ms
+            and (away := _between(track, host)) < _COMPANY
+        ]
+        return min(near)[2] if near else None
+
+    def _look_at_company(self, track: Track, host: Track) -> None:
+        """Decide whether *track*, seen now, is still taken for a part of *host*."""
+        if host not in self._tracks:
+            track.host = None
+            if host.proven:
+                track.waiting = []
+            return
+        away = _between(track, host)
+        if away > _APART:
+            track.apart += 1
+        elif host.seen_ms == track.t_ms:
+            track.apart = 0
+        elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < _COMPANY:
+            self._replace(host, track)
+            return
+        steady = track.t_ms - track.born_ms >= _STEADY_MS and track.hits >= _STEADY * (track.frames + 1)
+        if steady or track.apart >= _APART_SIGHTINGS:
+            track.host = None
+
+    def _find_past(self, track: Track) -> None:
+        """Let *track*, sure for the first time, go on as one that was lost, if it began where nobody comes in."""
+        if self._at_edge(track.born_x, track.born_y, track.diameter):
+            return
+        near = []
+        for lost in self._tracks:
+            gap_s = (track.born_ms - lost.seen_ms) / 1000
+            if not lost.proven or gap_s <= 0 or not _alike(lost, track):
+                continue
+            reach = min(_BACK_AGAIN + _STRIDE * gap_s, _FARTHEST) * track.diameter
+            away = math.hypot(track.born_x - lost.seen_x, track.born_y - lost.seen_y)
+            if away < reach:
+                near.append((away, lost.number, lost))
+        if near:
+            self._replace(min(near)[2], track)
+
+    def _replace(self, lost: Track, heir: Track) -> None:
+        """Let *heir* go on as *lost*."""
+        heir.inherit(lost)
+        self._tracks.remove(lost)
+
+
+def _between(one: Track, other: Track) -> float:
+    """Return how far *one*, seen now, is from where *other* is or at least was last seen, diameters of the larger."""
+    predicted = math.hypot(one.x - other.x, one.y - other.y)
+    seen = math.hypot(one.x - other.seen_x, one.y - other.seen_y)
+    return min(predicted, seen) / max(one.diameter, other.diameter)
+
+
+def _alike(one: Head | Track, other: Head | Track) -> bool:
+    """Tell whether two sizes can be those of one head."""
+    return abs(math.log(one.diameter / other.diameter)) <= _LARGEST_SIZE_STEP
 
 
 def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], list[Head]]:
@@ -313,24 +272,10 @@ def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
         near = [
             (away, index)
             for index, track in enumerate(lost)
-            if (away := track.away(head)) < _BACK_AGAIN * track.diameter
-            and abs(math.log(head.diameter / track.diameter)) <= _LARGEST_SIZE_STEP
+            if (away := track.away(head)) < _BACK_AGAIN * track.diameter and _alike(head, track)
         ]
         if near:
             lost.pop(min(near)[1]).begin_anew(head)
         else:
             left.append(head)
     return left
-
-
-def _report(track: Track) -> list[Sighting]:
-    """Return what *track*, seen in this frame, has to tell: nothing until it is sure, then all it saw."""
-    sighting = Sighting(track.number, track.x, track.y, track.diameter, track.t_ms)
-    if track.sure:
-        return [sighting]
-    track.waiting = [*track.waiting[1 - _MOST_WAITING :], sighting]
-    if track.trust < _SURE:
-        return []
-    track.sure = track.proven = True
-    told, track.waiting = track.waiting, []
-    return told

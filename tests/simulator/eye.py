@@ -1,22 +1,29 @@
 """
 A detector that errs as asked: turns true heads into the Heads that the tracker is given.
 
-It misses in short runs as real ones do, puts heads beside their place, takes two heads that touch for one, sees heads
-where there are none (anywhere, on shoulders, and always again at the same few places), and is less sure of some.
+Its errors last, as those of real detectors do: it misses a head for several frames, sees one twice, or a shoulder
+beside it, and goes on doing so for a while. It also puts heads beside their place, takes two that touch for one, finds
+those that the picture's edge cuts less often and less exactly, is less sure of some, and sees heads where there are
+none: anywhere, and always again at the same few places.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edge.vision.scene import NO_HEADS, Heads
-from tests.simulator.walkers import HEIGHT, WIDTH, Moment
+from tests.simulator.walkers import HEIGHT, LINE_Y, PX, WIDTH, Moment
 
 STRONG, WEAK = 0.5, 0.25
+_SAME_HEAD = 0.5
+"""As the detector does: of two heads nearer to each other than this, diameters, the lower is dropped."""
+_DOUBLE = (0.5, 0.8)
+_SHOULDER = (0.8, 1.3)
+"""How far the second peak of one head, and a shoulder taken for a head, are from the head's middle, diameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +32,40 @@ class Errors:
     How the detector errs.
 
     Args:
-        recall: Share of heads in the picture that are found.
-        run_s: Mean length of a run of misses; frames are missed one by one where this is 0.
+        recall: Share of heads that are found, where nothing makes it harder.
+        run_s: Time constant of misses, s; frames are missed one by one where this is 0.
+        edge: Share of heads missed whose centre is at the picture's edge; none more half a head inside.
+        strip: Share of heads missed on the line and half a metre around, as in a door's shadow.
         jitter: Standard deviation of the centre, head diameters.
         size: Standard deviation of the diameter's logarithm.
         weak: Share of the found ones whose score is weak.
+        double, shoulder: Shares of heads with such a false one beside them; it stays `beside_s` on average.
         false: False heads a frame, anywhere.
-        shoulder: Share of heads beside which a false one is seen.
         ghosts: Places where a false head is seen most of the time: a mannequin, a lamp.
     """
 
     recall: float = 0.9
     run_s: float = 0.12
+    edge: float = 0.4
+    strip: float = 0.0
     jitter: float = 0.08
     size: float = 0.08
     weak: float = 0.12
+    double: float = 0.01
+    shoulder: float = 0.02
+    beside_s: float = 0.4
     false: float = 0.03
-    shoulder: float = 0.01
     ghosts: int = 1
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How one walker is being seen: which errors are under way, and where the false head beside it is."""
+
+    missed: bool = False
+    double: bool = False
+    shoulder: bool = False
+    beside: dict[tuple[float, float], tuple[float, float]] = field(default_factory=dict)
 
 
 class Eye:
@@ -51,7 +74,7 @@ class Eye:
     def __init__(self, errors: Errors, seed: int) -> None:
         self._errors = errors
         self._random = random.Random(seed)
-        self._missing: dict[int, bool] = {}
+        self._seen: dict[int, _Seen] = {}
         self._t_s = 0.0
         self._ghosts = [(self._random.uniform(0, WIDTH), self._random.uniform(0, HEIGHT)) for _ in range(errors.ghosts)]
 
@@ -60,17 +83,23 @@ class Eye:
         errors, rnd = self._errors, self._random
         dt_s, self._t_s = moment.t_s - self._t_s, moment.t_s
         found: list[tuple[float, float, float, float]] = []
-        missing: dict[int, bool] = {}
+        seen: dict[int, _Seen] = {}
         for number, x, y, diameter, height in moment.heads:
-            missing[number] = self._misses(self._missing.get(number), dt_s)
-            if not missing[number]:
-                found.append((height, *self._blur(x, y, diameter)))
-            if rnd.random() < errors.shoulder:
-                angle = rnd.uniform(0, 2 * math.pi)
-                found.append(
-                    (0.0, *self._blur(x + diameter * math.cos(angle), y + diameter * math.sin(angle), diameter))
-                )
-        self._missing = missing
+            old = self._seen.get(number)
+            now = seen[number] = _Seen(beside=old.beside if old else {})
+            now.missed = self._lasts(old.missed if old else None, 1 - errors.recall, errors.run_s, dt_s)
+            now.double = self._lasts(old.double if old else None, errors.double, errors.beside_s, dt_s)
+            now.shoulder = self._lasts(old.shoulder if old else None, errors.shoulder, errors.beside_s, dt_s)
+            cut = _cut(x, y, diameter)
+            if not (now.missed or rnd.random() < errors.edge * cut or rnd.random() < errors.strip * _in_strip(y)):
+                found.append((height, *self._blur(*_pulled_in(x, y, diameter, cut))))
+            for there, where in ((now.double, _DOUBLE), (now.shoulder, _SHOULDER)):
+                if there:
+                    dx, dy = now.beside.setdefault(where, self._beside(where))
+                    found.append((0.0, *self._blur(x + dx * diameter, y + dy * diameter, diameter)))
+                else:
+                    now.beside.pop(where, None)
+        self._seen = seen
         for x, y in self._ghosts:
             if rnd.random() < 0.7:
                 found.append((0.0, *self._blur(x, y, 36.0)))
@@ -78,14 +107,16 @@ class Eye:
             found.append((0.0, rnd.uniform(0, WIDTH), rnd.uniform(0, HEIGHT), rnd.uniform(20, 50)))
         return self._heads(found)
 
-    def _misses(self, before: bool | None, dt_s: float) -> bool:
-        """Tell whether a head is missed now: a chain of two states whose share and mean run are as asked."""
-        share = 1 - self._errors.recall
-        if before is None or self._errors.run_s <= 0:
+    def _lasts(self, before: bool | None, share: float, run_s: float, dt_s: float) -> bool:
+        """Tell whether an error is there now: a chain of two states, forgotten with a time constant of *run_s*."""
+        if before is None or run_s <= 0:
             return self._random.random() < share
-        stays = math.exp(-dt_s / self._errors.run_s)
-        chance = stays + (1 - stays) * share if before else (1 - stays) * share
-        return self._random.random() < chance
+        stays = math.exp(-dt_s / run_s)
+        return self._random.random() < (stays if before else 0.0) + (1 - stays) * share
+
+    def _beside(self, where: tuple[float, float]) -> tuple[float, float]:
+        angle, away = self._random.uniform(0, 2 * math.pi), self._random.uniform(*where)
+        return away * math.cos(angle), away * math.sin(angle)
 
     def _blur(self, x: float, y: float, diameter: float) -> tuple[float, float, float]:
         errors, rnd = self._errors, self._random
@@ -100,7 +131,7 @@ class Eye:
         kept: list[tuple[float, float, float]] = []
         for _, x, y, diameter in sorted(found, reverse=True):
             inside = 0 <= x < WIDTH and 0 <= y < HEIGHT
-            if inside and all(math.dist((x, y), (kx, ky)) >= 0.5 * max(diameter, kd) for kx, ky, kd in kept):
+            if inside and all(math.dist((x, y), (kx, ky)) >= _SAME_HEAD * max(diameter, kd) for kx, ky, kd in kept):
                 kept.append((x, y, diameter))
         if not kept:
             return NO_HEADS
@@ -110,3 +141,24 @@ class Eye:
             for _ in kept
         ]
         return Heads(rows[:, :2], rows[:, 2], np.array(scores, np.float32))
+
+
+def _cut(x: float, y: float, diameter: float) -> float:
+    """Return how much of a head the picture's edge cuts off: 1 where its centre is at the edge, 0 where it is whole."""
+    return max(0.0, 1 - min(x, y, WIDTH - x, HEIGHT - y) / (diameter / 2))
+
+
+def _pulled_in(x: float, y: float, diameter: float, cut: float) -> tuple[float, float, float]:
+    """Return the middle and the size of what is left of a head that the edge cuts."""
+    if not cut:
+        return x, y, diameter
+    least = diameter / 4 * (1 + (1 - cut))
+    return (
+        min(max(x, least), WIDTH - least),
+        min(max(y, least), HEIGHT - least),
+        diameter * (1 - 0.25 * cut),
+    )
+
+
+def _in_strip(y: float) -> bool:
+    return abs(y - LINE_Y * PX) < PX / 2

@@ -25,12 +25,12 @@ HEAD_M = 0.23
 LINE = Line.model_validate({"from": (0.1, 0.5), "to": (0.9, 0.5), "inside": (0.5, 0.9)})
 
 _WIDE_M, _DEEP_M = WIDTH / PX, HEIGHT / PX
-_LINE_Y = _DEEP_M / 2
-_LINE_X = (0.1 * _WIDE_M, 0.9 * _WIDE_M)
+LINE_Y = _DEEP_M / 2
+LINE_X = (0.1 * _WIDE_M, 0.9 * _WIDE_M)
 _CLEAR_M = 0.5 * HEAD_M
 """So far beyond the line a head is clearly on the other side."""
 _PERSONAL_M = 0.55
-_POSTS = [(x, _LINE_Y, 0.3) for x in _LINE_X]
+_POSTS = [(x, LINE_Y, 0.3) for x in LINE_X]
 _STEP_S = 1 / 30
 
 Plan = Literal["through", "turn back", "there and back", "wait", "beside"]
@@ -48,13 +48,13 @@ class Truth:
     def see(self, x: float, y: float, t_s: float) -> Event | None:
         """Take the next true place; return the crossing that is now clear."""
         before, self._y = self._y, y
-        if before is not None and (before < _LINE_Y) != (y < _LINE_Y):
-            if _LINE_X[0] <= x <= _LINE_X[1]:
+        if before is not None and (before < LINE_Y) != (y < LINE_Y):
+            if LINE_X[0] <= x <= LINE_X[1]:
                 self.through += 1 if y > before else -1
             self.t_s = t_s
-        if abs(y - _LINE_Y) < _CLEAR_M:
+        if abs(y - LINE_Y) < _CLEAR_M:
             return None
-        side = 1 if y > _LINE_Y else -1
+        side = 1 if y > LINE_Y else -1
         event = None
         if self.side == -side and self.through * side > 0:
             event = Event(self.t_s, "in" if side > 0 else "out")
@@ -241,13 +241,13 @@ class World:
         away_x = min(_WIDE_M - 0.5, max(0.5, x + rnd.gauss(0, 0.5)))
         match plan:
             case "turn back":
-                return deque([(x, _LINE_Y - towards * rnd.uniform(0.0, 0.4)), (away_x, near)])
+                return deque([(x, LINE_Y - towards * rnd.uniform(0.0, 0.4)), (away_x, near)])
             case "there and back":
-                return deque([(x, _LINE_Y + towards * rnd.uniform(0.4, 1.0)), (away_x, near)])
+                return deque([(x, LINE_Y + towards * rnd.uniform(0.4, 1.0)), (away_x, near)])
             case "wait":
-                return deque([(x, _LINE_Y + rnd.choice((-1, 1)) * rnd.uniform(0.35, 1.0)), (away_x, far)])
+                return deque([(x, LINE_Y + rnd.choice((-1, 1)) * rnd.uniform(0.35, 1.0)), (away_x, far)])
             case "beside":
-                y = _LINE_Y + rnd.choice((-1, 1)) * rnd.uniform(0.35, 1.0)
+                y = LINE_Y + rnd.choice((-1, 1)) * rnd.uniform(0.35, 1.0)
                 return deque([(0.0, y), (_WIDE_M + 0.6, y)])
             case _:
                 return deque([(away_x, far)])

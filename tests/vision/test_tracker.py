@@ -154,7 +154,7 @@ def test_crossing_paths() -> None:
 
 
 def test_side_by_side() -> None:
-    """Two who walk side by side, half a head apart, are two."""
+    """Two who walk side by side, half a head between their heads, are two."""
     left, right = walk(300, 40, 0, 16, 25), walk(360, 40, 0, 16, 25)
     _, reports = follow([[one, other] for one, other in zip(left, right, strict=True)])
 

@@ -113,8 +113,52 @@ def test_state_of_the_dead() -> None:
 
 
 def test_side_by_side() -> None:
-    """Two who go in side by side are two."""
-    assert count(walk((290, 20), (290, 460)), walk((340, 20), (340, 460))) == ["in", "in"]
+    """Two who go in side by side, shoulder to shoulder (0.4 m from head to head), are two."""
+    assert count(walk((290, 20), (290, 460)), walk((354, 20), (354, 460))) == ["in", "in"]
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(0.4, ["in", "in"]), (1.2, ["in"])])
+def test_pressed_together(speed: float, expected: list[str]) -> None:
+    """Two heads no farther apart than head and shoulder are two if both are seen steadily for three seconds, else one."""
+    assert count(walk((300, 20), (300, 460), speed=speed), walk((346, 20), (346, 460), speed=speed)) == expected
+
+
+@pytest.mark.parametrize("angle", range(0, 360, 45))
+@pytest.mark.parametrize("away", [0.7, 1.0, 1.3])
+def test_shoulder_that_comes_along(angle: int, away: float) -> None:
+    """A shoulder taken for a second head for a second and a half, right over the line, doesn't count."""
+    body = walk((320, 20), (320, 460))
+    dx, dy = away * HEAD * np.cos(np.radians(angle)), away * HEAD * np.sin(np.radians(angle))
+    shoulder: Path = [
+        (place[0] + dx, place[1] + dy) if place and 3 <= index < 18 else None for index, place in enumerate(body)
+    ]
+
+    assert count(body, shoulder) == ["in"]
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_shoulder_seen_before_its_head(first: int) -> None:
+    """A shoulder that is found before the head it belongs to, and lost later, is still one person with it."""
+    body = walk((320, 20), (320, 460))
+    head: Path = [place if index >= first else None for index, place in enumerate(body)]
+    shoulder: Path = [
+        (place[0] + 0.9 * HEAD, place[1] - 0.3 * HEAD) if place and index < 14 else None
+        for index, place in enumerate(body)
+    ]
+
+    assert count(head, shoulder) == ["in"]
+
+
+@pytest.mark.parametrize("offset", [0.55, 0.75])
+def test_one_head_seen_twice(offset: float) -> None:
+    """A second peak on a head, now and then, counts nothing."""
+    rnd = random.Random(7)
+    body = walk((320, 20), (320, 460))
+    second: Path = [
+        (place[0] + offset * HEAD, place[1] + 3) if place and rnd.random() < 0.4 else None for place in body
+    ]
+
+    assert count(body, second, jitter=0.05) == ["in"]
 
 
 def test_opposite_ways_at_once() -> None:

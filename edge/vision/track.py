@@ -1,0 +1,188 @@
+"""
+One head through time: where it is, where it is going, and how far it is to be believed.
+
+By place, size and motion; nothing in here could tell one person from another. Motion is in seconds and never in
+frames, since frames come unevenly; lengths are in diameters of the head in question, since neither the picture's size
+nor the camera's height matters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from edge.vision.scene import Sighting
+
+PLACE_NOISE = 0.12
+"""How far the detector puts a head beside its place (standard deviation), head diameters."""
+_WEAK_NOISE = 2.0
+"""How many times worse it places a weak one."""
+_START_SPEED = 5.0
+"""Spread of the unknown speed of a new head, diameters a second; a head of 0.23 m that walks 1.2 m/s makes five."""
+_AGILITY = 16.0
+"""How fast heads change their speed: variance gained each second, (diameters / s)^2 / s."""
+_SIZE_GAIN = 0.2
+_CALM_S = 1.0
+"""An unseen head is thought to slow down with this time constant: who is hidden has often stopped."""
+
+_SURE = 2.5
+"""Trust from which a track is reported: three sightings, with at most two misses between."""
+_UNSURE = 0.5
+"""Trust under which a track is doubted again, and what it sees is kept back."""
+_MOST_TRUST = 5.0
+_MISS = 0.4
+"""Trust lost by a frame without a sighting; a frame with one gives 1. So false heads here and there make no track."""
+_MOST_WAITING = 60
+
+
+@dataclass(slots=True)
+class Head:
+    """One of a frame's heads, in plain numbers."""
+
+    x: float
+    y: float
+    diameter: float
+    strong: bool
+
+
+@dataclass(slots=True)
+class Track:
+    """
+    A Kalman filter of constant velocity, one variance for both axes, and what is known of the head.
+
+    Attributes:
+        number: Never used again for another head.
+        x, y: Centre, px.
+        diameter: px.
+        t_ms: The time of all these: of the newest frame, whether seen in it or not.
+        host: The head that this one may be a part of: seen beside it from the first.
+        vx, vy: Velocity, px / s.
+        born_x, born_y, born_ms: Where and when it was first seen, px and ms.
+        seen_x, seen_y, seen_ms: Where and when it was last seen.
+        hits, frames: How often it was seen, and in how many frames after the first it could have been.
+        apart: Sightings in a row in which it was too far from its host to be a part of it.
+        trust: Grows with each sighting and shrinks with each miss.
+        sure: Trusted enough to be reported now.
+        proven: Was sure once; it is waited for longer.
+        waiting: Its sightings of while it wasn't reported; the newest `_MOST_WAITING`.
+    """
+
+    number: int
+    x: float
+    y: float
+    diameter: float
+    t_ms: float
+    host: Track | None = None
+    vx: float = 0.0
+    vy: float = 0.0
+    born_x: float = 0.0
+    born_y: float = 0.0
+    born_ms: float = 0.0
+    seen_x: float = 0.0
+    seen_y: float = 0.0
+    seen_ms: float = 0.0
+    hits: int = 0
+    frames: int = 0
+    apart: int = 0
+    trust: float = 0.0
+    sure: bool = False
+    proven: bool = False
+    waiting: list[Sighting] = field(default_factory=list)
+    _before: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    """x, y, vx, vy, t_ms as they were without the last head it took."""
+    _place_var: float = 0.0
+    _cross_var: float = 0.0
+    _speed_var: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.born_x, self.born_y, self.born_ms = self.x, self.y, self.t_ms
+        self._forget_motion()
+
+    def predict(self, t_ms: float) -> None:
+        """Move on to *t_ms*, unseen so far."""
+        dt_s = (t_ms - self.t_ms) / 1000
+        agility = _AGILITY * self.diameter**2
+        self.x += self.vx * dt_s
+        self.y += self.vy * dt_s
+        if self.t_ms > self.seen_ms:
+            calmed = math.exp(-dt_s / _CALM_S)
+            self.vx *= calmed
+            self.vy *= calmed
+        self._place_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + agility * dt_s / 3))
+        self._cross_var += dt_s * (self._speed_var + agility * dt_s / 2)
+        self._speed_var += agility * dt_s
+        self.t_ms = t_ms
+        self.frames += 1
+        self.trust -= _MISS
+        if self.trust < _UNSURE:
+            self.sure = False
+
+    def spread(self) -> float:
+        """Return the variance of the distance, per axis, at which its head should now be found, px^2."""
+        return self._place_var + (PLACE_NOISE * self.diameter) ** 2
+
+    def take(self, head: Head) -> None:
+        """Take *head*, of the frame to which it was moved on, for its own."""
+        self._before = (self.x, self.y, self.vx, self.vy, self.t_ms)
+        if self.hits:
+            noise = (PLACE_NOISE * self.diameter * (1 if head.strong else _WEAK_NOISE)) ** 2
+            place_gain = self._place_var / (self._place_var + noise)
+            speed_gain = self._cross_var / (self._place_var + noise)
+            dx, dy = head.x - self.x, head.y - self.y
+            self.x += place_gain * dx
+            self.y += place_gain * dy
+            self.vx += speed_gain * dx
+            self.vy += speed_gain * dy
+            self._speed_var -= speed_gain * self._cross_var
+            self._cross_var *= 1 - place_gain
+            self._place_var *= 1 - place_gain
+        self.hits += 1
+        self.trust = min(self.trust + _MISS + 1, _MOST_TRUST)
+        self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
+        self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
+
+    def begin_anew(self, head: Head) -> None:
+        """Take *head* for its own though it is not where it should be: its motion is unknown again."""
+        self.x, self.y, self.vx, self.vy = head.x, head.y, 0.0, 0.0
+        self._forget_motion()
+        self.take(head)
+
+    def away(self, head: Head) -> float:
+        """
+        Return how far *head* is from where the track vanished, px.
+
+        The last head it took may have been a false one that led it astray; then it never was there. So how far *head*
+        is from where the track would be without that one counts as well, if it is less.
+        """
+        x, y, vx, vy, t_ms = self._before
+        dt_s = (self.t_ms - t_ms) / 1000
+        vanished = math.hypot(self.seen_x - head.x, self.seen_y - head.y)
+        return min(vanished, math.hypot(x + vx * dt_s - head.x, y + vy * dt_s - head.y))
+
+    def inherit(self, lost: Track) -> None:
+        """Go on as *lost*: this is its head. What this one saw while *lost* still saw it itself is not told."""
+        self.number, self.proven, self.host = lost.number, True, None
+        self.waiting = [sighting for sighting in self.waiting if sighting.t_ms > lost.seen_ms]
+
+    def report(self) -> list[Sighting]:
+        """Return what it, seen in this frame, has to tell: nothing until it is sure, then all it saw, oldest first."""
+        sighting = Sighting(self.number, self.x, self.y, self.diameter, self.t_ms)
+        if self.sure:
+            return [sighting]
+        self.waiting = [*self.waiting[1 - _MOST_WAITING :], sighting]
+        if not self.convincing:
+            return []
+        self.sure = self.proven = True
+        told = [waited._replace(track=self.number) for waited in self.waiting]
+        self.waiting = []
+        return told
+
+    @property
+    def convincing(self) -> bool:
+        """Whether it is trusted enough to be reported, and known to be a head of its own."""
+        return self.trust >= _SURE and self.host is None
+
+    def _forget_motion(self) -> None:
+        self._place_var = (PLACE_NOISE * self.diameter) ** 2
+        self._cross_var = 0.0
+        self._speed_var = (_START_SPEED * self.diameter) ** 2
