@@ -5,6 +5,7 @@ clips.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -19,7 +20,7 @@ from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from edge.vision.tracker import Tracker
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
-"""While one of these holds, nothing is counted and no time counts as watched."""
+"""While one of these holds, nothing is counted and no time counts as watched; see also Quality.vouches."""
 
 
 Timed = Callable[[str], AbstractContextManager[object]]
@@ -28,6 +29,10 @@ Timed = Callable[[str], AbstractContextManager[object]]
 
 def _untimed(_stage: str) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+_DOUBT_MS = 3_000.0
+"""For so long after a crossing in a picture that Quality doesn't vouch for, none is believed."""
 
 
 class Pipeline:
@@ -54,6 +59,7 @@ class Pipeline:
         self._size = (0, 0)
         self._tracker: Tracker
         self._counter: Counter
+        self._doubted_ms = -math.inf
         self.flags = Flag(0)
         self.heads: Heads = NO_HEADS
         self.sightings: Sequence[Sighting] = ()
@@ -84,7 +90,14 @@ class Pipeline:
         with self._timed("tracker"):
             self.sightings = self._tracker.update(self.heads, frame.t_ms)
         with self._timed("line"):
-            return self._counter.update(self.sightings, self._tracker.ended)
+            crossings = self._counter.update(self.sightings, self._tracker.ended)
+        return self._believed(crossings, frame) if crossings else ()
+
+    def _believed(self, crossings: Sequence[Crossing], frame: Frame) -> Sequence[Crossing]:
+        """Return *crossings*, unless the camera was shaken or turned a moment ago: then it was that which crossed."""
+        if not self._quality.vouches(frame):
+            self._doubted_ms = frame.t_ms
+        return crossings if frame.t_ms - self._doubted_ms > _DOUBT_MS else ()
 
     def redraw(self, lines: Mapping[str, Line]) -> None:
         """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""

@@ -7,6 +7,7 @@ What is kept of a picture here is a copy of 80 x 60 grey values and the average 
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -99,23 +100,50 @@ class Quality:
                 flags |= flag
         return flags
 
-    def _judge(self, frame: Frame, points: npt.NDArray[np.uint8]) -> None:
-        """Look closer, once a second."""
-        gradient = _gradient(frame.pixels)
+    def vouches(self, frame: Frame) -> bool:
+        """
+        Tell whether what is counted in *frame* can be believed.
+
+        It can't in a picture that is dark, covered or moved just now, though no flag may hold yet: what a shaken camera
+        sweeps over a line must not count.
+        """
+        seen = self._see(frame.pixels, _points(frame.pixels))
+        return not (seen.dark or seen.flat or seen.share < _MOVED_SHARE)
+
+    def _see(self, pixels: npt.NDArray[np.uint8], points: npt.NDArray[np.uint8]) -> _Seen:
+        gradient = _gradient(pixels)
         dark = float(np.percentile(points, 95)) < _DARK_LEVEL
         flat = float(np.percentile(np.hypot(*gradient), 97)) < _FLAT_STEP
-        self._dark.say(dark, frame.t_ms)
-        self._covered.say(flat and not dark, frame.t_ms)
-        if dark or flat:
+        share, shift = (1.0, (0, 0)) if dark or flat or not self._view.learnt else self._view.share_found(gradient)
+        return _Seen(gradient, dark, flat, share, shift)
+
+    def _judge(self, frame: Frame, points: npt.NDArray[np.uint8]) -> None:
+        """Look closer, once a second."""
+        seen = self._see(frame.pixels, points)
+        self._dark.say(seen.dark, frame.t_ms)
+        self._covered.say(seen.flat and not seen.dark, frame.t_ms)
+        if seen.dark or seen.flat:
             self._moved.say(self._moved.holds, frame.t_ms)
             return
-        if not self._view.learnt:
-            self._view.learn(gradient)
-            return
-        share, shift = self._view.share_found(gradient)
-        self._moved.say(share < (_BACK_SHARE if self._moved.holds else _MOVED_SHARE), frame.t_ms)
-        if share >= _MOVED_SHARE and not self._moved.holds:
-            self._view.learn(gradient, shift)
+        self._moved.say(seen.share < (_BACK_SHARE if self._moved.holds else _MOVED_SHARE), frame.t_ms)
+        if seen.share >= _MOVED_SHARE and not self._moved.holds:
+            self._view.learn(seen.gradient, seen.shift)
+
+
+class _Seen(NamedTuple):
+    """
+    One closer look at a picture.
+
+    Attributes:
+        dark, flat: Nothing bright is in it; nothing at all is in it.
+        share, shift: Share of the signature's edges that are in it, and where; 1 while there is no signature.
+    """
+
+    gradient: Gradient
+    dark: bool
+    flat: bool
+    share: float
+    shift: tuple[int, int]
 
 
 class _Held:

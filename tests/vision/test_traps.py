@@ -119,7 +119,7 @@ def test_side_by_side() -> None:
 
 @pytest.mark.parametrize(("speed", "expected"), [(0.4, ["in", "in"]), (1.2, ["in"])])
 def test_pressed_together(speed: float, expected: list[str]) -> None:
-    """Two heads no farther apart than head and shoulder are two if both are seen steadily for three seconds, else one."""
+    """Two heads no farther apart than head and shoulder are two if both are seen steadily for three seconds."""
     assert count(walk((300, 20), (300, 460), speed=speed), walk((346, 20), (346, 460), speed=speed)) == expected
 
 
