@@ -232,7 +232,7 @@ def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], lis
 
     The likeliest pair of all goes first. Likelihood counts a track's own uncertainty against it: one that was long
     unseen could be anywhere near, and must not take the head of one that was seen a moment ago. The assignment that is
-    best in sum (Hungarian method) was measured on the same traffic and counted no better; see docs/accuracy.md.
+    best in sum (Hungarian method) counted no better on the same traffic.
     """
     tracks = list(tracks)
     if not tracks or not heads:

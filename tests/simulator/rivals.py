@@ -61,7 +61,7 @@ class Supervision:
         import supervision  # noqa: PLC0415 - only the comparison needs it
 
         warnings.filterwarnings("ignore", category=FutureWarning, module="supervision")
-        self.name = "ByteTrack + LineZone"
+        self.name = "ByteTrack + LineZone" + (f", boxes {grow:g} times as large" if grow != 1 else "")
         self._sv: Any = supervision
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

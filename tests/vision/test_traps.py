@@ -204,6 +204,51 @@ def test_rain_of_false_heads(seed: int) -> None:
     assert counted == []
 
 
+def test_mirror() -> None:
+    """Whoever is also seen in a mirror beside the door, walking the other way, counts once."""
+    body = walk((320, 20), (320, 460))
+    mirrored: Path = [(560.0, 20 + 0.4 * (480 - place[1])) if place else None for place in body]
+
+    assert count(body, mirrored) == ["in"]
+
+
+def test_screen() -> None:
+    """Heads on a screen beside the line, that come and go and never cross it, count nothing in ten minutes."""
+    rnd = random.Random(5)
+    shown: Path = []
+    while len(shown) < 6000:
+        x, y = rnd.uniform(460, 600), rnd.uniform(30, 180)
+        shown += [(x + rnd.gauss(0, 2), y + rnd.gauss(0, 2)) for _ in range(rnd.randint(3, 60))]
+        shown += [None] * rnd.randint(0, 10)
+
+    assert count(shown) == []
+
+
+@pytest.mark.parametrize("missed", [0, 4])
+def test_moment_of_crossing(missed: int) -> None:
+    """A crossing's time is when the head was on the line, also when that was confirmed only half a second later."""
+    ours, path = Ours(FPS), walk((320, 20), (320, 460), speed=0.9)
+    passed = next(index for index, place in enumerate(path) if place and place[1] >= HEIGHT / 2)
+    counted: list[tuple[Event, float]] = []
+    for index, place in enumerate(path):
+        unseen = place is None or passed - 1 <= index < passed - 1 + missed
+        seen = NO_HEADS if unseen else Heads(np.array([place], np.float32), np.full(1, HEAD), np.full(1, 0.9))
+        counted += [(event, index / FPS) for event in ours.look(seen, index / FPS)]
+    ((event, told_s),) = counted
+
+    assert told_s > event.t_s
+    assert event.t_s == pytest.approx(passed / FPS, abs=0.15)
+
+
+@pytest.mark.parametrize(("people", "fps"), [(2, 5.0), (4, 10.0)])
+def test_heads_missed_in_a_shadow_at_the_door(people: int, fps: float) -> None:
+    """Where half of the heads around the line are missed, nine in ten crossings still count, and hardly one twice."""
+    outcome = simulate(Traffic(people, odd=0.0), Errors(strip=0.5), fps=fps, crossings=200)
+
+    assert outcome.score.recall >= 0.9
+    assert outcome.score.precision >= 0.98
+
+
 def test_no_heads() -> None:
     """An hour without heads is an hour without crossings, and keeps nothing alive."""
     ours = Ours(FPS)
