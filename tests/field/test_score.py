@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.field.score import WINDOW_S, Error, Event, score, together
+from edge.vision.scene import Direction
 
-IN, OUT = "in", "out"
+IN: Direction = "in"
+OUT: Direction = "out"
 
 
-def events(*said: tuple[float, str]) -> list[Event]:
-    return [Event(t_s, IN if way == IN else OUT) for t_s, way in said]
+def events(*said: tuple[float, Direction]) -> list[Event]:
+    return [Event(*event) for event in said]
 
 
 CASES: dict[str, tuple[list[Event], list[Event], int, list[Error]]] = {
@@ -93,7 +95,7 @@ def most_pairs(counted: list[Event], true: list[Event]) -> int:
 
 
 @given(TIMES, TIMES)
-def test_no_match_is_better(counted: list[tuple[float, str]], true: list[tuple[float, str]]) -> None:
+def test_no_match_is_better(counted: list[tuple[float, Direction]], true: list[tuple[float, Direction]]) -> None:
     """As many pairs are made as can be made, and every event is right or in exactly one error."""
     said, truth = events(*counted), events(*true)
     result = score(said, truth)

@@ -51,7 +51,8 @@ class Camera:
         for x, y in heads:
             cv2.circle(seen, (round(x), round(y)), HEAD // 2, 250.0, -1)
         seen = seen * self.light + next(self._next)
-        return np.clip(seen, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+        grey: Picture = np.clip(seen, 0, 255).astype(np.uint8)
+        return grey[..., None].repeat(3, axis=2)
 
 
 class Watch:
