@@ -29,6 +29,7 @@ table { border-collapse: collapse; margin: 1.25rem 0; font-variant-numeric: tabu
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; } th { font-weight: 600; color: var(--soft); }
 tr:last-child td { font-weight: 600; }
+.wide { overflow-x: auto; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 12px; }
 svg .rail { stroke: var(--line); } svg .in { fill: var(--in); } svg .out { fill: var(--out); }
 svg .wrong { fill: none; stroke: var(--bad); stroke-width: 1.5; } svg .fault { fill: var(--bad); font-size: 11px; }
@@ -51,9 +52,9 @@ def page(evaluations: Sequence[Evaluation], total: Score, model: str) -> str:
 <p>Head model {escape(model)}. A counted crossing is right if a true one goes the same way within one second.</p>
 <p class="key"><span class="in-key">&#9660; in</span><span class="out-key">&#9650; out</span>
 <span class="bad-key">&#9675; an error: missed, double, wrong way, false</span></p>
-<table>
+<div class="wide"><table>
 <tr><th>clip<th>in<th>true<th>out<th>true<th>right<th>precision<th>recall<th>F1</tr>
-{table}</table>
+{table}</table></div>
 {"".join(_section(evaluation) for evaluation in evaluations)}
 </html>
 """
