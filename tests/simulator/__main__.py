@@ -14,9 +14,10 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -179,7 +180,7 @@ def page(many: int, few: int) -> Iterator[str]:
     with ProcessPoolExecutor() as pool, Progress(console=Console(stderr=True)) as progress:
         beside = pool.submit(compared, few)
         rows = [[pool.submit(case.row) for case in wanted] for _, _, wanted in plan]
-        waiting = [beside, *(row for table_rows in rows for row in table_rows)]
+        waiting: list[Future[Any]] = [beside, *(row for table_rows in rows for row in table_rows)]
         for _ in progress.track(as_completed(waiting), total=len(waiting), description="counting"):
             pass
     yield from _INTRODUCTION.format(
