@@ -151,15 +151,16 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
     (folder / ".erlang.cookie").write_text("footfall")
     (folder / ".erlang.cookie").chmod(0o400)
     made = [Node(number, folder, epmd) for number in (1, 2, 3)]
-    for node in made:
-        node.start()
-    for node in made:
-        wait_until(node.answers, f"{node.name} to listen", DEADLINE_S)
-    yield made
-    for node in made:
-        node.kill()
-    if shutil.which("epmd"):
-        subprocess.run(["epmd", "-port", str(epmd), "-kill"], capture_output=True, check=False)
+    try:
+        for node in made:
+            node.start()
+            wait_until(node.answers, f"{node.name} to listen", DEADLINE_S)
+        yield made
+    finally:
+        for node in made:
+            node.kill()
+        if shutil.which("epmd"):
+            subprocess.run(["epmd", "-port", str(epmd), "-kill"], capture_output=True, check=False)
 
 
 class Boxes:
