@@ -105,6 +105,10 @@ class Bookkeeper:
         if len(account.waiting) > _MOST_WAITING:
             account.waiting = thinned(account.waiting)
 
+    def waiting(self, camera: str) -> bool:
+        """Tell whether readings of the camera are not in the ledger yet."""
+        return bool(self._accounts[camera].waiting)
+
     def acknowledge(self, row: Row) -> None:
         """Note that the broker has taken *row*; it is never offered again."""
         self._acknowledged[row.key] = None

@@ -1,6 +1,9 @@
 """
 The read end of each camera's diode. Takes whole records, believes none without its gate, and answers nothing.
 
+Records are looked at in the pipe (tee(2)) and stay there until they are in the ledger: whoever kills this process
+between the two takes nothing away.
+
 A record that can't be true closes that camera's pipe for the life of this process: no resync, since whoever sent it may
 send anything. The other cameras go on. A line that isn't known is the one thing that is asked about first: vision may
 have taken up a config that the publisher hasn't.
@@ -9,6 +12,7 @@ have taken up a config that the publisher hasn't.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import logging
@@ -25,9 +29,8 @@ from edge.tally import SIZE, Gate, Tally
 log = logging.getLogger(__name__)
 
 _PIPE_BYTES = 1_048_576
-_CHUNK = 1_365 * SIZE
-"""Just under 64 KiB, in whole records."""
-_CHUNKS_A_TURN = 16
+_SPLICE_F_NONBLOCK = 2
+_tee = ctypes.CDLL(None, use_errno=True).tee
 
 
 class Diode:
@@ -63,11 +66,19 @@ class Diode:
             # More room is a favour, for a publisher that is away for long; a small pipe loses no count either.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            room = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
+            self._room = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
         except OSError as exc:
             raise DiodeMissing(camera.tally, f"descriptor {descriptor} is no pipe: {exc.strerror}") from exc
-        self._gate = Gate(camera.lines, newest, still=still, speed=clock.speed, burst=max(1_500, room // SIZE))
-        self._held = b""
+        self._copy, self._into_copy = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # Without the favour less is looked at in one go.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._into_copy, fcntl.F_SETPIPE_SZ, self._room)
+        self._room = min(self._room, fcntl.fcntl(self._into_copy, fcntl.F_GETPIPE_SZ))
+        self._gate = Gate(camera.lines, newest, still=still, speed=clock.speed, burst=max(1_500, self._room // SIZE))
+        self._seen = 0
+        """Bytes at the pipe's front that were looked at."""
+        self._unknown = False
+        """Whether a record of a line that isn't known is next."""
         self._asked = False
 
     @property
@@ -78,7 +89,7 @@ class Diode:
     @property
     def puzzled(self) -> bool:
         """Whether a line came that isn't known, and nobody has been asked about it yet: see :meth:`expect`."""
-        return bool(self._held) and not self._asked
+        return self._unknown and not self._asked
 
     def expect(self, lines: Iterable[str]) -> None:
         """Take these for the camera's lines from now on; one that still isn't among them closes the pipe."""
@@ -86,43 +97,62 @@ class Diode:
         self._asked = True
 
     def read(self) -> list[Tally]:
-        """Return what has come and is new; at most a pipe's worth, so that no camera starves another."""
+        """Return what has come and is new; it stays in the pipe until :meth:`release`."""
         accepted: list[Tally] = []
-        if self.fault is not None:
+        if self.fault is not None or self.puzzled:
             return accepted
+        begin = self._seen
         try:
-            if self._held:
-                if not self._asked:
-                    return accepted
-                chunk, self._held = self._held, b""
-                accepted.extend(self._gate.accept(chunk, self._clock.boot_ms()))
-            self._asked = False
-            for _ in range(_CHUNKS_A_TURN):
-                chunk = os.read(self._descriptor, _CHUNK)
-                accepted.extend(self._gate.accept(chunk, self._clock.boot_ms()))
-                if len(chunk) < _CHUNK:
-                    break
-        except BlockingIOError:
-            pass
+            accepted.extend(self._gate.accept(self._peek(), self._clock.boot_ms()))
         except LineUnknown as exc:
-            if self._asked:
-                self._close(exc)
-            else:
-                self._held = chunk[exc.at :]
+            if self._unknown and exc.at == 0:
+                self._refuse(exc)
+                return accepted
+            self._seen = begin + exc.at
+            self._unknown, self._asked = True, False
         except WireError as exc:
-            self._close(exc)
+            self._refuse(exc)
+        else:
+            self._unknown = self._unknown and self._seen == begin
         return accepted
 
-    def _close(self, fault: WireError) -> None:
-        log.error("%s: %s; its pipe stays closed", self.camera, fault)
-        self.fault = fault
-        self._held = b""
-        os.close(self._descriptor)
+    @property
+    def crowded(self) -> bool:
+        """Whether what was looked at takes up half the pipe, so that vision may soon find no room."""
+        return self._seen > self._room // 2
+
+    def release(self) -> None:
+        """Take out of the pipe what was looked at."""
+        while self.fault is None and self._seen > 0:
+            self._seen -= len(os.read(self._descriptor, self._seen))
 
     def close(self) -> None:
         """Let go of the pipe."""
         if self.fault is None:
-            os.close(self._descriptor)
+            self._let_go()
+
+    def _peek(self) -> bytes:
+        """Return what is in the pipe and was not looked at, without taking it out."""
+        size: int = _tee(self._descriptor, self._into_copy, self._room, _SPLICE_F_NONBLOCK)
+        if size < 0:
+            if ctypes.get_errno() == errno.EAGAIN:
+                return b""
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        found = bytearray()
+        while len(found) < size:
+            found += os.read(self._copy, size - len(found))
+        new = bytes(found[self._seen :])
+        self._seen = max(self._seen, size)
+        return new
+
+    def _refuse(self, fault: WireError) -> None:
+        log.error("%s: %s; its pipe stays closed", self.camera, fault)
+        self._let_go()
+        self.fault = fault
+
+    def _let_go(self) -> None:
+        for descriptor in (self._descriptor, self._copy, self._into_copy):
+            os.close(descriptor)
 
 
 def _open_fifo(path: Path) -> int:

@@ -108,6 +108,7 @@ class _Publisher:
         """Go round once; raise the last WireError when no diode is left."""
         self._read()
         self._books.turn(last=self._books.unwritten >= _MOST_UNWRITTEN)
+        self._release()
         for link in self._links:
             link.turn()
         self._notifier.alive()
@@ -166,6 +167,7 @@ class _Publisher:
         self._read()
         try:
             self._books.turn(last=True)
+            self._release()
         finally:
             for link in self._links:
                 link.close(_FAREWELL_S)
@@ -177,6 +179,12 @@ class _Publisher:
             readings = pipe.read()
             if readings:
                 self._books.take(pipe.camera, readings)
+
+    def _release(self) -> None:
+        """Take out of the pipes what is in the ledger; where that is full, what memory has to hold."""
+        for pipe in self._pipes:
+            if pipe.crowded or not self._books.waiting(pipe.camera):
+                pipe.release()
 
 
 class _Signals:

@@ -56,6 +56,25 @@ def test_something_else_in_its_place_is_refused(account: CameraAccount, tmp_path
         Diode(account, ManualClock(), ())
 
 
+def test_what_was_read_stays_until_it_is_released(fifo: tuple[Diode, int], account: CameraAccount) -> None:
+    """A publisher that dies before it has written what it read leaves it to the next; each reads it once."""
+    diode, writer = fifo
+    walkers = Walkers()
+    for beat in (1, 2, 3):
+        os.write(writer, encode(walkers.reading(beat * 10_000, in_=1)))
+        if beat < 3:
+            assert [beat] == [tally.in_ for tally in diode.read()]
+    after = Diode(account, ManualClock(boot=10_000_000), ())
+
+    assert [3] == [tally.in_ for tally in diode.read()]
+    assert [1, 2, 3] == [tally.in_ for tally in after.read()]
+    after.release()
+    assert [] == after.read()
+    os.write(writer, encode(walkers.reading(40_000, in_=1)))
+    assert [4] == [tally.in_ for tally in after.read()]
+    after.close()
+
+
 def test_records_come_through_in_order_and_once(fifo: tuple[Diode, int]) -> None:
     """Many at once, a repeat, and nothing while nobody writes."""
     diode, writer = fifo
