@@ -49,12 +49,18 @@ class Mosquitto:
     folder: Path
     options: Sequence[str] = ("allow_anonymous true",)
     port: int = field(default_factory=free_port)
+    keeps: bool = False
+    """Whether it keeps sessions and messages on disk, as a broker of headquarters should: after each change."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and return when it listens."""
         conf = self.folder / f"mosquitto-{self.port}.conf"
-        lines = [f"listener {self.port} 127.0.0.1", "persistence false", "user root", *self.options]
+        keep = ["persistence false"]
+        if self.keeps:
+            keep = ["persistence true", f"persistence_location {self.folder}/", "autosave_on_changes true"]
+            keep += ["autosave_interval 1", "max_queued_messages 0"]
+        lines = [f"listener {self.port} 127.0.0.1", "user root", *keep, *self.options]
         conf.write_text("\n".join(lines) + "\n")
         log = self.folder / f"mosquitto-{self.port}.log"
         with log.open("ab") as out:

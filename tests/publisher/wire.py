@@ -122,7 +122,11 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._server.accept()
-                pair = (sock, socket.create_connection(("127.0.0.1", self._target)))
+                try:
+                    pair = (sock, socket.create_connection(("127.0.0.1", self._target)))
+                except ConnectionRefusedError:
+                    sock.close()
+                    continue
                 self._pairs.append(pair)
                 threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
@@ -142,11 +146,17 @@ class Proxy:
                     elif not data:
                         return
 
+    def hang_up(self) -> None:
+        """Break every connection; new ones may be made."""
+        pairs, self._pairs = self._pairs, []
+        for sock in (sock for pair in pairs for sock in pair):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Hang up on everybody, for good."""
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        for pair in self._pairs:
-            for sock in pair:
-                sock.close()
+        self.hang_up()
