@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 KEEP_READINGS_MS = 48 * 3_600_000
 """Hours can be made again, and so corrected, for this long."""
+CORRECT_EVERY_MS = 3_600_000
+"""Readings that come late change hours that were told no more often; an honest box hardly ever has any."""
 KEEP_HOURS_MS = 400 * 86_400_000
 _PRUNE_EVERY_MS = 3_600_000
 _NEVER = 2**62
@@ -44,6 +46,10 @@ class _Account:
     """Wall time at which the next hour closes; None: not known, look."""
     until_ms: int = 0
     """Wall time up to which all hours are closed."""
+    late_ms: int | None = None
+    """Wall time from which on hours that were told have to be made again, because readings came late."""
+    corrected_ms: int | None = None
+    """Boot time at which that was last done."""
 
 
 class Bookkeeper:
@@ -179,7 +185,6 @@ class Bookkeeper:
 
     def _write(self, now_boot: int, now_ms: int | None, *, durable: bool) -> bool:
         """Write everything that waits, in one transaction, and forget it here only when it is written."""
-        late: dict[str, int] = {}
         grown = False
         with self._ledger.transaction(durable=durable):
             if self._placing.offset_ms is not None and self._placing.offset_ms != self._ledger.offset_ms:
@@ -190,23 +195,37 @@ class Bookkeeper:
                 earliest = self._ledger.record(name, ((account.names[t.line], t) for t in account.waiting))
                 if now_ms is None:
                     continue
-                if earliest is not None and earliest + now_ms - now_boot < account.until_ms:
-                    late[name] = earliest + now_ms - now_boot
+                if earliest is not None and (since_ms := earliest + now_ms - now_boot) < account.until_ms:
+                    account.late_ms = min(since_ms, account.late_ms or since_ms)
                 grown |= self._close_due(account, now_ms)
         for account in self._accounts.values():
             account.waiting.clear()
         self._acknowledged.clear()
-        if now_ms is not None and not self._review and late:
-            with self._ledger.transaction(durable=True):
-                for name, since_ms in late.items():
-                    grown |= self._settle(self._accounts[name], now_ms, since_ms=since_ms)
+        if now_ms is not None:
+            grown |= self._correct(now_boot, now_ms)
         self._review = self._review and now_ms is None
+        return grown
+
+    def _correct(self, now_boot: int, now_ms: int) -> bool:
+        """Make the hours again that readings came late for, where that is due; return whether any is new."""
+        grown = False
+        for account in self._accounts.values():
+            recently = account.corrected_ms is not None and now_boot - account.corrected_ms < CORRECT_EVERY_MS
+            if account.late_ms is None or (recently and not self._review):
+                continue
+            if not self._review:
+                with self._ledger.transaction(durable=True):
+                    corrected = self._settle(account, now_ms, since_ms=account.late_ms)
+                if corrected:
+                    account.corrected_ms = now_boot
+                grown |= corrected
+            account.late_ms = None
         return grown
 
     def _close_due(self, account: _Account, now_ms: int) -> bool:
         """Close the camera's hours that are over, and look at all again if that is due; return whether any is new."""
         if self._review:
-            grown = self._settle(account, now_ms, since_ms=0, flags=False)
+            grown = self._settle(account, now_ms, since_ms=None, flags=False)
         elif account.due_ms is None or now_ms >= account.due_ms:
             grown = self._settle(account, now_ms, since_ms=now_ms)
         else:
@@ -229,9 +248,9 @@ class Bookkeeper:
             until = hour_at(now_ms - KEEP_HOURS_MS, self._zone).start_ms
         return until
 
-    def _settle(self, account: _Account, now_ms: int, *, since_ms: int, flags: bool = True) -> bool:
+    def _settle(self, account: _Account, now_ms: int, *, since_ms: int | None, flags: bool = True) -> bool:
         """
-        Make the hours that are over and have no row, and make again those from *since_ms* on.
+        Make the hours that are over and have no row, and make again those from *since_ms* on; None: all that may change.
 
         An hour that comes out as it was keeps its row; with *flags*, other flags alone make it another.
         Returns whether there is any new row.
@@ -240,21 +259,26 @@ class Bookkeeper:
         begin = self._begin(account, now_ms)
         if begin is None:
             return False
-        since_ms = max(since_ms, self._first_kept())
+        everything = since_ms is None
+        if since_ms is None:
+            since_ms = self._changeable(camera.name, begin, now_ms)
         known = {r.span.start_ms: r for r in self._ledger.latest(camera.name, min(since_ms, begin) - HOUR_MS)}
+        # A clock that was set back may place readings before the first row.
+        before_all = list(hours.spans(hour_at(since_ms, self._zone).start_ms, min([*known, begin]), self._zone))
         todo = list(hours.spans(begin, now_ms - GRACE_MS - account.spread_ms, self._zone))
         end = todo[-1].end_ms if todo else begin
-        # Rows that end later than we are were made by a clock that was wrong: they are taken back.
         again = [
             row.span for row in known.values() if row.span.end_ms > since_ms and row.span.start_ms >= since_ms - HOUR_MS
         ]
-        todo = (
-            [s for s in again if s.end_ms <= begin]
-            + todo
-            + [s for s in again if s.start_ms >= end and since_ms < begin]
-        )
+        todo = before_all + [s for s in again if s.end_ms <= begin] + todo
+        if everything or since_ms < begin:
+            # Rows that end later than we are were made by a clock that was wrong: they are taken back.
+            todo += [s for s in again if s.start_ms >= end]
         rows: list[Row] = []
-        for hour in hours.book(todo, self._intervals(camera.name, todo), camera.lines, camera.open, self._zone):
+        settled = self._ledger.settled(camera.name, todo[0].start_ms) if todo else {}
+        for made in hours.book(todo, self._intervals(camera.name, todo), camera.lines, camera.open, self._zone):
+            base = settled.get(made.span.start_ms)
+            hour = made if base is None else hours.added(made, *message.decode(base))
             before = known.get(hour.span.start_ms)
             row = self._row(camera.name, hour, 1 if before is None else before.revision + 1, now_ms)
             if before is not None:
@@ -271,10 +295,11 @@ class Bookkeeper:
     def _intervals(self, camera: str, spans: Sequence[Span]) -> Iterator[Interval]:
         return self._ledger.intervals(camera, spans[0].start_ms, spans[-1].end_ms) if spans else iter(())
 
-    def _first_kept(self) -> int:
-        """Return the start of the first hour that all readings are still there for."""
-        settled = self._ledger.settled_ms()
-        return hour_at(settled - 1, self._zone).end_ms if settled else 0
+    def _changeable(self, camera: str, begin: int, now_ms: int) -> int:
+        """Return the start of the first hour that isn't settled, or that readings which are kept are placed into."""
+        first, unsettled = self._ledger.first_ms(camera), self._ledger.unsettled_ms(camera)
+        earliest = min(begin if at is None else at for at in (first, unsettled))
+        return max(hour_at(earliest, self._zone).start_ms, now_ms - KEEP_HOURS_MS)
 
     def _row(self, camera: str, hour: hours.Hour, revision: int, now_ms: int) -> Row:
         if self._clock.trial:
@@ -292,7 +317,8 @@ class Bookkeeper:
             return
         self._pruned_ms = now_boot
         with self._ledger.transaction(durable=False):
-            self._ledger.prune(now_ms, now_boot, KEEP_READINGS_MS, KEEP_HOURS_MS)
+            cut_ms = hour_at(now_ms - KEEP_READINGS_MS, self._zone).start_ms
+            self._ledger.prune(now_ms, now_boot, now_ms - cut_ms, KEEP_HOURS_MS)
 
 
 def _by_key(names: Iterable[str]) -> dict[int, str]:

@@ -186,6 +186,20 @@ def book(
     return [_finished(page, opening, zone) for page in pages]
 
 
+def added(hour: Hour, lines: Mapping[str, tuple[int, int]], watched_ms: int, flags: frozenset[str]) -> Hour:
+    """Return *hour* with what was counted in it before, of which no intervals are left."""
+    sums = {
+        name: tuple(map(sum, zip(hour.lines.get(name, (0, 0)), lines.get(name, (0, 0)), strict=True)))
+        for name in {**hour.lines, **lines}
+    }
+    return Hour(
+        span=hour.span,
+        lines={name: (in_, out) for name, (in_, out) in sums.items()},
+        watched_ms=min(hour.span.end_ms - hour.span.start_ms, hour.watched_ms + watched_ms),
+        flags=flags | (hour.flags - {"off"}),
+    )
+
+
 def _finished(page: _Page, opening: OpeningHours | None, zone: ZoneInfo) -> Hour:
     span = page.span
     length = span.end_ms - span.start_ms

@@ -187,26 +187,20 @@ class Ledger(LedgerView):
         return stream
 
     def first_ms(self, camera: str) -> int | None:
-        """Return when the first placed interval that is still kept begins, wall time; None if none is placed."""
+        """Return when the first placed interval that is in no settled hour begins, wall time; None if there is none."""
         first: int | None = self._connection.execute(
-            "SELECT min(r.boot_ms - iif(s.from_zero, r.watched_ms, 0) + b.offset_ms) FROM readings r"
+            "SELECT min(max(r.boot_ms - iif(s.from_zero, r.watched_ms, 0), b.pruned_ms) + b.offset_ms) FROM readings r"
             " JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot WHERE s.camera = ?",
             (camera,),
         ).fetchone()[0]
         return first
 
-    def settled_ms(self) -> int:
-        """Return the wall time before which readings were thrown away, so that hours can't be made again; 0 if none."""
-        settled: int = self._connection.execute(
-            "SELECT coalesce(max(pruned_ms + offset_ms), 0) FROM boots WHERE pruned_ms > 0"
-        ).fetchone()[0]
-        return settled
-
     def prune(self, now_ms: int, boot_ms: int, keep_ms: int, keep_hours_ms: int) -> None:
         """
         Throw away placed readings older than *keep_ms*, and delivered hours older than *keep_hours_ms*.
 
-        This boot's age is told by its boot time: a wrong wall clock can't make them old. The newest of each stream
+        Now less *keep_ms* is the edge of an hour, so that what goes is all in whole hours. Those are settled: if ever
+        readings that stay are placed into one, they are added to what it says. This boot's age is told by its boot time: a wrong wall clock can't make them old. The newest of each stream
         before the cut stays, for what comes after it to be subtracted from. Of readings that aren't placed, the last
         of each hour of boot time stays.
         """
@@ -238,6 +232,11 @@ class Ledger(LedgerView):
             " AND (SELECT max(boot_ms) FROM readings WHERE stream = s.id) <= b.pruned_ms)",
             cut,
         )
+        self._connection.execute(
+            "UPDATE hours SET settled = 1 WHERE NOT settled AND end_ms <= :cut AND revision ="
+            " (SELECT max(revision) FROM hours h WHERE h.camera = hours.camera AND h.start_ms = hours.start_ms)",
+            cut,
+        )
         self._connection.execute("DELETE FROM streams WHERE id NOT IN (SELECT stream FROM readings)")
         self._connection.execute(
             "DELETE FROM hours WHERE delivered_ms IS NOT NULL AND end_ms < ?", (now_ms - keep_hours_ms,)
@@ -252,6 +251,25 @@ class Ledger(LedgerView):
             (camera, now_ms),
         ).fetchone()
         return None if row is None else row[0]
+
+    def settled(self, camera: str, since_ms: int) -> dict[int, bytes]:
+        """Return what each settled hour said when it was settled, by its start."""
+        return dict(
+            self._connection.execute(
+                "SELECT start_ms, payload FROM (SELECT start_ms, payload, max(revision) FROM hours"
+                " WHERE camera = ? AND start_ms >= ? AND settled GROUP BY start_ms)",
+                (camera, since_ms),
+            )
+        )
+
+    def unsettled_ms(self, camera: str) -> int | None:
+        """Return the start of the camera's first hour that isn't settled; None if there is none."""
+        first: int | None = self._connection.execute(
+            "SELECT min(start_ms) FROM (SELECT start_ms FROM hours WHERE camera = ? GROUP BY start_ms"
+            " HAVING NOT max(settled))",
+            (camera,),
+        ).fetchone()[0]
+        return first
 
     def add(self, row: Row) -> None:
         """Write a new revision of an hour."""

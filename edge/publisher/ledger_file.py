@@ -62,6 +62,12 @@ MIGRATIONS = (
         boot_ms INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    -- 1: its readings were thrown away
+    ALTER TABLE hours ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+    UPDATE hours SET settled = 1 WHERE end_ms <=
+        (SELECT coalesce(max(pruned_ms + offset_ms), 0) FROM boots WHERE pruned_ms > 0);
+    """,
 )
 """
 Each runs in one transaction, with the note that it ran (`user_version`).

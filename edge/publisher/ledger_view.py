@@ -26,12 +26,13 @@ _INTERVALS = """
             r.in_ - lag(r.in_, 1, iif(s.from_zero, 0, r.in_)) OVER o AS in_,
             r.out - lag(r.out, 1, iif(s.from_zero, 0, r.out)) OVER o AS out,
             r.watched_ms - lag(r.watched_ms, 1, iif(s.from_zero, 0, r.watched_ms)) OVER o AS watched_ms,
-            r.flags, s.restarted AND lag(0, 1, 1) OVER o AS restarted
+            r.flags, s.restarted AND lag(0, 1, 1) OVER o AS restarted, b.pruned_ms + b.offset_ms AS settled_ms
         FROM readings r JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot
         WHERE s.camera = :camera AND b.offset_ms IS NOT NULL
         WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
-    ) WHERE end_ms >= :start AND start_ms <= :end
+    ) WHERE end_ms >= :start AND start_ms <= :end AND (start_ms + end_ms) / 2 >= settled_ms
 """
+"""Without those that are counted in settled hours: what is left of them is only there to be subtracted from."""
 
 
 _WINDOW_MS = 60_000
@@ -120,7 +121,7 @@ class LedgerView:
     def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
         """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
         rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
-        for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
+        for run, line, start, end, in_, out, watched_ms, flags, restarted, _ in rows:
             yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
 
     def unplaced(self) -> list[tuple[str, str, str, int, int]]:

@@ -60,7 +60,13 @@ def differs(older: bytes, newer: bytes, *, flags: bool = True) -> bool:
     return _substance(older, flags=flags) != _substance(newer, flags=flags)
 
 
-def _substance(payload: bytes, *, flags: bool) -> tuple[object, ...]:
+def decode(payload: bytes) -> tuple[dict[str, tuple[int, int]], int, frozenset[str]]:
+    """Return what an hour's message says: each line's in and out, ms watched, flags."""
     message: dict[str, Any] = json.loads(payload)
-    counted = {name: count for name, count in message["lines"].items() if count["in"] or count["out"]}
-    return counted, message["watched_s"], message["flags"] if flags else None
+    lines = {name: (count["in"], count["out"]) for name, count in message["lines"].items()}
+    return lines, message["watched_s"] * 1000, frozenset(message["flags"])
+
+
+def _substance(payload: bytes, *, flags: bool) -> tuple[object, ...]:
+    lines, watched_ms, reasons = decode(payload)
+    return {name: count for name, count in lines.items() if any(count)}, watched_ms, reasons if flags else None
