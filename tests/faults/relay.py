@@ -1,4 +1,4 @@
-"""The diode between the two processes, in hands that repeat, drop, reorder and hold back records. Knows what was told."""
+"""The diode between the two processes, in hands that repeat, drop, reorder and hold back records."""
 
 from __future__ import annotations
 

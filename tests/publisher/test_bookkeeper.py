@@ -257,6 +257,56 @@ def test_what_is_settled_is_pruned_and_changes_nothing(box: MakeBox) -> None:
     assert [(60, 1)] * 71 == bench.told("in", "revision")[:71]
 
 
+@pytest.mark.parametrize("step_h", [-60.0, -30.5, -2.0, 2.0, 30.5, 60.0])
+def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, step_h: float) -> None:
+    """Hours whose readings are gone keep their counts, whatever the clock says later, and take in what falls on them."""
+    bench = box(NINE)
+    walkers = Walkers(boot_ms=bench.clock.boot)
+
+    def let(hours: int, in_: int) -> None:
+        for _ in range(hours * 12):
+            bench.clock.advance(300_000)
+            bench.take(walkers.reading(bench.clock.boot, in_=in_))
+
+    let(72, 1)
+    bench.clock.wall += round(step_h * HOUR_MS)
+    let(6, 1)
+    bench.kill()
+    bench.open()
+    let(52, 0)
+
+    assert ((72 + 6) * 12, 0) == sums(bench.hours())
+    assert sum(len(bench.ledger.settled(camera, 0)) for camera in ("door-a",)) > 48
+
+
+def test_a_clock_that_is_set_back_places_before_the_first_hour(box: MakeBox) -> None:
+    """Hours before any that was told are told, too."""
+    bench = box(NINE)
+    walkers = Walkers(boot_ms=bench.clock.boot)
+    bench.let(walkers, minutes=123, in_=1)
+    bench.clock.wall -= 13 * HOUR_MS
+    bench.let(walkers, minutes=63, in_=1)
+    bench.let(walkers, minutes=60)
+
+    assert (186 * 6, 0) == sums(bench.hours())
+    assert [("2026-03-01T20:00:00+08:00", 360)] == bench.told("start", "in")[:1]
+
+
+def test_late_readings_correct_at_most_once_an_hour(box: MakeBox) -> None:
+    """Whoever makes readings late again and again makes no stream of corrections of it, and no count is lost."""
+    bench = box(NINE)
+    late = [Walkers(run=run, boot_ms=bench.clock.boot) for run in range(1, 30)]
+    bench.let(late[0], minutes=63)
+    for walkers in late[1:]:
+        bench.take(walkers.reading(bench.clock.boot - 30 * 60_000, in_=1))
+        bench.idle(2)
+    during = max(hour["revision"] for hour in bench.hours())
+    bench.let(late[-1], minutes=63)
+
+    assert 2 == during
+    assert [(28, 3)] == bench.told("in", "revision")[:1]
+
+
 def test_new_opening_hours_rewrite_no_history(box: MakeBox, config_text: Callable[..., str]) -> None:
     """After a restart with other opening hours, hours that were told stay as they were told."""
     bench = box(NINE)

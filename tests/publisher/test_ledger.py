@@ -15,7 +15,7 @@ import pytest
 from edge.errors import LedgerBusy, LedgerFull, LedgerUnusable
 from edge.publisher.hours import HOUR_MS, Span
 from edge.publisher.ledger import Ledger
-from edge.publisher.ledger_file import MIGRATIONS
+from edge.publisher.ledger_file import APPLICATION_ID, MIGRATIONS
 from edge.publisher.ledger_view import LedgerView, Row
 from edge.tally import BEAT_MS
 from tests.publisher.rig import Box, Walkers, wait_until
@@ -256,6 +256,29 @@ def test_a_box_that_goes_back_finds_its_ledger(tmp_path: Path) -> None:
     assert before < readings(older)
     assert [b"an hour"] == [row.payload for row in hours]
     older.close()
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What it holds stays; hours whose readings it had thrown away are settled."""
+    path = tmp_path / "l"
+    connection = sqlite3.connect(path)
+    for statement in MIGRATIONS[0].split(";\n"):
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("INSERT INTO boots VALUES (1, 'b0', 1000, ?)", (2 * HOUR_MS - 1000,))
+    for hour in range(3):
+        row = ("door-a", hour * HOUR_MS, 1, (hour + 1) * HOUR_MS, b"hour %d" % hour, 4 * HOUR_MS, None)
+        connection.execute("INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    ledger = opened(path)
+    rows, settled = ledger.latest("door-a", 0), ledger.settled("door-a", 0)
+    ledger.close()
+
+    assert [] == list(tmp_path.glob("*aside*"))
+    assert [b"hour 0", b"hour 1", b"hour 2"] == [row.payload for row in rows]
+    assert {0: b"hour 0", HOUR_MS: b"hour 1"} == settled
 
 
 def test_delivered_hours_go_after_400_days_and_others_stay(box: MakeBox) -> None:
