@@ -17,7 +17,7 @@ from edge import __main__ as commands
 from edge import config, errors, tally
 from edge.field import demo
 from edge.model import read as read_contract
-from edge.publisher.bookkeeper import KEEP_READINGS_MS
+from edge.publisher.bookkeeper import CORRECT_EVERY_MS, KEEP_READINGS_MS
 from edge.tally import SIZE, Flag
 
 ROOT = Path(__file__).parent.parent
@@ -135,10 +135,10 @@ def test_the_capacity_of_an_hour_is_added_up_rightly() -> None:
     most_people = tally._PEOPLE_PER_S * 3600 + tally._PEOPLE_AT_ONCE
     bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag)
 
-    corrections = (bits + math.log2(KEEP_READINGS_MS / 3_600_000)) * 2 * 86_400_000 / tally.BEAT_MS
+    corrections = bits * (KEEP_READINGS_MS / 3_600_000 + 1) * 86_400_000 / CORRECT_EVERY_MS
 
     assert f"{bits:.0f} bits, so 24 hours are at most **{24 * bits:,.0f} bits a day**" in TALLY
-    assert f"That makes **{corrections / 1e6:.2f} million bits a day**" in TALLY
+    assert f"**{corrections:,.0f} bits a day**" in TALLY
 
 
 def test_the_shown_config_is_accepted(tmp_path: Path) -> None:

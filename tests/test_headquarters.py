@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,17 +110,17 @@ class Postgres:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def cluster() -> Iterator[Postgres]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("pg")
-    # The server's own user has to get in.
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o011)
+    # Not below pytest's own folder, which is closed to the server's user.
+    folder = Path(tempfile.mkdtemp(prefix="footfall-pg-"))
+    folder.chmod(0o711)
     postgres = Postgres(found[-1].parent, folder / "cluster")
     yield postgres
     postgres.close()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

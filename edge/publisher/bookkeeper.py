@@ -250,7 +250,7 @@ class Bookkeeper:
 
     def _settle(self, account: _Account, now_ms: int, *, since_ms: int | None, flags: bool = True) -> bool:
         """
-        Make the hours that are over and have no row, and make again those from *since_ms* on; None: all that may change.
+        Make the hours that are over and have no row, and again those from *since_ms* on; None: all that may change.
 
         An hour that comes out as it was keeps its row; with *flags*, other flags alone make it another.
         Returns whether there is any new row.

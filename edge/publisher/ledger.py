@@ -200,9 +200,9 @@ class Ledger(LedgerView):
         Throw away placed readings older than *keep_ms*, and delivered hours older than *keep_hours_ms*.
 
         Now less *keep_ms* is the edge of an hour, so that what goes is all in whole hours. Those are settled: if ever
-        readings that stay are placed into one, they are added to what it says. This boot's age is told by its boot time: a wrong wall clock can't make them old. The newest of each stream
-        before the cut stays, for what comes after it to be subtracted from. Of readings that aren't placed, the last
-        of each hour of boot time stays.
+        readings that stay are placed into one, they are added to what it says. This boot's age is told by its boot
+        time: a wrong wall clock can't make them old. The newest of each stream before the cut stays, for what comes
+        after it to be subtracted from. Of readings that aren't placed, the last of each hour of boot time stays.
         """
         cut = {"boot": self._boot, "boot_cut": boot_ms - keep_ms, "cut": now_ms - keep_ms}
         self._connection.execute(

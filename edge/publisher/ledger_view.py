@@ -19,7 +19,10 @@ from edge.publisher.hours import Interval, Span
 from edge.tally import Flag
 
 _INTERVALS = """
-    SELECT * FROM (
+    SELECT run, line, max(start_ms, settled_ms), end_ms, iif(mine, in_, 0), iif(mine, out, 0),
+        iif(start_ms < settled_ms, watched_ms * (end_ms - settled_ms) / (end_ms - start_ms), watched_ms),
+        iif(mine, flags, 0), restarted AND mine
+    FROM (SELECT *, (start_ms + end_ms) / 2 >= settled_ms AS mine FROM (
         SELECT s.boot * 4294967296 + s.run AS run, s.line,
             lag(r.boot_ms, 1, r.boot_ms - iif(s.from_zero, r.watched_ms, 0)) OVER o + b.offset_ms AS start_ms,
             r.boot_ms + b.offset_ms AS end_ms,
@@ -30,10 +33,10 @@ _INTERVALS = """
         FROM readings r JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot
         WHERE s.camera = :camera AND b.offset_ms IS NOT NULL
         WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
-    ) WHERE end_ms >= :start AND start_ms <= :end AND (start_ms + end_ms) / 2 >= settled_ms
+    )) WHERE end_ms >= :start AND start_ms <= :end AND (end_ms > settled_ms OR mine)
 """
-"""Without those that are counted in settled hours: what is left of them is only there to be subtracted from."""
-
+"""What lies before *settled_ms* is in settled hours: an interval across it is cut there, and its counts went with its
+middle."""
 
 _WINDOW_MS = 60_000
 
@@ -121,7 +124,7 @@ class LedgerView:
     def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
         """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
         rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
-        for run, line, start, end, in_, out, watched_ms, flags, restarted, _ in rows:
+        for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
             yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
 
     def unplaced(self) -> list[tuple[str, str, str, int, int]]:

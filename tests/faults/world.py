@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -308,7 +309,16 @@ class World:
                     raise Wrong(f"an hour's sums aren't those of its lines: {lines}")
         return +sums
 
-    def settle(self) -> None:
+    def _last_placed_ms(self) -> int:
+        """Return the wall time of the last placed reading: a boot whose clock was wrong may have it in the future."""
+        with self._read(self.ledger) as ledger:
+            last: int | None = ledger.execute(
+                "SELECT max(r.boot_ms + b.offset_ms) FROM readings r JOIN streams s ON s.id = r.stream"
+                " JOIN boots b ON b.id = s.boot"
+            ).fetchone()[0]
+        return last or 0
+
+    def settle(self, deadline_s: float = DEADLINE_S) -> None:
         """Let everybody stand still, let the hour end, and hold headquarters' sums against the truth."""
         run = self.runs[-1]
         run.board.still = True
@@ -321,14 +331,14 @@ class World:
 
         wait_until(told, lambda: f"the last reading: {run.told} of {run.board.counted}")
         # Past the hour's end, the grace and the widest spread; and a jump of the clock has stood.
-        self.clock.advance(3_600_000 + 200_000)
+        self.clock.advance(max(0, self._last_placed_ms() - self.clock.wall_ms()) + 3_600_000 + 200_000)
 
         def right() -> bool:
             with contextlib.suppress(sqlite3.OperationalError):
                 return told() and self.stored() == self.expected() and self.waiting() == 0
             return False
 
-        wait_until(right, lambda: f"headquarters has {self.stored()}, the truth is {self.expected()}")
+        wait_until(right, lambda: f"headquarters has {self.stored()}, the truth is {self.expected()}", deadline_s)
         # It must stay right: nothing that is still under way changes it.
         time.sleep(0.1)
         if not right():
@@ -371,6 +381,7 @@ class World:
         self.relay.close()
         self.proxy.close()
         self.broker.stop()
+        shutil.copytree(self._disk, self.folder / "disk-at-the-end", dirs_exist_ok=True)
         subprocess.run(["umount", "-l", str(self._disk)], check=False, capture_output=True)
 
 

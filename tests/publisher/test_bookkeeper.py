@@ -245,6 +245,8 @@ def test_what_is_settled_is_pruned_and_changes_nothing(box: MakeBox) -> None:
     """After three days the ledger holds two days of readings, and every hour is as it was."""
     bench = box(NINE)
     walkers = Walkers(boot_ms=bench.clock.boot)
+    # No reading falls on an hour's edge.
+    bench.clock.advance(20_000)
     for _ in range(72 * 60):
         bench.clock.advance(60_000)
         bench.take(walkers.reading(bench.clock.boot, in_=1))
@@ -253,13 +255,13 @@ def test_what_is_settled_is_pruned_and_changes_nothing(box: MakeBox) -> None:
     bench.open()
     bench.let(walkers, minutes=1)
 
-    assert 48 * 60 <= len(kept) <= 49 * 60 + 1
+    assert 48 * 60 <= len(kept) <= 49 * 60 + 2
     assert [(60, 1)] * 71 == bench.told("in", "revision")[:71]
 
 
 @pytest.mark.parametrize("step_h", [-60.0, -30.5, -2.0, 2.0, 30.5, 60.0])
 def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, step_h: float) -> None:
-    """Hours whose readings are gone keep their counts, whatever the clock says later, and take in what falls on them."""
+    """Hours whose readings are gone keep their counts, whatever the clock says, and take in what falls on them."""
     bench = box(NINE)
     walkers = Walkers(boot_ms=bench.clock.boot)
 
@@ -276,7 +278,7 @@ def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, st
     let(52, 0)
 
     assert ((72 + 6) * 12, 0) == sums(bench.hours())
-    assert sum(len(bench.ledger.settled(camera, 0)) for camera in ("door-a",)) > 48
+    assert len(bench.ledger.settled("door-a", 0)) > 48
 
 
 def test_a_clock_that_is_set_back_places_before_the_first_hour(box: MakeBox) -> None:
