@@ -20,7 +20,7 @@ def main(settings: str, clock: str) -> int:
     mqtt.LONGEST_REST_S = 0.5
     connection.CONNECT_S = 2.0
     try:
-        process.run(config.load(Path(settings)).publisher(), SharedClock(Path(clock)), {}, Notifier())
+        process.run(lambda: config.load(Path(settings)).publisher(), SharedClock(Path(clock)), {}, Notifier())
     except EdgeError as exc:
         log.error("%s", exc)  # noqa: TRY400 - as the command says it
         return exc.exit_code
