@@ -27,6 +27,7 @@ openssl openssl
 strace strace
 chromium chromium
 pg_createcluster postgresql
+gcc gcc
 LIST
     if [[ "$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p)" != *libseccomp.so.2* ]]; then
         missing+=(libseccomp2)

@@ -66,6 +66,7 @@ class Ledger(LedgerView):
                 self._connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
                 row = self._connection.execute("SELECT id FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
                 self._boot: int = row[0]
+                self._settle_for_an_older_release()
         except LedgerUnusable:
             os.close(self._lock)
             raise
@@ -232,15 +233,35 @@ class Ledger(LedgerView):
             " AND (SELECT max(boot_ms) FROM readings WHERE stream = s.id) <= b.pruned_ms)",
             cut,
         )
-        self._connection.execute(
-            "UPDATE hours SET settled = 1 WHERE NOT settled AND end_ms <= :cut AND revision ="
-            " (SELECT max(revision) FROM hours h WHERE h.camera = hours.camera AND h.start_ms = hours.start_ms)",
-            cut,
-        )
+        self._settle(now_ms - keep_ms)
+        self._connection.execute("UPDATE boots SET settled_ms = pruned_ms")
         self._connection.execute("DELETE FROM streams WHERE id NOT IN (SELECT stream FROM readings)")
         self._connection.execute(
             "DELETE FROM hours WHERE delivered_ms IS NOT NULL AND end_ms < ?", (now_ms - keep_hours_ms,)
         )
+
+    def _settle(self, until_ms: int) -> None:
+        """Note of the hours up to *until_ms* that their readings are gone."""
+        self._connection.execute(
+            "UPDATE hours SET settled = 1 WHERE NOT settled AND end_ms <= ? AND revision ="
+            " (SELECT max(revision) FROM hours h WHERE h.camera = hours.camera AND h.start_ms = hours.start_ms)",
+            (until_ms,),
+        )
+
+    def _settle_for_an_older_release(self) -> None:
+        """Note what a release has thrown away that made no note of it, whole hours at a time (ADR 11)."""
+        boots = self._connection.execute(
+            "SELECT id, offset_ms, pruned_ms + offset_ms FROM boots"
+            " WHERE offset_ms IS NOT NULL AND pruned_ms > settled_ms"
+        ).fetchall()
+        for boot, offset_ms, cut_ms in boots:
+            (end_ms,) = self._connection.execute(
+                "SELECT coalesce(max(end_ms), ?1) FROM hours WHERE start_ms < ?1 AND end_ms > ?1", (cut_ms,)
+            ).fetchone()
+            self._settle(end_ms)
+            self._connection.execute(
+                "UPDATE boots SET pruned_ms = ?2, settled_ms = ?2 WHERE id = ?1", (boot, end_ms - offset_ms)
+            )
 
     # --- hours -------------------------------------------------------------------------------------------------------
 

@@ -65,8 +65,8 @@ MIGRATIONS = (
     """
     -- 1: its readings were thrown away
     ALTER TABLE hours ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
-    UPDATE hours SET settled = 1 WHERE end_ms <=
-        (SELECT coalesce(max(pruned_ms + offset_ms), 0) FROM boots WHERE pruned_ms > 0);
+    -- boot time up to which that is noted; less than pruned_ms where a release that doesn't know of it has thrown away
+    ALTER TABLE boots ADD COLUMN settled_ms INTEGER NOT NULL DEFAULT 0;
     """,
 )
 """

@@ -6,12 +6,13 @@ import random
 import secrets
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults import day, schedule
+from tests.faults import day, fuzz, schedule
 from tests.faults.world import World, wait_until
 
 ROUNDS = 8
@@ -66,3 +67,13 @@ def test_an_hour_of_a_day(tmp_path: Path) -> None:
     for process in ("vision", "publisher"):
         first, last = lived.growth(process)
         assert last < first * 1.1
+
+
+@pytest.mark.parametrize(("target", "meetings"), [("broker", 200), ("diode", 200)])
+def test_hostile_bytes_end_a_connection_or_a_pipe_and_no_process(target: str, meetings: int) -> None:
+    """A short stretch of what the fuzzer does for minutes by hand."""
+    first = secrets.randbelow(2**31)
+    print(f"seed {first}")
+    ends = Counter(fuzz.TARGETS[target](random.Random(first + number)) for number in range(meetings))
+
+    assert len(ends) > 1

@@ -266,7 +266,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> 
         connection.execute(statement)
     connection.execute("PRAGMA user_version = 1")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute("INSERT INTO boots VALUES (1, 'b0', 1000, ?)", (2 * HOUR_MS - 1000,))
+    connection.execute("INSERT INTO boots VALUES (1, 'b0', 1000, ?)", (HOUR_MS + 1000,))
     for hour in range(3):
         row = ("door-a", hour * HOUR_MS, 1, (hour + 1) * HOUR_MS, b"hour %d" % hour, 4 * HOUR_MS, None)
         connection.execute("INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)", row)

@@ -81,7 +81,14 @@ class RealBox:
         boot_id.write_text(f"boot-{self._boots}\n")
         # In a mount namespace of its own, where the boot id is ours; only the program itself is preloaded.
         script = 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec env LD_PRELOAD="$@"'
-        footfall = [sys.executable, "-m", "edge", "publisher", "--config", self._folder / "footfall.yaml"]
+        footfall: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "edge",
+            "publisher",
+            "--config",
+            self._folder / "footfall.yaml",
+        ]
         with (self._folder / "publisher.log").open("ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "sh", "-c", script, "sh", boot_id, self._shim, *footfall],
