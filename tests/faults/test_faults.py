@@ -15,7 +15,7 @@ import pytest
 from tests.faults import day, fuzz, schedule
 from tests.faults.world import World, wait_until
 
-ROUNDS = 8
+ROUNDS = 25
 
 
 @pytest.fixture
