@@ -82,7 +82,7 @@ export class Picture {
 
   drawTrail(trail) {
     const { context, canvas } = this;
-    context.lineCap = "round";
+    context.lineCap = "butt";
     context.lineWidth = 5;
     for (let at = 1; at < trail.length; at += 1) {
       const [x1, y1] = trail[at - 1];

@@ -291,7 +291,7 @@ $("save").addEventListener("click", async () => {
   const answer = await post("/preview", {});
   if (answer.error) { say(answer.error, true); return; }
   if (!answer.diff) { say("Nothing has changed, so there is nothing to write."); return; }
-  $("diff").replaceChildren(...answer.diff.split("\n").map((text) => {
+  $("diff").replaceChildren(...answer.diff.trimEnd().split("\n").map((text) => {
     const row = document.createElement("span");
     if (/^\+(?!\+\+)/.test(text)) row.className = "plus";
     if (/^-(?!--)/.test(text)) row.className = "minus";
