@@ -16,11 +16,16 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import __version__, config, model
 from edge.clock import Clock, KernelClock, TrialClock
+from edge.config import VisionSettings
 from edge.errors import ConfigError, EdgeError
 from edge.systemd import Notifier
+
+if TYPE_CHECKING:
+    from edge.vision.seal import Seal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _vision(options: argparse.Namespace) -> None:
+    settings = config.load(options.config).vision(options.camera)
+    seal = None if options.unsealed else _seal(settings, settings.tally if options.diode is None else None)
     from edge.vision import process
 
     def load() -> config.VisionSettings:
@@ -55,8 +62,8 @@ def _vision(options: argparse.Namespace) -> None:
         load,
         _clock(options),
         Notifier(),
+        seal,
         diode=options.diode,
-        sealed=not options.unsealed,
         window=options.window,
         picture=not options.no_picture,
     )
@@ -140,13 +147,27 @@ def _counts(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from edge.vision import measure
-
     settings = config.load(options.config).vision(options.camera)
     if options.look:
-        measure.look(settings, KernelClock(), options.seconds)
+        seal = _seal(settings)
     else:
-        measure.time_stages(settings, options.seconds)
+        from edge.vision.seal import Seal
+
+        seal = Seal([])
+    from edge.vision import measure
+
+    if options.look:
+        measure.look(settings, KernelClock(), options.seconds, seal)
+    else:
+        measure.time_stages(settings, options.seconds, seal)
+
+
+def _seal(settings: VisionSettings, diode: Path | None = None) -> Seal:
+    """Begin to seal this process, before numpy, OpenCV and the interpreter start threads, which would be left out."""
+    from edge.vision.seal import Seal
+
+    camera = settings.camera
+    return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped)
 
 
 def _setup(options: argparse.Namespace) -> int:

@@ -217,6 +217,16 @@ class Camera(_Section):
     )
     loop: bool = Field(default=False, strict=True, description="a clip: begin again when it ends", examples=[False])
 
+    @property
+    def live(self) -> bool:
+        """Whether it is a device, which may be unplugged and come back."""
+        return self.source.startswith("/dev/")
+
+    @property
+    def helped(self) -> bool:
+        """Whether another program gives its pictures."""
+        return self.source.startswith("csi:")
+
 
 class Tls(_Section):
     """How to know the broker, and how it knows us. All optional."""

@@ -29,6 +29,11 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The socket's, if there is one."""
+        return () if self._socket is None else (self._socket.fileno(),)
+
     def ready(self, status: str) -> None:
         """Say that the service is up."""
         self._send(f"READY=1\nSTATUS={status}")

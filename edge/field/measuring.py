@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -65,8 +64,6 @@ class Measuring:
 
     def __init__(self, config: Path, camera: str, seconds: float, *, look: bool) -> None:
         self._seconds = seconds
-        # Where one of these starts threads while it is loaded, an older kernel couldn't seal them.
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FFMPEG_THREADS": "1"}
         self._arguments = ["measure", camera, "--config", str(config), "--seconds", f"{seconds:g}"]
         if look:
             self._arguments.append("--look")
@@ -76,7 +73,6 @@ class Measuring:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **quiet},
         )
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ from edge.clock import Clock
 from edge.config import PublisherSettings
 from edge.errors import ConfigChanged, EdgeError, LedgerFull
 from edge.login import read_password
+from edge.publisher import cell
 from edge.publisher.bookkeeper import Bookkeeper
 from edge.publisher.diode import Diode
 from edge.publisher.ledger import Ledger
@@ -54,6 +55,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
         PasswordFileError: the broker's password can't be read.
         DetectorError: the model's contract isn't there.
         ConfigChanged: a new config needs a new process.
+        SealError: the kernel has Landlock, and refuses the cell's rules.
     """
     settings = load()
     identity = model.read(settings.model).identity
@@ -69,6 +71,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
             stack.callback(pipe.close)
             pipes.append(pipe)
         links = [Link(settings.site, c.name, settings.broker, books, signals.wake) for c in settings.cameras]
+        cell.enter(settings)
         publisher = _Publisher(settings, books, pipes, links, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)

@@ -221,9 +221,9 @@ class ClipSource:
 
 def open_source(settings: Camera, clock: Clock) -> Source:
     """Open the source that *settings* name; raises CameraMissing."""
-    if settings.source.startswith("csi:"):
+    if settings.helped:
         return CsiSource(settings, clock)
-    if settings.source.startswith("/dev/"):
+    if settings.live:
         return V4l2Source(settings, clock)
     return ClipSource(settings.source, fps=settings.fps, pace=settings.replay == "pace", loop=settings.loop)
 

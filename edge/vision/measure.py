@@ -18,7 +18,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,8 +31,10 @@ from edge.vision.detector import Detector
 from edge.vision.pipeline import Pipeline
 from edge.vision.quality import Quality
 from edge.vision.scene import Frame
-from edge.vision.seal import seal
+from edge.vision.seal import Seal
 
+_SAYING = (1, 2)
+"""Standard output and error, which the service's seal takes away: here somebody waits for figures, or for the cause."""
 _SETTLE_S = 1.0
 """A camera's first second finds its exposure; it isn't judged by it."""
 _MOST_THREADS = 4
@@ -42,7 +43,7 @@ _TRIES = 20
 _MOST_RUNS = 100_000
 
 
-def look(settings: VisionSettings, clock: Clock, seconds: float) -> None:
+def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> None:
     """
     Look through the camera for *seconds* and print what it gives: {"width", "height", "fps", "frames", "flags"}.
 
@@ -53,7 +54,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float) -> None:
     camera = settings.camera
     source = open_source(camera, clock)
     try:
-        seal([Path(camera.source)] if camera.source.startswith("/dev/") else [])
+        seal.close(_SAYING)
         quality = Quality(camera.fps)
         began_s = time.monotonic()
         first_s = last_s = began_s
@@ -82,7 +83,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float) -> None:
     )
 
 
-def time_stages(settings: VisionSettings, seconds: float) -> None:
+def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:
     """
     Run the shipped demo clip, at the camera's size, through every stage and print how long each takes.
 
@@ -101,7 +102,7 @@ def time_stages(settings: VisionSettings, seconds: float) -> None:
     clip = ClipSource(str(model.shipped("demo/door.mp4")), fps=settings.camera.fps, loop=True)
     size = settings.camera.size
     frame = Frame(np.zeros((size[1], size[0], 3), np.uint8), 0.0)
-    seal([])
+    seal.close(_SAYING)
     until_s = time.monotonic() + seconds
     frames = 0
     try:

@@ -42,6 +42,11 @@ class Diode:
             raise DiodeMissing(path, exc.strerror or str(exc)) from exc
         self._dropping = False
 
+    @property
+    def descriptor(self) -> int:
+        """The pipe's."""
+        return self._descriptor
+
     def write(self, tally: Tally) -> None:
         """Write one record, whole or not at all."""
         try:

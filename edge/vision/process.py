@@ -27,7 +27,7 @@ from edge.vision.camera import Capture, Source, open_source
 from edge.vision.odometer import Diode, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.scene import Frame
-from edge.vision.seal import seal
+from edge.vision.seal import Seal
 from edge.vision.silhouette import Window
 
 log = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ def run(
     load: Callable[[], VisionSettings],
     clock: Clock,
     notifier: Notifier,
+    seal: Seal | None,
     *,
     diode: int | None = None,
-    sealed: bool = True,
     window: int | None = None,
     picture: bool = True,
 ) -> None:
@@ -69,8 +69,8 @@ def run(
         load: Reads this camera's slice of the config; called now, and again for each SIGHUP.
         clock: The box's clock, or a trial's.
         notifier: systemd, if it is there.
+        seal: Closed before the first frame is looked at; None only while developing, and it is said loudly.
         diode: An inherited pipe's write end; None opens the FIFO that *settings* name.
-        sealed: False only while developing; it is said loudly.
         window: A second inherited pipe, of `footfall setup` or `footfall audit`, for silhouettes. Then a technician is
             at the door: opening hours don't count, and nobody at the pipe's other end is the end of this process.
         picture: Whether silhouettes have cells.
@@ -99,12 +99,11 @@ def run(
         odometers.write(diode_end)
     if not door.closed():
         eye.open()
-    if sealed:
-        seal(eye.devices)
-        log.info("camera %s: sealed: no network, no file, no other program from here on", settings.name)
+    if seal is not None:
+        seal.close((diode_end.descriptor, *notifier.descriptors, *(() if window is None else (window,))))
     else:
         log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
-    notifier.ready("sealed" if sealed else "NOT SEALED")
+    notifier.ready("NOT SEALED" if seal is None else "sealed")
     outlook = None if window is None else Window(window, list(settings.camera.lines), picture=picture)
     watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier, outlook)
     try:
@@ -207,13 +206,8 @@ class _Eye:
         self._camera = settings.camera
         self._clock = clock
         self._capture: Capture | None = None
-        self.helped = self._camera.source.startswith("csi:")
-        self._live = self._camera.source.startswith("/dev/")
-
-    @property
-    def devices(self) -> list[Path]:
-        """The devices that must stay openable."""
-        return [Path(self._camera.source)] if self._live else []
+        self.helped = self._camera.helped
+        self._live = self._camera.live
 
     @property
     def over(self) -> bool:

@@ -13,7 +13,7 @@ import ctypes
 import errno
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from edge.vision import syscalls
@@ -24,7 +24,14 @@ _NO_ROOM = _REFUSALS | {errno.EFBIG}
 
 _PR_SET_DUMPABLE = 4
 _TIOCSTI = 0x5412
-_F_OFD_SETLK = 37
+_VISIBLE_FCNTLS = {
+    6: "a lock that others see",
+    8: "a signal to another, sent by the kernel (F_SETOWN)",
+    37: "a lock of the other kind",
+    1024: "a lease",
+    1031: "the size of a pipe",
+    1036: "a hint on a file",
+}
 
 _Attempt = tuple[str, frozenset[int], Callable[[], object]]
 """What is tried, the errors that mean it was refused, and the attempt."""
@@ -36,8 +43,8 @@ class Proof:
     """
     Attempts that are prepared before sealing, and made afterwards.
 
-    In each place where this user may write, a file without a name is kept open, so that what could be done to files
-    that were there before can be tried without leaving one behind.
+    In each place where this user may write, files without a name are kept open, so that what could be done to files
+    that were there before can be tried without leaving one behind: one to write to, and one to open again.
     """
 
     def __init__(self) -> None:
@@ -45,12 +52,28 @@ class Proof:
         temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - to be tried
         places = {Path.cwd(), Path.home(), *map(Path, (temporary, "/tmp", "/var/tmp", "/dev/shm"))}  # noqa: S108 - likewise
         self._places = sorted(places)
-        self._files: dict[Path, int] = {}
+        self._files = self._make()
+        self._closed: dict[Path, int] = {}
+
+    def leave_files(self) -> None:
+        """Leave files to open again, in the file systems that are mounted now and before any is made read-only."""
+        for place, writing in self._make().items():
+            self._closed[place] = os.open(f"/proc/self/fd/{writing}", os.O_RDONLY | os.O_CLOEXEC)
+            os.close(writing)
+
+    def _make(self) -> dict[Path, int]:
+        files = {}
         for place in self._places:
             try:
-                self._files[place] = os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                files[place] = os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
             except OSError:
                 continue
+        return files
+
+    @property
+    def files(self) -> Collection[int]:
+        """The descriptors of files to write to."""
+        return self._files.values()
 
     def run(self, *, read_write: bool) -> tuple[list[str], list[str]]:
         """
@@ -68,7 +91,7 @@ class Proof:
                 (refused if exc.errno in refusals else possible).append(what)
             else:
                 possible.append(what)
-        for file in self._files.values():
+        for file in (*self._files.values(), *self._closed.values()):
             os.close(file)
         return refused, possible
 
@@ -79,15 +102,17 @@ class Proof:
         yield "another process", _REFUSALS, _fork
         yield "another program", _REFUSALS, _spawn
         yield "sending to an address", _REFUSALS, _call("sendto", -1, 0, 0, 0, 1, 16)
-        yield "a lock that others see", _REFUSALS, _call("fcntl", -1, _F_OFD_SETLK)
+        for command, what in _VISIBLE_FCNTLS.items():
+            yield what, _REFUSALS, _call("fcntl", -1, command)
         yield "typing into the terminal", _REFUSALS, _call("ioctl", -1, _TIOCSTI)
         yield "room for files", _REFUSALS, _call("prlimit64", 0, int(resource.RLIMIT_FSIZE), 1)
         yield "being dumpable again", _REFUSALS, _call("prctl", _PR_SET_DUMPABLE, 1)
         for place in self._places:
             yield f"a new file in {place}", _NOTHING_THERE, _create_in(place)
+        for place, file in self._closed.items():
+            yield f"opening a file in {place}", _NOTHING_THERE, _reopen(file, os.O_WRONLY)
+            yield f"changing a file in {place}", _NOTHING_THERE, _reopen(file, os.O_RDWR)
         for place, file in self._files.items():
-            yield f"opening a file in {place}", _REFUSALS, _reopen(file, os.O_WRONLY)
-            yield f"changing a file in {place}", _REFUSALS, _reopen(file, os.O_RDWR)
             yield f"a byte more in a file in {place}", _NO_ROOM, _write(file)
         if not read_write:
             yield "opening a device for writing", _REFUSALS, _open("/dev/null", os.O_RDWR)

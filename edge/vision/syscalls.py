@@ -41,7 +41,7 @@ NEEDED = {
         timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
         timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64""",
     "opening and reading files": """
-        open openat access faccessat faccessat2 close close_range fadvise64 arm_fadvise64_64 fcntl fcntl64
+        open openat access faccessat faccessat2 close close_range fadvise64 arm_fadvise64_64
         fstat fstat64 fstatat64 newfstatat stat stat64 lstat lstat64 statx statfs statfs64 fstatfs fstatfs64 getcwd
         getdents getdents64 lseek _llseek pread64 preadv preadv2 read readv readahead readlink readlinkat dup dup2
         dup3""",
@@ -101,8 +101,11 @@ _HARMLESS_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _HARMLESS_PRCTLS = (3, 16, 21, 23, 39, 0x53564D41)
 """PR_GET_DUMPABLE, _GET_NAME, _GET_SECCOMP, _CAPBSET_READ, _GET_NO_NEW_PRIVS, _SET_VMA (malloc naming its pages)."""
 
-_VISIBLE_FCNTLS = (5, 6, 7, 12, 13, 14, 36, 37, 38, 1024, 1026)
-"""File locks in their three kinds, leases and F_NOTIFY: others can see them."""
+_HARMLESS_FCNTLS = (0, 1, 2, 3, 4, 1030, 1032)
+"""
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ. Not what others can see or feel: locks,
+leases, a pipe's size, hints on a file, and signals that the kernel sends to whom F_SETOWN names.
+"""
 
 _READING_AND_WRITING = ((os.O_ACCMODE, os.O_RDWR),)
 _WRITING = (
@@ -156,6 +159,9 @@ def filters(processes: Collection[int], *, read_write: bool, architecture: int =
         needed.allow("ioctl", 1, _INT, request)
     for option in _HARMLESS_PRCTLS:
         needed.allow("prctl", 0, _INT, option)
+    for command in _HARMLESS_FCNTLS:
+        needed.allow("fcntl", 1, _INT, command)
+        needed.allow("fcntl64", 1, _INT, command)
     for process in processes:
         needed.allow("kill", 0, _INT, process)
     needed.allow("tgkill", 0, _INT, next(iter(processes)))
@@ -167,9 +173,6 @@ def filters(processes: Collection[int], *, read_write: bool, architecture: int =
         refused.refuse("openat", 2, mask, value)
     for mask, value in _NOT_A_THREAD:
         refused.refuse("clone", 0, mask, value)
-    for command in _VISIBLE_FCNTLS:
-        refused.refuse("fcntl", 1, _INT, command)
-        refused.refuse("fcntl64", 1, _INT, command)
     # It may send to whom it is connected, not to an address; it may ask for its limits, not set any.
     refused.refuse_pointer("sendto", 4)
     refused.refuse_pointer("prlimit64", 2)

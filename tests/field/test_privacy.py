@@ -30,7 +30,7 @@ import socket, sys
 print("up", flush=True)
 sys.stdin.read()
 """
-SEALING = "from edge.vision.seal import seal; seal([])"
+SEALING = "from edge.vision.seal import Seal; Seal([]).close()"
 
 CONFIG = """
 site: sh-023
@@ -277,7 +277,7 @@ sys.exit(code)
 def test_whole(folder: Path, words: list[str], code: int, verdict: str) -> None:
     """On a terminal the verdict is green and 0 when all is sealed, red and 1 when a process isn't or none runs."""
     (folder / "stand-in").mkdir()
-    body = "if '--unsealed' not in sys.argv:\n    from edge.vision.seal import seal\n    seal([])"
+    body = "if '--unsealed' not in sys.argv:\n    from edge.vision.seal import Seal\n    Seal([]).close()"
     (folder / "stand-in" / "footfall").write_text(STAND_IN.format(body=body))
     program = ALONE.format(folder=folder, prefix=AS_NOBODY)
     done = subprocess.run(

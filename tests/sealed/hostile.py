@@ -2,8 +2,8 @@
 A vision process that a picture has captured: the real one, but what looks at the first frame tries to get out.
 
 Everything else is as in a shop: config, model, clip, diode, readiness socket, seal. It tries each way of `WAYS` and
-says on its standard output, in JSON, what became of it. tests/sealed/test_hostile.py starts it and looks from outside
-whether anything arrived.
+says through its readiness socket, in JSON, what became of it. tests/sealed/test_hostile.py starts it and looks from
+outside whether anything arrived.
 
 `python tests/sealed/hostile.py` prints the table in docs/privacy.md.
 """
@@ -28,18 +28,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge import config
 from edge.clock import KernelClock
 from edge.systemd import Notifier
 from edge.tally import SIZE, Tally, encode, line_key
-from edge.vision import process, syscalls
-from edge.vision.pipeline import Pipeline
-from edge.vision.scene import Crossing, Frame
+from edge.vision import syscalls
+from edge.vision.seal import Seal
+
+if TYPE_CHECKING:
+    from edge.vision.pipeline import Pipeline
+    from edge.vision.scene import Crossing, Frame
 
 MARK = b"\xfePICTURE-OF-A-CUSTOMER\xfd"
 """Stands at the beginning of the picture that it tries to get out, so that it is known again where it arrives."""
+
+OUTCOMES = b"X_OUTCOMES="
+"""Begins the message in which it says what became of its attempts."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
@@ -193,6 +199,12 @@ def type_into_the_shell(world: World) -> None:
     assert world  # it has no need of it
 
 
+def signal_through_the_kernel(world: World) -> None:
+    """Have the kernel signal another process whenever the diode is read."""
+    fcntl.fcntl(world.diode, fcntl.F_SETOWN, world.victim)
+    fcntl.fcntl(world.diode, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+
+
 def rename_itself(world: World) -> None:
     """Show 15 bytes at a time to whoever lists processes."""
     system_call("prctl", _PR_SET_NAME, world.picture[:15])
@@ -216,8 +228,22 @@ def overwrite_arguments(world: World) -> None:
 
 
 def write_to_the_log(world: World) -> None:
-    """Write the picture to the log, as text."""
-    os.write(2, world.picture.hex().encode()[:4000] + b"\n")
+    """Write the picture to standard output and error, as text."""
+    for descriptor in (1, 2):
+        os.write(descriptor, world.picture.hex().encode()[:4000] + b"\n")
+
+
+def read_a_file(world: World) -> None:
+    """Leave a trace of having looked at a file."""
+    Path(world.file).read_bytes()
+
+
+def be_busy(_: World) -> None:
+    """Be felt by others on the same machine: take memory and processor time."""
+    bytearray(50_000_000)
+    until = time.monotonic() + 0.01
+    while time.monotonic() < until:
+        pass
 
 
 def tell_systemd(world: World) -> None:
@@ -380,28 +406,67 @@ WAYS = [
         ],
     ),
     Way("bpf, perf, userfaultfd", "look into the kernel and at others", by("bpf", "perf_event_open", "userfaultfd")),
+    Way(
+        "signals through the kernel",
+        "have it signal another process whenever the diode is read",
+        [signal_through_the_kernel, lambda w: fcntl.fcntl(w.diode, 10, int(signal.SIGCONT))],
+    ),
+    Way(
+        "marks on what it holds",
+        "the size of the diode's pipe, a lease, a hint on a file",
+        [
+            lambda w: fcntl.fcntl(w.diode, fcntl.F_SETPIPE_SZ, 65536),
+            lambda w: fcntl.fcntl(os.open(w.file, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_RDLCK),
+            lambda w: fcntl.fcntl(os.open(w.file, os.O_RDONLY), 1036, struct.pack("Q", 2)),
+        ],
+    ),
+    Way(
+        "its own entries in /proc",
+        "its name, its score for the out-of-memory killer, its timers' slack",
+        [
+            open_and_write(lambda _, name=name: f"/proc/self/{name}", os.O_WRONLY)  # type: ignore[misc]
+            for name in ("comm", "oom_score_adj", "timerslack_ns")
+        ],
+    ),
+    Way(
+        "priority and processors",
+        "show a number in what others may ask about it",
+        by("setpriority", "sched_setaffinity", "sched_setscheduler", "ioprio_set", "setpgid", "umask", "chdir"),
+    ),
     Way("the terminal", "type a command into the shell that started it", [type_into_the_shell]),
     Way("its own name", "show it to whoever lists processes, 15 bytes at a time", [rename_itself]),
     Way("a core dump", "allow one, and crash", [dump_core, lambda _: system_call("prctl", _PR_SET_DUMPABLE, 1)]),
     Way("the seal itself", "load another filter", [unseal]),
     Way(
+        "the log",
+        "write it to standard output and error, as text",
+        [write_to_the_log],
+        "both lead to /dev/null: 0 bytes arrive. A sealed process has no log",
+    ),
+    Way(
+        "the trace of reading",
+        "look at a file, so that its time of last access tells a bit",
+        [read_a_file],
+        "a read-only file system notes no time of access",
+    ),
+    Way(
         "its command line",
         "write the picture over its arguments",
         [overwrite_arguments],
-        "a few hundred bytes that others on the box may read; on a box the publisher sees no other process "
-        "(ProtectProc=invisible), in a trial it does",
-    ),
-    Way(
-        "the log",
-        "write it to the journal as text",
-        [write_to_the_log],
-        "stays on the box: 30 lines a minute, the journal's own limit; the publisher may not read the journal",
+        "a few hundred bytes that others on the box may read, but not the publisher: /proc is closed to it",
     ),
     Way(
         "the status",
         "write it into the text that systemctl shows",
         [tell_systemd],
-        "stays in systemd's memory on the box; only the box's own users can ask for it",
+        "the last 4 KiB stay in systemd's memory; the publisher can't ask for them: /run/dbus is closed to it",
+    ),
+    Way(
+        "being felt",
+        "take memory and processor time",
+        [be_busy],
+        "a captured publisher could time its own work and guess: the bits of any two programs on one machine. Not "
+        "stopped; needs both",
     ),
     Way(
         "the diode, raw",
@@ -449,24 +514,38 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def grow_old() -> None:
+    """Make the kernel look like one without Landlock that grants no namespaces, as a container on a Pi."""
+    seccomp = syscalls.load_library()
+    old = seccomp.SyscallFilter(seccomp.ALLOW)
+    for name in ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "unshare"):
+        old.add_rule(seccomp.ERRNO(errno.ENOSYS), name)
+    old.load()
+
+
 def main() -> None:
     """Be the real vision process until the first frame; then try everything, say what became of it, and end."""
     surroundings: dict[str, Any] = json.loads(os.environ.pop("FOOTFALL_HOSTILE"))
     settings = config.load(Path(surroundings.pop("config"))).vision("door")
     only, sealed = surroundings.pop("only"), surroundings.pop("sealed")
+    if surroundings.pop("old"):
+        grow_old()
+    seal = Seal([]) if sealed else None
+    from edge.vision import process  # noqa: PLC0415 - after the seal is made, as in edge.__main__
+    from edge.vision.pipeline import Pipeline  # noqa: PLC0415
+
     notifier = Notifier()
-    assert notifier._socket is not None
-    readiness = notifier._socket.fileno()
+    (readiness,) = notifier.descriptors
 
     def look(_: Pipeline, frame: Frame) -> Sequence[Crossing]:
         picture = MARK + frame.pixels.tobytes()[:60_000] + secrets.token_bytes(100)
         world = World(**surroundings, readiness=readiness, picture=picture)
-        os.write(1, json.dumps(outcomes(world, only)).encode() + b"\n")
+        os.write(readiness, OUTCOMES + json.dumps(outcomes(world, only)).encode())
         os.kill(os.getpid(), signal.SIGTERM)
         return ()
 
     setattr(Pipeline, "look", look)  # noqa: B010 - captured
-    process.run(lambda: settings, KernelClock(), notifier, diode=surroundings["diode"], sealed=sealed)
+    process.run(lambda: settings, KernelClock(), notifier, seal, diode=surroundings["diode"])
 
 
 if __name__ == "__main__":

@@ -10,14 +10,16 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from edge import landlock
 from edge.errors import SealError
-from edge.vision import landlock, syscalls
+from edge.vision import syscalls
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
@@ -26,20 +28,31 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-group
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root to become another user or to make a device")
 needs_landlock = pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
 
-WITHOUT_LANDLOCK = """
+WITHOUT = """
     import errno, pyseccomp
     old = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for number in (444, 445, 446):
-        old.add_rule(pyseccomp.ERRNO(errno.ENOSYS), number)
+    for number in {numbers}:
+        old.add_rule(pyseccomp.ERRNO(errno.{error}), number)
     old.load()
 """
-"""Makes the kernel look as old as one without Landlock."""
+WITHOUT_LANDLOCK = WITHOUT.format(numbers=(444, 445, 446), error="ENOSYS")
+"""Makes the kernel look as old as one without Landlock, or as one that was built without it."""
+WITHOUT_NAMESPACES = WITHOUT.format(numbers=["unshare"], error="EPERM")
+"""Makes the kernel as strict as a unit with RestrictNamespaces=, or a container."""
 
 PREPARE = """
     import ctypes, errno, fcntl, json, os, resource, signal, socket, subprocess, sys, threading
     from pathlib import Path
     from edge.errors import SealError
-    from edge.vision.seal import seal
+    from edge.vision.seal import Seal
+
+    answer = int(sys.argv[1])
+
+    def say(what):
+        os.write(answer, json.dumps(what).encode() + b"\\n")
+
+    def seal(cameras=(), held=(), **options):
+        return Seal(cameras, **options).close((answer, *held))
 
     def outcome(attempt):
         try:
@@ -50,39 +63,70 @@ PREPARE = """
 """
 
 
-def in_a_process(
-    *bodies: str,
-    prefix: Sequence[str] = (),
-    descriptors: Sequence[int] = (),
-    stdin: int | None = subprocess.DEVNULL,
-    cwd: Path = Path("/"),
-) -> subprocess.Popen[str]:
-    """Start *bodies* after `PREPARE` in a Python of its own, as a trial would start it; see `said`."""
-    return subprocess.Popen(
-        [*prefix, sys.executable, "-c", "".join(map(textwrap.dedent, (PREPARE, *bodies))), *map(str, descriptors)],
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        pass_fds=descriptors,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent"},
-    )
+class InAProcess:
+    """
+    *bodies* after `PREPARE` in a Python of their own, as a trial would start it.
+
+    A sealed process has no standard output, so `say` writes to a pipe that it holds, and `go` reads from one.
+    """
+
+    def __init__(
+        self,
+        *bodies: str,
+        prefix: Sequence[str] = (),
+        descriptors: Sequence[int] = (),
+        cwd: Path = Path("/"),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        answer, saying = os.pipe()
+        waiting, self._going = os.pipe()
+        passed = (saying, waiting, *descriptors)
+        program = "".join(map(textwrap.dedent, (PREPARE, *bodies)))
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", program, *map(str, passed)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=passed,
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent", **environment},
+        )
+        os.close(saying)
+        os.close(waiting)
+        self._answers = os.fdopen(answer, encoding="utf-8")
+
+    def hears(self) -> Any:
+        """Return what it says next."""
+        return json.loads(self._answers.readline())
+
+    def go(self) -> None:
+        """Let it go on."""
+        os.write(self._going, b"go")
+
+    def end(self) -> tuple[str, str]:
+        """Wait for its end; return its standard output and error."""
+        os.close(self._going)
+        self._answers.close()
+        out, err = self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, err
+        return out, err
 
 
-def said(process: subprocess.Popen[str]) -> Any:
-    """Wait for *process* and return the JSON that it printed last."""
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    return json.loads(out.splitlines()[-1])
+def said(process: InAProcess) -> Any:
+    """Wait for *process* and return what it said."""
+    heard = process._answers.readline()
+    _, err = process.end()
+    assert heard, err
+    return json.loads(heard)
 
 
 @pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_root)])
 def test_every_way_out_is_tried(prefix: Sequence[str]) -> None:
     """A sealed process has really tried each call that it must not make, and each was refused."""
-    body = "print(json.dumps(seal([]).refused))"
+    body = "say(seal().refused)"
 
-    refused = said(in_a_process(body, prefix=prefix))
+    refused = said(InAProcess(body, prefix=prefix))
 
     tried = {what.split(" (")[0] for what in refused}
     assert set(" ".join(syscalls.REFUSED.values()).split()) - tried == set()
@@ -91,77 +135,118 @@ def test_every_way_out_is_tried(prefix: Sequence[str]) -> None:
 def test_what_the_kernel_says() -> None:
     """The kernel itself says that a sealed process has a filter, no new rights, no capability, no core and no file."""
     body = """
-        seal([])
+        seal()
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         limits = [resource.getrlimit(limit) for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)]
         dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
-        print(json.dumps([status["Seccomp"].strip(), status["NoNewPrivs"].strip(), int(status["CapPrm"], 16),
-                          int(status["CapEff"], 16), limits, dumpable]))
+        say([status["Seccomp"].strip(), status["NoNewPrivs"].strip(), int(status["CapPrm"], 16),
+                          int(status["CapEff"], 16), limits, dumpable])
     """
 
-    assert said(in_a_process(body)) == ["2", "1", 0, 0, [[0, 0], [0, 0]], 0]
+    assert said(InAProcess(body)) == ["2", "1", 0, 0, [[0, 0], [0, 0]], 0]
 
 
 def test_new_threads() -> None:
     """Threads still start after sealing, and are bound as well."""
     body = """
-        seal([])
+        seal()
         seen = []
         thread = threading.Thread(target=lambda: seen.append(outcome(lambda: socket.socket())))
         thread.start(), thread.join()
-        print(json.dumps(seen))
+        say(seen)
     """
 
-    assert said(in_a_process(body)) == ["EPERM"]
+    assert said(InAProcess(body)) == ["EPERM"]
 
 
-@needs_root
-def test_threads_that_run_already() -> None:
-    """A thread that ran before sealing can open no socket either: the filter is loaded for all threads."""
-    body = """
+def test_threads_of_libraries() -> None:
+    """Threads that libraries start between the seal's two steps are bound as well."""
+    body = f"""
+        started = Seal([])
         sealed, seen = threading.Event(), []
-        thread = threading.Thread(target=lambda: (sealed.wait(), seen.append(outcome(lambda: socket.socket()))))
+        def look():
+            sealed.wait()
+            seen.append([outcome(lambda: socket.socket()), outcome(lambda: os.open("/dev/full", os.O_RDWR))])
+        thread = threading.Thread(target=look)
         thread.start()
-        seal([])
+        bound = outcome(lambda: open("/tmp/footfall-{os.getpid()}", "w"))
+        started.close((answer,))
         sealed.set(), thread.join()
-        print(json.dumps(seen))
+        say([bound, *seen])
     """
 
-    assert said(in_a_process(WITHOUT_LANDLOCK, body, prefix=AS_NOBODY)) == ["EPERM"]
+    assert said(InAProcess(body)) == ["EROFS", ["EPERM", "EPERM"]]
 
 
-@needs_landlock
-@pytest.mark.skipif(landlock.binds_all_threads(), reason="this kernel binds threads that run already")
+def test_no_log() -> None:
+    """What is written to standard output and error after sealing arrives nowhere, and nothing comes in."""
+    body = """
+        os.write(1, b"before")
+        seal()
+        os.write(1, b"picture"), os.write(2, b"picture"), print("picture", flush=True)
+        say(os.read(0, 10).decode())
+    """
+    process = InAProcess(body)
+
+    assert process.hears() == ""
+    assert process.end() == ("before", "")
+
+
+@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_root)])
+def test_namespaces(prefix: Sequence[str]) -> None:
+    """Where namespaces may be made, the process's own have no network but a dead loopback, and nothing to write to."""
+    body = """
+        report = seal()
+        writable = [line for line in Path("/proc/self/mountinfo").read_text().splitlines()
+                    if not line.split()[5].startswith("ro")]
+        networks = [line.split(":")[0].strip() for line in Path("/proc/self/net/dev").read_text().splitlines()[2:]]
+        rights = Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0]
+        say([report.read_only, writable, networks, int(rights, 16)])
+    """
+
+    assert said(InAProcess(body, prefix=prefix)) == [True, [], ["lo"], 0]
+
+
+def test_a_signal_through_the_kernel() -> None:
+    """The kernel can't be made to send a signal, nor a pipe to show its size to whoever holds its other end."""
+    body = """
+        seal()
+        say([outcome(lambda: fcntl.fcntl(answer, command, 1)) for command in (8, 10, 15, 1031)])
+    """
+
+    assert said(InAProcess(body)) == ["ENOSYS"] * 4
+
+
 def test_company_is_refused() -> None:
-    """Where Landlock can't bind threads that run already, a process that has some isn't sealed by half."""
+    """A process in which other threads run already isn't sealed by half."""
     body = """
         never = threading.Event()
         threading.Thread(target=never.wait, daemon=True).start()
         try:
-            seal([])
+            seal()
         except SealError as exc:
-            print(json.dumps([exc.exit_code, "1 other threads run already" in str(exc)]))
+            say([exc.exit_code, "1 other threads run already" in str(exc)])
     """
 
-    assert said(in_a_process(body)) == [77, True]
+    assert said(InAProcess(body)) == [77, True]
 
 
 def test_readiness_and_diode() -> None:
     """After sealing the readiness socket and the diode still work, and the socket reaches nobody else."""
     body = """
-        systemd, diode = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
-        seal([])
+        systemd, diode = socket.socket(fileno=int(sys.argv[3])), int(sys.argv[4])
+        seal(held=(systemd.fileno(), diode))
         systemd.send(b"READY=1")
         os.write(diode, b"tally")
-        print(json.dumps([outcome(lambda: systemd.sendto(b"picture", "/run/elsewhere")),
-                          outcome(lambda: systemd.sendmsg([b"picture"])),
-                          outcome(lambda: systemd.connect("/run/elsewhere"))]))
+        say([outcome(lambda: systemd.sendto(b"picture", "/run/elsewhere")),
+             outcome(lambda: systemd.sendmsg([b"picture"])),
+             outcome(lambda: systemd.connect("/run/elsewhere"))])
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     reader, writer = os.pipe()
     with ours, theirs, os.fdopen(reader, "rb") as tallies, os.fdopen(writer, "wb") as diode:
         descriptors = (theirs.fileno(), diode.fileno())
-        refused = said(in_a_process(body, descriptors=descriptors))
+        refused = said(InAProcess(body, descriptors=descriptors))
         heard = ours.recv(100), tallies.read1()
 
     assert refused == ["EPERM"] * 3
@@ -171,14 +256,15 @@ def test_readiness_and_diode() -> None:
 def test_helper() -> None:
     """A helper that was started before can be ended and waited for; nobody else can be signalled."""
     body = f"""
+        started = Seal([], helper=True)
         helper = subprocess.Popen(["sleep", "60"])
-        seal([])
+        started.close((answer,))
         parent = outcome(lambda: os.kill({os.getpid()}, signal.SIGCONT))
         helper.kill()
-        print(json.dumps([parent, helper.wait()]))
+        say([parent, helper.wait()])
     """
 
-    assert said(in_a_process(body)) == ["ENOSYS", -9]
+    assert said(InAProcess(body)) == ["ENOSYS", -9]
 
 
 def test_signals_to_itself() -> None:
@@ -186,13 +272,13 @@ def test_signals_to_itself() -> None:
     body = """
         caught = []
         signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
-        seal([])
+        seal()
         os.kill(os.getpid(), signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
-        print(json.dumps(caught))
+        say(caught)
     """
 
-    assert said(in_a_process(body)) == [15, 15]
+    assert said(InAProcess(body)) == [15, 15]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +287,10 @@ def test_signals_to_itself() -> None:
         ("thing = open('{folder}/log', 'w')", "is open for writing as descriptor"),
         ("thing = os.memfd_create('thing')", "is open for writing as descriptor"),
         ("thing = socket.socket(socket.AF_INET)", "is a network socket"),
-        ("thing = socket.socket(socket.AF_UNIX)", "is a socket without a peer"),
+        ("thing = socket.socket(socket.AF_UNIX)", "is a socket that isn't needed"),
+        ("thing = socket.socketpair()", "is a socket that isn't needed"),
+        ("thing = os.pipe()", "is open for writing as descriptor"),
+        ("thing = os.open('/dev/full', os.O_WRONLY)", "is open for writing as descriptor"),
         ("thing = os.pidfd_open(os.getppid())", "[pidfd] is open as descriptor"),
     ],
 )
@@ -210,35 +299,36 @@ def test_luggage(packing: str, complaint: str, tmp_path: Path) -> None:
     body = f"""
         {packing.format(folder=tmp_path)}
         try:
-            seal([])
+            seal()
         except SealError as exc:
-            print(json.dumps({complaint!r} in str(exc)))
+            say({complaint!r} in str(exc))
     """
 
-    assert said(in_a_process(body)) is True
+    assert said(InAProcess(body)) is True
 
 
 @needs_landlock
 def test_without_landlock_a_clip_is_sealed() -> None:
-    """On a kernel without Landlock a process without a camera is sealed by the filter and the limits alone."""
-    body = "report = seal([]); print(json.dumps([report.landlock, str(report)]))"
+    """On a kernel without Landlock and namespaces a process without a camera is sealed by filter and limits alone."""
+    body = "report = seal(); say([report.landlock, report.read_only, str(report)])"
 
-    version, report = said(in_a_process(WITHOUT_LANDLOCK, body))
+    version, read_only, report = said(InAProcess(WITHOUT_LANDLOCK, WITHOUT_NAMESPACES, body))
 
-    assert (version, "this kernel has no Landlock" in report) == (0, True)
+    assert (version, read_only) == (0, False)
+    assert report.endswith("each refused (by seccomp)")
 
 
 @needs_landlock
 def test_without_landlock_a_writable_place_is_told() -> None:
-    """On a kernel without Landlock a process that needs a camera and could change a file in /tmp is told so."""
+    """Without Landlock and namespaces, a process that needs a camera and could change a file in /tmp is told so."""
     body = """
         try:
             seal([Path("/dev/full")])
         except SealError as exc:
-            print(json.dumps("changing a file in /tmp" in str(exc)))
+            say("changing a file in /tmp" in str(exc))
     """
 
-    assert said(in_a_process(WITHOUT_LANDLOCK, body)) is True
+    assert said(InAProcess(WITHOUT_LANDLOCK, WITHOUT_NAMESPACES, body)) is True
 
 
 @needs_landlock
@@ -246,10 +336,10 @@ def test_only_the_camera_is_opened() -> None:
     """The camera's device can be opened for reading and writing after sealing; its neighbour can't."""
     body = """
         seal([Path("/dev/full")])
-        print(json.dumps([outcome(lambda: os.open(device, os.O_RDWR)) for device in ("/dev/full", "/dev/null")]))
+        say([outcome(lambda: os.open(device, os.O_RDWR)) for device in ("/dev/full", "/dev/null")])
     """
 
-    assert said(in_a_process(body)) == ["done", "EACCES"]
+    assert said(InAProcess(body)) == ["done", "EACCES"]
 
 
 @pytest.fixture(name="devices")
@@ -269,24 +359,24 @@ def plug_in(camera: Path) -> None:
 
 UNPLUGGED = """
         report = seal([Path("{camera}")])
-        print("sealed", flush=True)
-        sys.stdin.readline()
-        print(json.dumps([report.reopens, outcome(lambda: os.open("{camera}", os.O_RDWR))]))
+        say("sealed")
+        os.read(int(sys.argv[2]), 2)
+        say([report.reopens, outcome(lambda: os.open("{camera}", os.O_RDWR))])
 """
 
 
 @needs_root
-@needs_landlock
-def test_replugged_camera(devices: Path) -> None:
+@pytest.mark.parametrize("kernel", ["", WITHOUT_NAMESPACES, WITHOUT_LANDLOCK], ids=["both", "landlock", "namespaces"])
+def test_replugged_camera(devices: Path, kernel: str) -> None:
     """A camera that is unplugged and plugged in again, a new file by then, is opened by the sealed process."""
     camera = devices / "video0"
-    process = in_a_process(UNPLUGGED.format(camera=camera), prefix=AS_NOBODY, stdin=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "sealed\n"
+    process = InAProcess(kernel, UNPLUGGED.format(camera=camera), prefix=AS_NOBODY)
+    assert process.hears() == "sealed"
     camera.unlink()
     plug_in(camera)
+    process.go()
 
-    assert json.loads(process.communicate("go\n", timeout=60)[0]) == [True, "done"]
+    assert said(process) == [True, "done"]
 
 
 @needs_root
@@ -296,13 +386,13 @@ def test_replugged_camera_beside_a_writable_folder(devices: Path) -> None:
     camera = devices / "video0"
     (devices / "shm").mkdir()
     (devices / "shm").chmod(0o1777)
-    process = in_a_process(UNPLUGGED.format(camera=camera), prefix=AS_NOBODY, stdin=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "sealed\n"
+    process = InAProcess(WITHOUT_NAMESPACES, UNPLUGGED.format(camera=camera), prefix=AS_NOBODY)
+    assert process.hears() == "sealed"
     camera.unlink()
     plug_in(camera)
+    process.go()
 
-    assert json.loads(process.communicate("go\n", timeout=60)[0]) == [False, "EACCES"]
+    assert said(process) == [False, "EACCES"]
 
 
 def test_libseccomp_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
