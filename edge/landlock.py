@@ -38,7 +38,6 @@ _NEIGHBOURS = 0b11
 _VERSION = 1
 _PATH_BENEATH = 1
 _TCP_ABI, _SCOPE_ABI = 4, 6
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 class _Ruleset(ctypes.Structure):
@@ -63,17 +62,9 @@ def abi() -> int:
         raise
 
 
-def gain_nothing() -> None:
-    """Give up gaining rights from programs, which Landlock and seccomp ask for; raises OSError."""
-    nothing = [ctypes.c_ulong(0)] * 3
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), *nothing):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-
-
 def restrict(allowed: Mapping[Path, int], *, network: bool = False) -> None:
     """
-    Bind this thread for good; `gain_nothing` comes first.
+    Bind this thread for good; `edge.rights.gain_nothing` comes first.
 
     Args:
         allowed: What may be done beneath a folder, or to a file; a folder covers what appears in it later. What isn't

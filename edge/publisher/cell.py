@@ -2,7 +2,8 @@
 The publisher's own cell: no camera, no device, no other process, no file to write but the ledger.
 
 On a box its unit says the same and more; this holds in a trial as well, where both processes run as one user, and for
-root. It rests on Landlock alone: a kernel without it leaves the unit. Entered when the ledger and the diodes are open
+root. It rests on Landlock: a kernel without it leaves the unit, and memory that nobody else of this user can look into,
+where the broker's password is. Entered when the ledger and the diodes are open
 and before anything is heard from a network.
 
 Everything else may be read, as name servers, certificates and time zones lie in places that nobody can list; but not
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from edge import landlock
+from edge import landlock, rights
 from edge.config import PublisherSettings
 from edge.errors import SealError
 
@@ -31,6 +32,7 @@ def enter(settings: PublisherSettings) -> None:
     Raises:
         SealError: the kernel has it, and refuses the rules.
     """
+    rights.hide_memory()
     if not landlock.abi():
         log.info("this kernel has no Landlock: what this process may reach, its unit alone decides")
         return
@@ -38,7 +40,7 @@ def enter(settings: PublisherSettings) -> None:
     allowed = dict.fromkeys(readable, landlock.READ)
     allowed[settings.ledger.absolute().parent] = landlock.KEEP_FILES
     try:
-        landlock.gain_nothing()
+        rights.gain_nothing()
         landlock.restrict(allowed, network=True)
     except OSError as exc:
         raise SealError(f"cell: Landlock refuses its rules: {exc.strerror}") from exc

@@ -37,14 +37,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge import landlock
+from edge import landlock, rights
 from edge.errors import SealError
 from edge.vision import namespaces, syscalls
 from edge.vision.proof import Proof
 
 log = logging.getLogger(__name__)
 
-_PR_SET_DUMPABLE = 4
 _CAPABILITY_VERSION = 0x20080522
 _LOCK_NOW_AND_LATER_WHEN_TOUCHED = 1 | 2 | 4
 
@@ -108,7 +107,7 @@ class Seal:
         self._read_only = left and namespaces.make_read_only()
         self._reopens = not self._landlock or not cameras or not _writable_beside(cameras)
         try:
-            landlock.gain_nothing()
+            rights.gain_nothing()
             if self._landlock:
                 landlock.restrict(self._reachable(diode, helper=helper))
         except OSError as exc:
@@ -129,7 +128,7 @@ class Seal:
         _look_through_luggage({*held, *self._proof.files}, self._cameras)
         helpers = _children()
         locked = _lock_memory()
-        _not_dumpable()
+        rights.hide_memory()
         for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_FSIZE):
             resource.setrlimit(limit, (0, 0))
         syscalls.close(helpers, read_write=bool(self._cameras))
@@ -140,8 +139,9 @@ class Seal:
                 "kernel with seccomp and Landlock"
             )
         report = Report(self._landlock, self._reopens, locked, self._read_only, tuple(refused))
+        if not self._reopens:
+            log.warning("if the camera is unplugged, this process must be started again: other devices beside it")
         log.info("sealed: %s; from here on %s", report, "it gives figures" if _ERROR in held else "it has no log")
-        for descriptor in set(_STANDARD) - set(held):
             os.dup2(self._nowhere, descriptor)
         os.close(self._nowhere)
         return report
@@ -233,11 +233,6 @@ def _lock_memory() -> bool:
         # Locking what is to come under a small limit would make later allocations fail.
         return False
     return int(_libc.mlockall(_LOCK_NOW_AND_LATER_WHEN_TOUCHED)) == 0
-
-
-def _not_dumpable() -> None:
-    if _libc.prctl(_PR_SET_DUMPABLE, *[ctypes.c_ulong(0)] * 4):
-        raise SealError(f"seal: not dumpable: {os.strerror(ctypes.get_errno())}")
 
 
 def _has_capabilities() -> bool:

@@ -29,6 +29,9 @@ ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 REFUSALS = {"EPERM", "EACCES", "ENOSYS", "no answer"}
 
+VICTIM = "import sys; from edge import rights; rights.hide_memory(); sys.stdin.read(); print('unharmed')"
+"""Another process of the same user, as the publisher is in a trial."""
+
 CONFIG = """
 site: sh-023
 timezone: Asia/Shanghai
@@ -164,7 +167,8 @@ def _surroundings(request: pytest.FixtureRequest) -> Iterator[Surroundings]:
         for end in diode:
             stack.callback(os.close, end)
         victim = subprocess.Popen(
-            [*prefix, sys.executable, "-c", "import sys; sys.stdin.read(); print('unharmed')"],
+            [*prefix, sys.executable, "-c", VICTIM],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
