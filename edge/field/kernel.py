@@ -24,6 +24,13 @@ _NETWORK_TABLES = {
 """Files of /proc/PID/net, and the column that holds a socket's inode."""
 
 
+_WITHOUT_FILES = frozenset({
+    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "securityfs", "debugfs", "tracefs",
+    "configfs", "fusectl", "bpf", "pstore", "autofs", "binfmt_misc", "hugetlbfs", "nsfs", "efivarfs", "rpc_pipefs",
+})  # fmt: skip
+"""File systems in which nobody can leave a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenFile:
     """
@@ -102,6 +109,11 @@ class Process:
         return list(_open_files(self.folder, families))
 
     @property
+    def writable_mounts(self) -> list[str]:
+        """Where a file system that keeps files is mounted for it so that it can be written to, rights permitting."""
+        return list(_writable_mounts(self.folder / "mountinfo"))
+
+    @property
     def children(self) -> list[Process]:
         """The processes that it has started and that run."""
         return [process for process in _all() if process.status.get("PPid") == str(self.pid)]
@@ -168,6 +180,15 @@ def _open_files(folder: Path, families: Mapping[str, str]) -> Iterator[OpenFile]
         if kind == "socket":
             name = families.get(name.removeprefix("socket:[").removesuffix("]"), "unknown")
         yield OpenFile(int(entry.name), kind, name, flags & os.O_ACCMODE != os.O_RDONLY)
+
+
+def _writable_mounts(table: Path) -> Iterator[str]:
+    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+        mount, _, system = line.partition(" - ")
+        place, options = mount.split()[4:6]
+        kind, _, whole = system.split()[:3]
+        if kind not in _WITHOUT_FILES and "rw" in options.split(",") and "rw" in whole.split(","):
+            yield place
 
 
 def _kind(mode: int, name: str) -> str:

@@ -42,6 +42,7 @@ _CELLS = {
 }
 """What systemd must say of our units, where it runs them."""
 
+_ERROR = 2
 _CAMERA = re.compile(r"/dev/(video|media|v4l|vchiq|dma_heap)")
 
 
@@ -146,9 +147,16 @@ def _vision(process: Process) -> Section:
         sockets = [file.name for file in files if file.kind == "socket"]
         foreign = [name for name in sockets if name != "unix"]
         section.judge("sockets", ", ".join(foreign or sockets) or "none", good=not foreign)
+        standard = {file.name for file in files if file.number <= _ERROR}
+        section.judge(
+            "standard input, output and error", ", ".join(sorted(standard)) or "none", good=standard <= {"/dev/null"}
+        )
+        pipes = sum(file.kind == "pipe" and file.writable and file.number > _ERROR for file in files)
+        section.judge("pipes to write to", f"{pipes}, the diode" if pipes == 1 else pipes, good=pipes <= 1)
         written = [file for file in files if file.writable and file.kind in ("file", "disk")]
-        held = [file.name for file in written if file.number not in (1, 2)]
+        held = [file.name for file in written if file.number > _ERROR]
         section.judge("files open for writing", ", ".join(held) or "none", good=not held)
+        section.tell("file systems it could write to", ", ".join(process.writable_mounts) or "none")
         _belongings(section, process, files)
         _cell(section, process, "vision")
     return section
@@ -216,6 +224,7 @@ def _publisher(process: Process) -> Section:
         section.tell("connections", ", ".join(sockets) or "none now")
         held = sorted({file.name for file in files if file.writable and file.kind == "file"})
         section.tell("files open for writing", ", ".join(held) or "none")
+        section.tell("file systems it could write to", ", ".join(process.writable_mounts) or "none")
         _belongings(section, process, files)
         _cell(section, process, "publisher")
     return section

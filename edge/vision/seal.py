@@ -142,6 +142,7 @@ class Seal:
         if not self._reopens:
             log.warning("if the camera is unplugged, this process must be started again: other devices beside it")
         log.info("sealed: %s; from here on %s", report, "it gives figures" if _ERROR in held else "it has no log")
+        for descriptor in set(_STANDARD) - set(held):
             os.dup2(self._nowhere, descriptor)
         os.close(self._nowhere)
         return report

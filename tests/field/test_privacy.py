@@ -25,12 +25,14 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if R
 REPOSITORY = Path(__file__).parents[2]
 
 STAND_IN = """\
-import socket, sys
+import os, socket, sys
+up, go = os.dup(1), os.dup(0)
 {body}
-print("up", flush=True)
-sys.stdin.read()
+os.write(up, b"up\\n")
+os.read(go, 1)
 """
-SEALING = "from edge.vision.seal import Seal; Seal([]).close()"
+SEALING = "from edge.vision.seal import Seal; Seal([]).close((up,))"
+"""It holds one pipe to write to, which stands for its diode."""
 
 CONFIG = """
 site: sh-023
@@ -115,6 +117,8 @@ def test_sealed(start: Start) -> None:
         "capabilities",
         "bytes it may write to any file",
         "sockets",
+        "standard input, output and error",
+        "pipes to write to",
     }
 
 
@@ -127,6 +131,7 @@ def test_unsealed(start: Start) -> None:
         "system calls filtered (seccomp)",
         "can gain rights",
         "bytes it may write to any file",
+        "standard input, output and error",
     }
 
 
@@ -150,6 +155,17 @@ def test_vision_with_luggage(start: Start, folder: Path) -> None:
     found = {finding.what: finding.found for finding in section.findings if finding.good is False}
     assert found["sockets"] == "tcp listening"
     assert found["files open for writing"] == str(log)
+
+
+def test_what_could_be_written_to(start: Start) -> None:
+    """The kernel's own list of mounts tells which file systems a process could write to; sealed, it has none."""
+    found = []
+    for body in ("", SEALING):
+        section = privacy._vision(start(["vision", "door"], body))
+        found += [finding.found for finding in section.findings if finding.what == "file systems it could write to"]
+
+    assert "/" in found[0].split(", ")
+    assert found[1] == "none"
 
 
 def test_publisher_that_listens(start: Start) -> None:
@@ -277,7 +293,7 @@ sys.exit(code)
 def test_whole(folder: Path, words: list[str], code: int, verdict: str) -> None:
     """On a terminal the verdict is green and 0 when all is sealed, red and 1 when a process isn't or none runs."""
     (folder / "stand-in").mkdir()
-    body = "if '--unsealed' not in sys.argv:\n    from edge.vision.seal import Seal\n    Seal([]).close()"
+    body = "if '--unsealed' not in sys.argv:\n    from edge.vision.seal import Seal\n    Seal([]).close((up,))"
     (folder / "stand-in" / "footfall").write_text(STAND_IN.format(body=body))
     program = ALONE.format(folder=folder, prefix=AS_NOBODY)
     done = subprocess.run(
