@@ -6,7 +6,7 @@ Every error this program raises on purpose, and the exit code that each one ends
     EdgeError                            1
       ConfigError (ValueError)          78   the config file can't be used; restarting can't help
       ConfigChanged                     75   in what only a new process can take up; start this process again
-      SealError                         77   the process that sees could not be sealed
+      SealError                         77   a process could not be sealed, or confined
       CameraError (OSError)             74
         CameraMissing                        the source can't be opened
         CameraLost                           it delivered, then stopped
@@ -79,7 +79,7 @@ class ConfigChanged(EdgeError):
 
 
 class SealError(EdgeError):
-    """The process that sees could not give up what it must give up."""
+    """The process that sees, or the publisher, could not give up what it must give up."""
 
     exit_code = 77
 

@@ -153,6 +153,14 @@ def test_publisher_can_write_only_its_state() -> None:
     assert {"StateDirectory"} == holes & read(PUBLISHER).keys()
 
 
+@pytest.mark.parametrize("unit", [VISION, PUBLISHER], ids=lambda unit: unit.name)
+def test_there_is_no_way_round_the_diode(unit: Path) -> None:
+    """Neither process sees the bus, on which systemd tells of services, nor memory or queues that both could open."""
+    hidden = {path.removeprefix("-") for value in read(unit)["InaccessiblePaths"] for path in value.split()}
+
+    assert {"/run/dbus", "/dev/shm", "/dev/mqueue"} <= hidden  # noqa: S108 - it is hidden
+
+
 def test_publisher_reaches_no_device() -> None:
     """No line gives the publisher a device."""
     assert "DeviceAllow" not in read(PUBLISHER)

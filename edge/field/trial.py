@@ -165,4 +165,9 @@ def _has_terminal() -> bool:
 
 
 def _cause(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    # A sealed process has no log: its code is all that it says.
+    return (
+        f"exit code {code}, which docs/operations.md explains"
+        if code >= 0
+        else f"killed by {signal.Signals(-code).name}"
+    )

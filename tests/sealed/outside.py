@@ -32,7 +32,7 @@ from tests.sealed.marks import Mark
 REPOSITORY = Path(__file__).parents[2]
 BOX, SHOP = "10.87.31.1", "10.87.31.2"
 PORT = 1883
-DEADLINE_S = 180.0
+DEADLINE_S = 600.0
 
 CONFIG = """
 site: sh-023
