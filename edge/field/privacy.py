@@ -156,7 +156,7 @@ def _vision(process: Process) -> Section:
         written = [file for file in files if file.writable and file.kind in ("file", "disk")]
         held = [file.name for file in written if file.number > _ERROR]
         section.judge("files open for writing", ", ".join(held) or "none", good=not held)
-        section.tell("file systems it could write to", ", ".join(process.writable_mounts) or "none")
+        section.tell("file systems mounted to be written to", ", ".join(process.writable_mounts) or "none")
         _belongings(section, process, files)
         _cell(section, process, "vision")
     return section
@@ -224,7 +224,7 @@ def _publisher(process: Process) -> Section:
         section.tell("connections", ", ".join(sockets) or "none now")
         held = sorted({file.name for file in files if file.writable and file.kind == "file"})
         section.tell("files open for writing", ", ".join(held) or "none")
-        section.tell("file systems it could write to", ", ".join(process.writable_mounts) or "none")
+        section.tell("file systems mounted to be written to", ", ".join(process.writable_mounts) or "none")
         _belongings(section, process, files)
         _cell(section, process, "publisher")
     return section

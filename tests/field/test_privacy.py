@@ -162,7 +162,9 @@ def test_what_could_be_written_to(start: Start) -> None:
     found = []
     for body in ("", SEALING):
         section = privacy._vision(start(["vision", "door"], body))
-        found += [finding.found for finding in section.findings if finding.what == "file systems it could write to"]
+        found += [
+            finding.found for finding in section.findings if finding.what == "file systems mounted to be written to"
+        ]
 
     assert "/" in found[0].split(", ")
     assert found[1] == "none"
