@@ -141,6 +141,8 @@ def _vision(process: Process) -> Section:
     with _readable(section):
         if "--unsealed" in process.arguments:
             section.judge("sealed", "NO: it was started with --unsealed", good=False)
+        if any(word.startswith("--window") for word in process.arguments):
+            section.judge("window", "OPEN: a technician sees silhouettes now (footfall setup or audit)", good=False)
         _seal(section, process)
         _memory(section, process)
         files = process.files

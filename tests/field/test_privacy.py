@@ -135,6 +135,15 @@ def test_unsealed(start: Start) -> None:
     }
 
 
+def test_while_a_technician_looks(start: Start) -> None:
+    """A process with a window, through which a technician sees silhouettes, is told of, sealed or not."""
+    body = "from edge.vision.seal import Seal; window = os.pipe()[1]; Seal([]).close((up, window))"
+
+    section = privacy._vision(start(["vision", "door", "--window=7"], body))
+
+    assert judged(section, good=False) == {"window", "pipes to write to"}
+
+
 @pytest.mark.skipif(not ROOT, reason="the kernel doesn't tell whether root's processes are dumpable")
 def test_dumpable(start: Start) -> None:
     """Whether others of its user may look into a process is told from outside."""
