@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from edge.headquarters.hour import LARGEST, ReceivedHour, stamp
 MOST_QUARANTINED = 100_000
 """Different messages in quarantine; beyond, those seen longest ago go."""
 _VERSION = 1
+_BREATH_S = 0.05
+_PATIENCE = 600
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS footfall_store (version INTEGER NOT NULL);
@@ -353,7 +356,7 @@ class SqliteStore(Store):
         except (OSError, sqlite3.Error) as exc:
             raise StoreUnusable(self.name, str(exc)) from exc
         try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._write_ahead()
             self._connection.execute("PRAGMA synchronous=FULL")
             self._begin({"moment": "INTEGER", "json": "TEXT", "bytes": "BLOB"})
         except sqlite3.Error as exc:
@@ -362,6 +365,18 @@ class SqliteStore(Store):
         except StoreUnusable:
             self.close()
             raise
+
+    def _write_ahead(self) -> None:
+        """Readers and writers at once; two that ask for it together get `locked` instead of waiting."""
+        for last in (False,) * _PATIENCE + (True,):
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as exc:
+                if last or exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                time.sleep(_BREATH_S)
+            else:
+                return
 
     def close(self) -> None:
         """Let go of it."""
