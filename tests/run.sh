@@ -25,7 +25,6 @@ mosquitto_sub mosquitto-clients
 shellcheck shellcheck
 openssl openssl
 strace strace
-chromium chromium
 pg_createcluster postgresql
 gcc gcc
 LIST
