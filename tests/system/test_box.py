@@ -142,6 +142,20 @@ def test_status_and_logs_show_the_box(shop: Shop) -> None:
     assert (0, True) == (again.returncode, "start what isn't running" in again.stderr)
 
 
+def test_the_seal_is_shown(shop: Shop) -> None:
+    """`footfall privacy` finds nothing amiss in the units, and vision's journal ends with its being sealed."""
+    told = shop.box.ssh("/opt/footfall/current/bin/footfall privacy", check=False)
+    journal = shop.box.ssh("journalctl -o cat --no-pager -u footfall-vision@door _COMM=footfall").stdout
+    bus = shop.box.ssh("nsenter -m -t $(systemctl show -P MainPID footfall-publisher) ls /run/dbus/", check=False)
+
+    print(told.stdout)
+    assert 0 == told.returncode, told.stdout + told.stderr
+    assert told.stdout.splitlines()[-1].startswith("Pictures can't leave")
+    assert "footfall-vision@door.service PrivateNetwork: yes" in told.stdout
+    assert "it has no log" in journal.splitlines()[-1]
+    assert "" == bus.stdout
+
+
 def test_an_hour_is_counted(shop: Shop) -> None:
     """Headquarters' sums are what vision said, and a whole hour has people in it."""
     wait_until(lambda: len(shop.hq.hours()) >= 2, "two hours at headquarters", 300)
