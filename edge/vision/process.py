@@ -113,6 +113,10 @@ def run(
                 watch.reload(load)
             if not watch.tick():
                 stopping.wait(_TICK_S)
+    except EdgeError as exc:
+        # A sealed process has no log; `systemctl status` still shows this.
+        notifier.status(str(exc))
+        raise
     finally:
         notifier.stopping()
         watch.odometers.write(diode_end, last=True)
