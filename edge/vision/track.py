@@ -32,6 +32,8 @@ _UNSURE = 0.5
 _MOST_TRUST = 5.0
 _MISS = 0.4
 """Trust lost by a frame without a sighting; a frame with one gives 1. So false heads here and there make no track."""
+_WEAK_TRUST = 0.5
+"""Trust given by a frame in which it was weak."""
 _MOST_WAITING = 60
 
 
@@ -137,7 +139,7 @@ class Track:
             self._cross_var *= 1 - place_gain
             self._place_var *= 1 - place_gain
         self.hits += 1
-        self.trust = min(self.trust + _MISS + 1, _MOST_TRUST)
+        self.trust = min(self.trust + _MISS + (1 if head.strong else _WEAK_TRUST), _MOST_TRUST)
         self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
         self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
 

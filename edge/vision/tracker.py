@@ -26,8 +26,8 @@ _EDGE = 1.5
 """Nearer to the picture's edge than this a head may have come in, diameters."""
 _DOUBTFUL_MS = 800
 """How long a track that is not yet sure may be unseen."""
-_ONCE_MS = 500
-"""If it was seen only once."""
+_ONCE_MS = 400
+"""If it was seen only once, or is taken for a part of another."""
 _LOST_MS = 2_000
 """How long a sure one may, in the middle of the picture."""
 _GONE_MS = 400
@@ -45,8 +45,10 @@ _OWN_GROUND = 0.6
 """No head is born so near to one that is followed already, diameters of the larger."""
 _NEW_HITS, _COMPANY = 2, 1.4
 """A head that is so near to another in one of so many first sightings may be its shoulder, diameters of the larger."""
-_APART, _APART_SIGHTINGS = 1.7, 2
-"""Seen so far from it, diameters of the larger, so many times in a row, it is another one's."""
+_COMPANY_IN_MIDDLE = 1.6
+"""Or so near, if it came up in the middle of the picture, where nobody comes in."""
+_APART, _APART_SIGHTINGS = 0.3, 2
+"""Seen so much farther from it than that, diameters of the larger, so many times in a row, it is another one's."""
 _STEADY_MS, _STEADY = 3_000, 0.85
 """Or if it is seen in nearly every frame for so long, as no shoulder is."""
 _TAKEN_OVER_MS = 300
@@ -140,7 +142,7 @@ class Tracker:
 
     def _patience_ms(self, track: Track) -> float:
         if not track.proven:
-            return _DOUBTFUL_MS if track.hits > 1 else _ONCE_MS
+            return _DOUBTFUL_MS if track.hits > 1 and track.host is None else _ONCE_MS
         inside = 0 <= track.x <= self._width and 0 <= track.y <= self._height
         return _LOST_MS if inside else _GONE_MS
 
@@ -160,8 +162,13 @@ class Tracker:
         track.take(head)
         self._tracks.append(track)
 
+    def _company(self, track: Track) -> float:
+        """Return how near to another a head may be that is only a part of it, diameters of the larger."""
+        return _COMPANY if self._at_edge(track.born_x, track.born_y, track.diameter) else _COMPANY_IN_MIDDLE
+
     def _beside(self, track: Track) -> Track | None:
         """Return the nearest head of which *track*, which is new, may be a part, if there is one."""
+        company = self._company(track)
         near = [
             (away, host.number, host)
             for host in self._tracks
@@ -169,7 +176,7 @@ class Tracker:
             and host.host is None
             and host.seen_ms == track.t_ms
             and host.born_ms <= track.born_ms
-            and (away := _between(track, host)) < _COMPANY
+            and (away := _between(track, host)) < company
         ]
         return min(near)[2] if near else None
 
@@ -181,11 +188,11 @@ class Tracker:
                 track.waiting = []
             return
         away = _between(track, host)
-        if away > _APART:
+        if away > self._company(track) + _APART:
             track.apart += 1
         elif host.seen_ms == track.t_ms:
             track.apart = 0
-        elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < _COMPANY:
+        elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < self._company(track):
             self._replace(host, track)
             return
         steady = track.t_ms - track.born_ms >= _STEADY_MS and track.hits >= _STEADY * (track.frames + 1)

@@ -141,7 +141,10 @@ def cases(many: int, few: int) -> Iterator[tuple[str, str, list[Case]]]:
     yield (
         f"Single walkers\n\nNobody else in view, 10 fps, {many:,} crossings each",
         "recall",
-        [Case(f"{r}", alone, Errors(recall=r), many) for r in (0.7, 0.9)],
+        [
+            *(Case(f"{r}", alone, Errors(recall=r), many) for r in (0.7, 0.9)),
+            Case("0.9, nothing beside a head taken for one", alone, Errors(double=0, shoulder=0), many),
+        ],
     )
     yield (
         f"By density\n\nRecall 0.9, 10 fps, {few:,} crossings each",

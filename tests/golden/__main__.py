@@ -1,0 +1,67 @@
+"""
+What the shipped model scores on the clips of this machine: `python -m tests.golden` writes expected.json anew.
+
+Run it when a better model, tracker or line has landed, and look at what changed: these figures may not get worse.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edge import model
+from edge.field.evaluate import read_truth
+from edge.field.score import Event, Score, score, together
+from edge.vision.count import DEFAULT_FPS, count_clip
+from tests import clips
+
+EXPECTED = Path(__file__).parent / "expected.json"
+
+
+@cache
+def measured(clip: Path) -> Score:
+    """Count *clip* as the product does and score it."""
+    truth = read_truth(clip.with_suffix(".json"))
+    steps = count_clip(clip, {"line": truth.line}, model.read(), DEFAULT_FPS)
+    counted = [Event(crossing.t_ms / 1000, crossing.direction) for step in steps for crossing in step.crossings]
+    return score(counted, [Event(event.t, event.dir) for event in truth.events])
+
+
+def figures(result: Score) -> dict[str, int]:
+    """Return what is kept of a clip's score."""
+    return {
+        "true": sum(result.true.values()),
+        "right": result.right,
+        "missed": result.count("missed"),
+        "wrong": sum(result.counted.values()) - result.right,
+    }
+
+
+def lines(found: dict[str, Score]) -> Iterator[str]:
+    """Yield the file's lines: one a clip, so that a change is read at a glance."""
+    yield "{"
+    yield f' "model": {json.dumps(model.read().identity)},'
+    yield f' "f1": {together(found.values()).f1:.4f},'
+    yield ' "clips": {'
+    yield ",\n".join(f"  {json.dumps(name)}: {json.dumps(figures(result))}" for name, result in found.items())
+    yield " }"
+    yield "}"
+
+
+def expected() -> dict[str, Any]:
+    return dict(json.loads(EXPECTED.read_text(encoding="utf-8")))
+
+
+def main() -> None:
+    found = {clip.stem: measured(clip) for clip in clips.found()}
+    if missing := set(expected()["clips"] if EXPECTED.exists() else ()) - set(found):
+        sys.exit(f"these clips aren't on this machine, and their figures would be lost: {', '.join(sorted(missing))}")
+    EXPECTED.write_text("\n".join(lines(found)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
