@@ -28,7 +28,7 @@ def tables(results: dict[str, Any]) -> str:
     """Return the results as tables, Markdown."""
     parts = [f"Model file `{results['model']}`, sha256 `{results['sha256']}`."]
     sets = [(name, results[name]) for name in ("rendered", "brt", "mall", "scut") if name in results]
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
             name, figures["heads"], figures["average_precision"], figures["recall_at_one_false_a_picture"],
             figures["strong"]["precision"], figures["strong"]["recall"], figures["match"],
