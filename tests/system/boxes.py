@@ -21,7 +21,6 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("FOOTFALL_SYSTEM_CACHE", "/var/tmp/footfall-system"))  # noqa: S108 - kept on purpose
 ROOT = Path(__file__).parents[2]
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,sudo,python3,iproute2,procps,systemd-timesyncd,libseccomp2"
 ADDRESS, OURS = "10.213.7.2", "10.213.7.1"
 FOLDER = "/usr/share/footfall-trial"
@@ -82,7 +81,6 @@ def debian(suite: str, architecture: str = "amd64", packages: str = PACKAGES) ->
                 f"--include={packages}",
                 suite,
                 folder,
-                MIRROR,
             ],
             check=True,
             stdout=subprocess.DEVNULL,
