@@ -112,7 +112,7 @@ class Tracker:
                 track.host = track.host or self._beside(track)
             if track.host is not None:
                 self._look_at_company(track, track.host)
-            if track.convincing:
+            if track.convincing and not track.proven:
                 self._find_past(track)
         return [sighting for track in self._tracks if track.seen_ms == t_ms for sighting in track.report()]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 
 import pytest
 
 from tests.simulator.__main__ import PAGE, SEED, busy, frame_ms, soak
-from tests.simulator.eye import Errors
+from tests.simulator.eye import Errors, Eye
 from tests.simulator.judge import run
 from tests.simulator.rivals import Centroid, Ours, Supervision
+from tests.simulator.walkers import World
 
 
 def test_better_than_a_centroid_tracker() -> None:
@@ -43,7 +45,18 @@ def test_memory_is_flat() -> None:
     held, tracks, paths = soak(0.6)
 
     assert max(held[3:]) < max(held[:3]) + 64
-    assert max(tracks, paths) < 20
+    assert tracks < 20
+    assert paths <= tracks
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_path_ends_with_its_track(seed: int) -> None:
+    """Whatever tracks took over from each other in a crowd, none of them is remembered once it is gone."""
+    world, eye, ours = World(busy(10), seed), Eye(Errors(recall=0.8, shoulder=0.1), seed), Ours(10)
+    for moment in itertools.islice(world.moments(10), 3000):
+        ours.look(eye.look(moment), moment.t_s)
+
+    assert set(ours.counter._paths) <= {track.number for track in ours.tracker.tracks}
 
 
 def test_the_page_meets_its_bars() -> None:
