@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -193,7 +194,7 @@ class _Guest:
     def _publish(self, client: Client, camera: str) -> Finding:
         topic = message.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
-        word = message.ONLINE if _is_online(camera) else message.OFFLINE
+        word = message.ONLINE if _is_online(self._settings.ledger, camera) else message.OFFLINE
         sent = client.publish(topic, word, qos=1, retain=False)
         if not self._until(lambda: sent.mid in self._answers):
             cause = self._lost or f"no acknowledgement within {_ANSWER_S:g} s"
@@ -254,9 +255,19 @@ class _Guest:
         self._answers[mid] = reason
 
 
-def _is_online(camera: str) -> bool:
-    """Tell whether the publisher's own `online` holds for the camera now, as far as can be known here."""
-    if not kernel.running("publisher"):
+def _is_online(ledger: Path, camera: str) -> bool:
+    """Tell whether the own `online` of the publisher on *ledger* holds for the camera now, as far as can be known."""
+    if not any(_keeps(process, ledger) for process in kernel.running("publisher")):
         return False
     said = kernel.unit_properties("footfall-publisher.service", ["StatusText"]).get("StatusText", "")
     return not said or f"{camera}: connected" in said
+
+
+def _keeps(process: kernel.Process, ledger: Path) -> bool:
+    """Tell whether a publisher has *ledger* open; one that this user may not look into is taken for the box's own."""
+    try:
+        return any(file.name == str(ledger.resolve()) for file in process.files)
+    except PermissionError:
+        return True
+    except (FileNotFoundError, ProcessLookupError):
+        return False
