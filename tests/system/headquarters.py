@@ -92,10 +92,11 @@ class Witness:
 
     def _read(self, strace: subprocess.Popen[str]) -> None:
         assert strace.stderr is not None
-        for line in strace.stderr:
-            if found := _WRITE.search(line):
-                record = tally.decode(bytes.fromhex(found[1].replace("\\x", "")))
-                self._last[record.run, record.line] = record.in_, record.out
+        with strace.stderr as lines:
+            for line in lines:
+                if found := _WRITE.search(line):
+                    record = tally.decode(bytes.fromhex(found[1].replace("\\x", "")))
+                    self._last[record.run, record.line] = record.in_, record.out
 
 
 def _visions() -> Iterator[int]:
