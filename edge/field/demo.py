@@ -32,7 +32,7 @@ from rich.table import Table
 from edge.clock import KernelClock
 from edge.errors import BrokerRefused, BrokerUnreachable, ModelMismatch
 from edge.model import shipped
-from edge.signals import stop_signals
+from edge.signals import Notice, stop_signals
 
 SITE, CAMERA, LINE = "demo", "door", "entrance"
 ZONE = "Asia/Shanghai"
@@ -234,9 +234,7 @@ def run(*, host: str = "127.0.0.1", port: int = 1883, speed: float = 60.0) -> in
 class _Trial:
     """One run of the real programs, with its config, its log and what it sent, all in *folder*."""
 
-    def __init__(
-        self, folder: Path, headquarters: Headquarters, truth: Truth, speed: float, stopping: threading.Event
-    ) -> None:
+    def __init__(self, folder: Path, headquarters: Headquarters, truth: Truth, speed: float, stopping: Notice) -> None:
         self._folder = folder
         self._headquarters = headquarters
         self._truth = truth

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from datetime import UTC, datetime
 
@@ -21,7 +20,7 @@ from edge.headquarters.hour import receive, status_of
 from edge.headquarters.store import Arrival, Batch, Booked, Store, Unfit, rejudged
 from edge.headquarters.subscription import MOST_UNACKNOWLEDGED, Heard, Subscription
 from edge.publisher.message import OFFLINE, ONLINE
-from edge.signals import stop_signals
+from edge.signals import Notice, stop_signals
 from edge.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ class _Collector:
         self._prune_s = time.monotonic()
         self._quiet_since_s = time.monotonic()
 
-    def run(self, stopping: threading.Event, *, leave: bool) -> None:
+    def run(self, stopping: Notice, *, leave: bool) -> None:
         """Go round until told to stop, or, if *leave*, until nothing more comes."""
         unsubscribed = False
         while not stopping.is_set():

@@ -19,7 +19,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,7 +36,7 @@ from edge.headquarters import boxes
 from edge.headquarters.address import open_store
 from edge.headquarters.boxes import Figures, Plan
 from edge.publisher.hours import HOUR_MS, MOST_SPREAD_MS
-from edge.signals import stop_signals
+from edge.signals import Notice, stop_signals
 
 MOST_BOXES = 20_000
 MOST_HOURS = 48
@@ -170,7 +169,7 @@ class _Rehearsal:
         self._broker: subprocess.Popen[bytes] | None = None
         self._result = Result(wish.boxes, wish.hours, wish.outage, wish.spread, wish.hour_s)
 
-    def run(self, stopping: threading.Event) -> Result:
+    def run(self, stopping: Notice) -> Result:
         """Go through all of it."""
         began_s = time.monotonic()
         broker = Broker.model_validate({"host": "127.0.0.1", "port": self._port})
@@ -269,7 +268,7 @@ class _Rehearsal:
         plan: Plan,
         children: list[multiprocessing.connection.Connection],
         collector: subprocess.Popen[bytes],
-        stopping: threading.Event,
+        stopping: Notice,
     ) -> None:
         """Take a sample a second until every hour is stored, or it takes too long; cut the broker off meanwhile."""
         wish = self._wish

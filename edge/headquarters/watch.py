@@ -6,7 +6,6 @@ What was told before it started it can't know: hours aren't retained. With a sto
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from edge.headquarters.address import open_store
 from edge.headquarters.hour import ReceivedHour, receive, status_of
 from edge.headquarters.store import StoredHour
 from edge.headquarters.subscription import Heard, Subscription
-from edge.signals import stop_signals
+from edge.signals import Notice, stop_signals
 
 OVERDUE = timedelta(seconds=3_900)
 """After the end of the last hour: another hour, at most 150 s until it is told, and room."""
@@ -191,7 +190,7 @@ def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
         subscription.close()
 
 
-def _show(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: threading.Event) -> None:
+def _show(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
     drawn_s = 0.0
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while not stopping.is_set():
@@ -202,7 +201,7 @@ def _show(console: Console, board: Board, subscription: Subscription, clock: Clo
                 live.update(board.table(_now(clock), max(1, console.height - 6), subscription.state), refresh=True)
 
 
-def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: threading.Event) -> None:
+def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
     state, overdue, looked_s = "", board.overdue(_now(clock)), 0.0
 
     def say(line: str) -> None:

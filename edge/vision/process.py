@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +20,7 @@ from edge import model
 from edge.clock import Clock
 from edge.config import VisionSettings
 from edge.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
+from edge.signals import Notice
 from edge.systemd import Notifier
 from edge.tally import Flag
 from edge.vision.camera import Capture, Source, open_source
@@ -80,7 +80,7 @@ def run(
             process.
     """
     settings = load()
-    stopping, reloading = threading.Event(), threading.Event()
+    stopping, reloading = Notice(), Notice()
     signal.signal(signal.SIGHUP, lambda *_: reloading.set())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -202,6 +202,22 @@ def test_the_service_goes_on_whatever_ends_it(config_file: Path, tmp_path: Path,
     ]
 
 
+@pytest.mark.parametrize(
+    "during", ["*is-active*", "systemd-run*", f"*stop?{UNIT}", "*stop?footfall-resume*", f"*start?{UNIT}"]
+)
+def test_a_signal_while_systemd_is_asked(config_file: Path, tmp_path: Path, during: str) -> None:
+    """Whatever systemd is being asked when the signal comes, the service runs again and nothing is left behind."""
+    programs, notes = fake_systemd(tmp_path, active=True, during=during)
+    with footfall(
+        "setup", "door", "--config", str(config_file), "--port", "0", "--minutes", "0.05", path=[programs]
+    ) as command:
+        code, said = command.end()
+
+    asked = notes.read_text(encoding="utf-8").splitlines()
+    assert (0, True) == (code, "Ended; nothing was saved." in said)
+    assert asked[-2:] == ["systemctl stop footfall-resume-door.timer", f"systemctl start {UNIT}"]
+
+
 def test_a_service_that_does_not_run_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where systemd doesn't run this camera, nothing is stopped or started."""
     programs, notes = fake_systemd(tmp_path, active=False)

@@ -36,6 +36,7 @@ tally_dir: {folder}
 SYSTEMCTL = """\
 #!/bin/sh
 echo "${{0##*/}} $*" >>"{log}"
+case "${{0##*/}} $*" in {during}) kill -s TERM $PPID ;; esac
 case "$*" in *is-active*) exit {active} ;; esac
 """
 
@@ -47,13 +48,19 @@ def write_config(folder: Path) -> Path:
     return path
 
 
-def fake_systemd(folder: Path, *, active: bool) -> tuple[Path, Path]:
-    """Make a systemctl and a systemd-run that note what they are asked; return their folder and their notes."""
+def fake_systemd(folder: Path, *, active: bool, during: str = "nothing") -> tuple[Path, Path]:
+    """
+    Make a systemctl and a systemd-run that note what they are asked; return their folder and their notes.
+
+    Whoever asks what fits the shell's pattern *during* is sent SIGTERM meanwhile.
+    """
     programs, notes = folder / "bin", folder / "notes"
     programs.mkdir()
     notes.touch()
     for name in ("systemctl", "systemd-run"):
-        (programs / name).write_text(SYSTEMCTL.format(log=notes, active=0 if active else 3), encoding="utf-8")
+        (programs / name).write_text(
+            SYSTEMCTL.format(log=notes, active=0 if active else 3, during=during), encoding="utf-8"
+        )
         (programs / name).chmod(0o755)
     return programs, notes
 

@@ -8,7 +8,6 @@ holds the camera's diode open, vision goes on telling it, so that the hour of an
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +29,8 @@ from edge.field.audit.keys import Keys
 from edge.field.audit.report import Report, Signature
 from edge.field.eye import Eye
 from edge.field.page.server import Answer, Server, Site
-from edge.field.setup.process import ending, tell
+from edge.field.setup.process import tell
+from edge.signals import Notice, stop_signals
 
 _TICK_S = 0.3
 _FAREWELL_S = 2.0
@@ -52,8 +52,8 @@ class Session:
 
     camera: str
     count: Count
-    attended: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
+    attended: Notice = field(default_factory=Notice)
+    over: Notice = field(default_factory=Notice)
     signature: Signature | None = None
     report: Report | None = None
 
@@ -140,7 +140,7 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
         session.events,
         {"/act": session.act, "/sign": session.sign},
     )
-    with ending(session.attended), service.paused(camera, _READY_S + 60 * minutes + _SIGN_S):
+    with stop_signals(session.attended), service.paused(camera, _READY_S + 60 * minutes + _SIGN_S):
         server = Server(site, port)
         try:
             eye = Eye(settings, path, picture=False, counting=True)

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import getpass
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +25,7 @@ from edge.field.eye import Eye
 from edge.field.page.server import Answer, Server, Site
 from edge.field.setup import rewrite
 from edge.field.setup.draft import Draft
+from edge.signals import Notice, stop_signals
 
 _TICK_S = 0.12
 """The page is told at most so often; a person sees no more, and a phone's line carries it."""
@@ -44,7 +42,7 @@ class Session:
     minutes: float
     draft: Draft
     clock: KernelClock = field(default_factory=KernelClock)
-    over: threading.Event = field(default_factory=threading.Event)
+    over: Notice = field(default_factory=Notice)
     saved: bool = False
     ends_ms: int = 0
 
@@ -120,7 +118,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
         {"/lines": session.change, "/preview": session.preview, "/save": session.save, "/end": session.end},
     )
     out = Console(highlight=False, soft_wrap=True)
-    with ending(session.over), service.paused(camera, 60 * minutes) as was_running:
+    with stop_signals(session.over), service.paused(camera, 60 * minutes) as was_running:
         server = Server(site, port)
         try:
             eye = Eye(settings, path, picture=True, counting=False)
@@ -140,26 +138,6 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
         raise eye.fault
     out.print("Saved." if session.saved else "Ended; nothing was saved.")
     return 0
-
-
-class ending:  # noqa: N801 - reads as a word in a with statement
-    """Let SIGINT, SIGTERM and a closed terminal set *over* instead of ending this process before it has cleaned up."""
-
-    def __init__(self, over: threading.Event) -> None:
-        self._over = over
-
-    def __enter__(self) -> None:
-        """Take the signals."""
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._stop) for number in numbers}
-
-    def __exit__(self, *_exc: object) -> None:
-        """Give them back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._over.set()
 
 
 def tell(out: Console, server: Server, when: str) -> None:
