@@ -8,6 +8,7 @@ namespace of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -16,6 +17,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("clock_shim.c")
 TOPIC = "footfall/v1/sh-023/door-a/hour"
 PATIENCE_S = 120.0
+BEAT_AFTER_S = 2.0
+MOST_AHEAD_MS = 2 * BEAT_MS
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +79,7 @@ class RealBox:
         """Start, after a power cut if it ran."""
         self.kill()
         self._boots += 1
+        self._ahead_ms = 0
         self.boot_ms, self.wall_ms, self.synchronised = 60_000, utc_ms(wall), synchronised
         self._tell()
         boot_id = self._folder / f"boot-{self._boots}"
@@ -111,7 +116,8 @@ class RealBox:
         self._map.close()
 
     def _tell(self) -> None:
-        struct.pack_into("<3q", self._map, 0, self.boot_ms, self.wall_ms, int(self.synchronised))
+        told = (self.boot_ms + self._ahead_ms, self.wall_ms + self._ahead_ms, int(self.synchronised))
+        struct.pack_into("<3q", self._map, 0, *told)
 
     def let(self, walkers: Walkers, minutes: int, in_: int = 0) -> None:
         """Let time pass at once, in which *in_* people a beat came; a long stretch is one that no clock mistakes."""
@@ -119,17 +125,28 @@ class RealBox:
             walkers.reading(self.boot_ms + beat * BEAT_MS, in_=in_)
             for beat in range(1, minutes * 60_000 // BEAT_MS + 1)
         ]
+        self._ahead_ms = 0
         self.boot_ms += minutes * 60_000
         self.wall_ms += minutes * 60_000
         self._tell()
         for reading in readings:
             os.write(self._writer, encode(reading))
+        self._beat_s = time.monotonic() + BEAT_AFTER_S
         wait_until(self._has_read, "the publisher to have written all readings", PATIENCE_S)
 
     def _has_read(self) -> bool:
+        """Tell whether the pipe is empty; let a beat pass, and one more, where it stays full."""
         assert self.process is not None
         assert self.process.poll() is None, (self._folder / "publisher.log").read_text()
-        return not _readable(self._writer)
+        if not _readable(self._writer):
+            return True
+        # A publisher that wrote when only some readings had come writes the others a beat later, and no clock moves
+        # here but this one. The readings to come are none the wiser: `boot_ms` stays.
+        if self._ahead_ms < MOST_AHEAD_MS and time.monotonic() > self._beat_s:
+            self._beat_s += BEAT_AFTER_S
+            self._ahead_ms += BEAT_MS
+            self._tell()
+        return False
 
     def step(self, seconds: float) -> None:
         """Step the wall clock."""
@@ -185,7 +202,10 @@ def sums_of(listener: Listener) -> dict[str, int]:
 
 def expect(listener: Listener, expected: dict[str, int]) -> None:
     """Wait until headquarters has exactly this."""
-    wait_until(lambda: sums_of(listener) == expected, f"{expected}, not {sums_of(listener)}", PATIENCE_S)
+    with contextlib.suppress(pytest.fail.Exception):
+        wait_until(lambda: sums_of(listener) == expected, "headquarters to have it", PATIENCE_S)
+
+    assert expected == sums_of(listener)
 
 
 def test_late_synchronisation(real_box: tuple[MakeBox, Listener]) -> None:
