@@ -94,7 +94,9 @@ def run(
     door = Door(settings, clock)
     while eye.helped and door.closed() and not stopping.wait(_TICK_S):
         # Its helper can only be started before sealing; until the shop opens there is nothing to see, and nothing to
-        # seal.
+        # seal. But it is up: systemd would end one that isn't, every two minutes of the night.
+        notifier.ready("the shop is closed: no camera, and so no seal yet")
+        notifier.alive()
         odometers.unwatched(Flag.CLOSED)
         odometers.write(diode_end)
     if not door.closed():

@@ -252,3 +252,17 @@ def test_a_raspberry_pi_camera_waits_for_the_shop(box: Box, tmp_path: Path) -> N
     assert 75 == process.returncode, said
     assert all(tally.frames == 0 for tally in readings if tally.flags & Flag.CLOSED)
     assert readings[-1].frames > 0
+
+
+def test_a_raspberry_pi_camera_is_up_while_its_shop_is_closed(box: Box) -> None:
+    """There is nothing to seal yet, but systemd is told that it is up, and the watchdog is fed: else it were ended."""
+    box.start(clock=monday_at(8, 0, speed=1), source="csi:0", open=EVERY_OTHER_HALF_HOUR)
+    told: list[str] = []
+
+    def fed() -> bool:
+        told.extend(box.told())
+        return "WATCHDOG=1" in told
+
+    wait_until(fed, "food for the watchdog", 60)
+
+    assert "READY=1\nSTATUS=the shop is closed: no camera, and so no seal yet" == told[0]
