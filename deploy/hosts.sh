@@ -32,13 +32,25 @@ on_box() {
     box_script | reach "$host" "bash -s -- $(printf '%q ' "$@")"
 }
 
+# Said there before what touches the folder that is sent: an installation that is under way keeps its own.
+readonly ALONE="mkdir -p /run/lock && flock -n /run/lock/footfall-deploy"
+
 # send HOST FOLDER TARGET KNOWN-WHEELS: puts what the box lacks into FOLDER there.
 send() {
-    parcel "$3" "$4" | reach "$1" "rm -rf $2 && mkdir -p $2 && tar -C $2 -xf -"
+    parcel "$3" "$4" | reach "$1" "$ALONE true || { echo 'somebody else is installing here just now; wait until they are done' >&2; exit 1; }
+        $ALONE bash -c 'rm -rf $2 && mkdir -p $2 && tar -C $2 -xf -'"
 }
 
 # give HOST FILE NAME: puts one file there, for root's eyes.
 give() { reach "$1" "umask 077; cat >$3" <"$2"; }
+
+# deliver HOST FOLDER TARGET KNOWN-WHEELS: sends everything; config and password too, if there are any.
+deliver() {
+    local config="${CONFIG_FILE//%h/$(host_name "$1")}" password="${PASSWORD_FILE//%h/$(host_name "$1")}"
+    send "$@" || return
+    [[ -z "$config" ]] || give "$1" "$config" "$2/footfall.yaml" || return
+    [[ -z "$password" ]] || give "$1" "$password" "$2/mqtt.password"
+}
 
 # probe_host HOST: writes what deploy.sh must know into SCRATCH/HOST.probe.
 probe_host() {
@@ -55,7 +67,7 @@ of_probe() { sed -n "s/^$2 //p" "$SCRATCH/$1.probe" | tr '\n' ' ' | sed 's/ $//'
 
 # visit HOST: does COMMAND there; what it says goes to the terminal.
 visit() {
-    local host="$1" target folder=/opt/footfall/incoming status=0 config password release current
+    local host="$1" target folder=/opt/footfall/incoming status=0 release current known
     case "$COMMAND" in
     install | update)
         target="$(of_probe "$host" target)"
@@ -64,30 +76,28 @@ visit() {
         release="$(<"$STAGE/$target/release")"
         current="$(of_probe "$host" current)"
         step "$host: $target, release ${current:-none} -> $release"
-        if [[ -n "$DRY" || "$current" == "$release" ]]; then
-            # The small things are enough to see whether anything has to be put right.
-            send "$host" "$folder" "$target" "$(cd "$STAGE/wheels" && echo *.whl)" || return
-        else
-            send "$host" "$folder" "$target" "$(of_probe "$host" wheel)" || return
-        fi
-        config="${CONFIG_FILE//%h/$(host_name "$host")}"
-        password="${PASSWORD_FILE//%h/$(host_name "$host")}"
-        if [[ -n "$config" ]]; then
-            give "$host" "$config" "$folder/footfall.yaml" || return
-        fi
-        if [[ -n "$password" ]]; then
-            give "$host" "$password" "$folder/mqtt.password" || return
-        fi
+        known="$(of_probe "$host" wheel)"
+        # The small things are enough to see whether anything has to be put right.
+        [[ -z "$DRY" && "$current" != "$release" ]] || known="$(cd "$STAGE/wheels" && echo *.whl)"
         local options=(${DRY:+--dry-run})
         [[ "$COMMAND" != update ]] || options+=(--update)
-        reach "$host" "FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder; status=\$?; rm -rf $folder; exit \$status" || status=$?
+        if deliver "$host" "$folder" "$target" "$known"; then
+            reach "$host" "FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder; status=\$?; $ALONE rm -rf $folder; exit \$status" || status=$?
+        else
+            status=$?
+            say "what $host needs could not be put there (see above); nothing was changed"
+        fi
         ;;
     rollback) reach "$host" "if [ -e /opt/footfall/box ]; then FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash /opt/footfall/box rollback ${DRY:+--dry-run}; else echo \"Footfall isn't installed here\" >&2; exit 1; fi" || status=$? ;;
     status) on_box "$host" status || status=$? ;;
     logs) on_box "$host" logs "${LOG_OPTIONS[@]}" || status=$? ;;
     uninstall) on_box "$host" uninstall ${DRY:+--dry-run} ${PURGE:+--purge} || status=$? ;;
     esac
-    [[ $status -ne 255 ]] || status=$UNREACHABLE
+    case $status in
+    0 | 1 | 3 | 6) ;;
+    255) status=$UNREACHABLE ;;
+    *) status=1 ;; # what some program ended with
+    esac
     return "$status"
 }
 
@@ -182,6 +192,7 @@ stage_for() {
     local target
     [[ "$COMMAND" =~ ^(install|update)$ ]] || return 0
     for target in $(for host in "$@"; do of_probe "$host" target; echo; done | sort -u); do
+        [[ "$target" != *-none || -z "$DRY" ]] || die "a box has no Python yet: install brings Debian's, and only then more can be said"
         [[ "$target" != *-none ]] || die "a box has no Python, and apt-get could not install one"
         stage "$target"
     done
@@ -221,7 +232,9 @@ manage() {
         mapfile -t -O "${#hosts[@]}" hosts < <(sed 's/#.*//; s/[[:space:]]//g; /^$/d' "$file")
     fi
     [[ ${#hosts[@]} -gt 0 ]] || die "$COMMAND needs a host, --hosts FILE or --local" 2
+    mapfile -t hosts < <(printf '%s\n' "${hosts[@]}" | awk '!seen[$0]++')
     for host in "${hosts[@]}"; do
+        [[ "$host" != */* ]] || die "$host is no host as ssh knows it: [user@]name; a port belongs into ~/.ssh/config" 2
         for config in "$CONFIG_FILE" "$PASSWORD_FILE"; do
             config="${config//%h/$(host_name "$host")}"
             [[ -z "$config" || -r "$config" ]] || die "$config can't be read; it is for $host" 2

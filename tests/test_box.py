@@ -7,6 +7,7 @@ command kills it where the test says, as a power cut would; then the script runs
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ _CUT_AT = """
 source "$1"
 systemd_runs() { false; }
 check_clock() { :; }
+sync() { :; } # it would wait for the whole machine
 step=0
 die_here() { step=$((step + 1)); if [[ $step -eq $CUT ]]; then kill -9 $$; fi; }
 if [[ $CUT -ge 0 ]]; then set -T; trap die_here DEBUG; fi
@@ -68,8 +70,8 @@ def unpack(house: Path, release: str) -> None:
     (folder / "complete").touch()
 
 
-def run(folder: Path, *arguments: str, cut: int = -1) -> subprocess.CompletedProcess[str]:
-    """Run the script on the box; die before its *cut*th command."""
+def run(folder: Path, *arguments: str, cut: int = -1, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the script on the box; die before its *cut*th command. Programs in *path* come before the machine's own."""
     command = [*arguments, str(folder / "incoming")] if arguments[0] == "install" else arguments
     return subprocess.run(
         ["bash", "-c", _CUT_AT, "bash", folder / "box", *command],
@@ -77,7 +79,12 @@ def run(folder: Path, *arguments: str, cut: int = -1) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "FOOTFALL_PREFIX": str(folder / "house"), "CUT": str(cut)},
+        env={
+            **os.environ,
+            "FOOTFALL_PREFIX": str(folder / "house"),
+            "CUT": str(cut),
+            "PATH": f"{path or ''}:{os.environ['PATH']}",
+        },
     )
 
 
@@ -172,3 +179,70 @@ def test_a_first_installation_that_is_cut_off(house: Path, tmp_path: Path) -> No
         assert started == (home / "current").is_symlink(), cut
         assert 0 == run(house, "install").returncode
         looks_like(house, NEW)
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_an_uninstallation_that_is_cut_off(house: Path, tmp_path: Path, *, purge: bool) -> None:
+    """The same command goes on where it was cut off, and leaves nothing but what it says."""
+    arguments = ["uninstall", *(["--purge"] if purge else [])]
+    root = tmp_path / "house"
+    (root / "var/lib/footfall").mkdir(parents=True)
+    (root / "var/lib/footfall/ledger.sqlite").write_text("counts")
+    kept = tmp_path / "kept"
+    shutil.copytree(root, kept, symlinks=True)
+    run(house, *arguments, cut=1_000_000)
+    steps = int((root / "steps").read_text())
+    for cut in random.Random(steps).sample(range(1, steps), 4):
+        shutil.rmtree(root)
+        shutil.copytree(kept, root, symlinks=True)
+        run(house, *arguments, cut=cut)
+        said = run(house, *arguments)
+        left = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+        assert 0 == said.returncode, (cut, said.stderr)
+        assert left - {"run/lock/footfall-deploy", "steps"} == (
+            set() if purge else {"etc/footfall/footfall.yaml", "var/lib/footfall/ledger.sqlite"}
+        ), cut
+
+
+@pytest.fixture
+def arrived(house: Path) -> Path:
+    """Make NEW something that has come and isn't unpacked, of which the box had a wheel already."""
+    shutil.rmtree(house / "house/opt/footfall/releases" / NEW)
+    wheel = house / "house/opt/footfall/wheels/numpy-2.whl"
+    wheel.parent.mkdir()
+    wheel.write_text("a wheel")
+    (house / "incoming/wheels").mkdir()
+    sums = f"{hashlib.sha256(b'a wheel').hexdigest()}  wheels/numpy-2.whl\n"
+    (house / "incoming/SHA256SUMS").write_text(sums)
+    return house
+
+
+def test_a_wheel_that_the_card_has_spoilt(arrived: Path) -> None:
+    """What was kept is held against its sum; nothing is changed, and kept wheels are sent anew the next time."""
+    home = arrived / "house/opt/footfall"
+    (home / "wheels/numpy-2.whl").write_text("a wheeze")
+    said = run(arrived, "install")
+    probed = run(arrived, "probe")
+
+    assert 1 == said.returncode
+    assert "wheels/numpy-2.whl: FAILED" in said.stderr
+    assert "run the same again, and all of it is sent anew. Nothing was changed" in said.stderr
+    assert "wheel " not in probed.stdout
+    looks_like(arrived, OLD)
+
+
+def test_a_card_without_room(arrived: Path, tmp_path: Path) -> None:
+    """Releases that failed are thrown away before room is looked for; where there is too little, nothing is changed."""
+    home = arrived / "house/opt/footfall"
+    unpack(arrived / "house", "0.1.9-cccccccc")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "df").write_text("#!/bin/sh\nprintf 'Filesystem\\n/dev/x 999 100 899 1%% /\\n'\n")
+    (programs / "df").chmod(0o755)
+    said = run(arrived, "install", path=programs)
+
+    assert 1 == said.returncode
+    assert "there are 899 MB free under" in said.stderr
+    assert [OLD] == [path.name for path in (home / "releases").iterdir()]
+    looks_like(arrived, OLD)

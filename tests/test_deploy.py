@@ -49,6 +49,10 @@ def test_help_names_the_commands(word: str) -> None:
         (["install", "box", "--purge"], "install knows no --purge"),
         (["update", "box", "--config", "x"], "update knows no --config"),
         (["install", "box", "--config", "/nowhere/%h.yaml"], "/nowhere/box.yaml can't be read; it is for box"),
+        (
+            ["status", "ssh://pi@box:2222"],
+            "ssh://pi@box:2222 is no host as ssh knows it: [user@]name; a port belongs into ~/.ssh/config",
+        ),
         (["status", "--hosts", "/nowhere"], "--hosts: /nowhere can't be read"),
         (["bundle", "--four", "x"], "bundle knows no --four"),
     ],

@@ -129,6 +129,20 @@ def test_hosts_from_a_file(ssh: Path, tmp_path: Path) -> None:
     assert ["one", "two"] == [line.split()[0] for line in said.stdout.splitlines()[1:]]
 
 
+def test_a_host_that_is_named_twice(ssh: Path, tmp_path: Path) -> None:
+    """It is visited once."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("two\r\none\r\n")
+    rollback(ssh, "one", "--hosts", str(hosts))
+
+    assert ["begin one", "end one", "begin two", "end two"] == journal(ssh)
+
+
+def test_a_code_that_means_nothing_here(ssh: Path) -> None:
+    """What some program on the box ended with is told as 1: the table of exit codes holds."""
+    assert 1 == rollback(ssh, "bad127-x").returncode
+
+
 def test_a_single_host_that_is_away(ssh: Path) -> None:
     """Without a table: ssh's own words, and exit code 5."""
     said = rollback(ssh, "dead-1")

@@ -90,8 +90,7 @@ prepare_machine() {
         change "enable footfall-settle.service" enable_settle
     fi
     if [[ "$(readlink "$PREFIX/usr/local/bin/footfall")" != /opt/footfall/current/bin/footfall ]]; then
-        mkdir -p "$PREFIX/usr/local/bin"
-        change "make the command footfall" link /opt/footfall/current/bin/footfall "$PREFIX/usr/local/bin/footfall"
+        change "make the command footfall" make_command
     fi
     check_clock
     if [[ -r /sys/fs/cgroup/cgroup.controllers ]] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
@@ -102,6 +101,11 @@ prepare_machine() {
 enable_settle() {
     mkdir -p "$UNITS/multi-user.target.wants"
     link ../footfall-settle.service "$UNITS/multi-user.target.wants/footfall-settle.service"
+}
+
+make_command() {
+    mkdir -p "$PREFIX/usr/local/bin"
+    link /opt/footfall/current/bin/footfall "$PREFIX/usr/local/bin/footfall"
 }
 
 # keep FILE NAME MODE [journal]: NAME is a copy of FILE.
@@ -135,9 +139,10 @@ check_clock() {
     fi
 }
 
-# prepare_config INCOMING: config and password are written where there are none, and never overwritten.
+# prepare_config INCOMING: config and password are written where there are none, or empty ones that a power cut
+# has left, and never overwritten.
 prepare_config() {
-    if [[ ! -e "$CONFIG" ]]; then
+    if [[ ! -s "$CONFIG" ]]; then
         [[ -e "$1/footfall.yaml" ]] ||
             die "there is no $CONFIG yet; give one with --config FILE. Nothing is started" "$UNCHANGED"
         change "write $CONFIG" put "$1/footfall.yaml" "$CONFIG" 644
@@ -145,7 +150,7 @@ prepare_config() {
         say "note: $CONFIG is there already and is kept; the one that came is another"
     fi
     if [[ -e "$1/mqtt.password" ]] && ! cmp -s "$1/mqtt.password" "$PASSWORD"; then
-        if [[ -e "$PASSWORD" ]]; then
+        if [[ -s "$PASSWORD" ]]; then
             say "note: $PASSWORD is there already and is kept; the one that came is another"
         else
             change "write $PASSWORD" put "$1/mqtt.password" "$PASSWORD" 600
@@ -213,16 +218,21 @@ uninstall_all() {
         return
     fi
     change "stop and forget every unit" take_down
-    change "remove $HOUSE" rm -rf "$HOUSE"
     for name in sysusers.d tmpfiles.d systemd/journald.conf.d; do
         change "remove $ETC/$name/footfall.conf" rm -f "$ETC/$name/footfall.conf"
     done
     change "remove footfall-settle.service" rm -f "$UNITS/footfall-settle.service" \
-        "$UNITS/multi-user.target.wants/footfall-settle.service" "$PREFIX/usr/local/bin/footfall"
+        "$UNITS/multi-user.target.wants/footfall-settle.service"
+    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall"
+    if systemd_runs; then
+        change "let systemd and its journal forget them" forget_machine
+    fi
+    # Last: while it is there, the same command goes on where it was cut off.
+    change "remove $HOUSE" rm -rf "$HOUSE"
     if [[ -n "$PURGE" ]]; then
         change "remove ledger, config and password" rm -rf "$STATE" "$ETC/footfall"
         for name in vision publisher; do
-            if id "footfall-$name" >/dev/null 2>&1; then
+            if [[ -z "$PREFIX" ]] && id "footfall-$name" >/dev/null 2>&1; then
                 change "remove the user footfall-$name" userdel "footfall-$name"
             fi
         done
@@ -232,11 +242,20 @@ uninstall_all() {
     fi
 }
 
+forget_machine() {
+    systemctl daemon-reload
+    systemctl restart systemd-journald.service
+    rm -rf "$PREFIX/run/footfall"
+}
+
+readonly BUSY="somebody else is installing here just now; wait until they are done"
+
 # guard ARGUMENTS...: runs the same again as a service of systemd's, which outlives a dropped ssh, and which goes back
-# whatever way it ends.
+# whatever way it ends: by the script that stays here, as what was sent may be gone by then.
 guard() {
+    [[ "$(told footfall-deploy.service ActiveState)" == inactive ]] || die "$BUSY" "$UNCHANGED"
     exec systemd-run --quiet --wait --pipe --collect --unit=footfall-deploy --setenv=FOOTFALL_GUARDED=1 \
-        --setenv=FOOTFALL_PROOF_S="$PROOF_S" --property=ExecStopPost="/bin/bash $(realpath "$0") undo" \
+        --setenv=FOOTFALL_PROOF_S="$PROOF_S" --property=ExecStopPost="-/bin/bash $HOUSE/box undo" \
         --property=TimeoutStopSec=600 /bin/bash "$(realpath "$0")" "$@"
 }
 
@@ -270,7 +289,7 @@ box() {
         fi
         mkdir -p "$PREFIX/run/lock"
         exec 9>"$PREFIX/run/lock/footfall-deploy"
-        flock -n 9 || die "somebody else is installing here just now; wait until they are done" "$UNCHANGED"
+        flock -n 9 || die "$BUSY" "$UNCHANGED"
         ;;
     esac
     case "$command" in

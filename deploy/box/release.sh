@@ -15,6 +15,7 @@ need_libraries() {
 # unpack INCOMING RELEASE: makes the release's folder from what came, and proves that its program runs here.
 unpack() {
     local incoming="$1" folder="$HOUSE/releases/$2" wheel free_mb
+    forget_releases # those that failed here, or that a power cut left half-made
     free_mb="$(df -Pm "$HOUSE" | awk 'NR == 2 { print $4 }')"
     if [[ "$free_mb" -lt $ROOM_MB ]]; then
         die "there are $free_mb MB free under $HOUSE, and a release needs $ROOM_MB while it is made; nothing was changed" "$UNCHANGED"
@@ -22,11 +23,13 @@ unpack() {
     rm -rf "$folder"
     while read -r _ wheel; do
         if [[ "$wheel" == wheels/* && ! -e "$incoming/$wheel" ]]; then
-            ln "$HOUSE/$wheel" "$incoming/$wheel"
+            ln "$HOUSE/$wheel" "$incoming/$wheel" || true
         fi
     done <"$incoming/SHA256SUMS"
-    (cd "$incoming" && sha256sum --quiet --check SHA256SUMS) ||
-        die "what came isn't whole (see above); send it again. Nothing was changed" "$UNCHANGED"
+    if ! (cd "$incoming" && sha256sum --quiet --check SHA256SUMS >&2); then
+        rm -rf "$HOUSE/wheels" # a worn card may have spoilt one: all of them are sent the next time
+        die "what came or what was kept isn't whole (see above); run the same again, and all of it is sent anew. Nothing was changed" "$UNCHANGED"
+    fi
     python3 -m venv --without-pip "$folder"
     local wheels=("$incoming"/wheels/*.whl) pip=("$incoming"/wheels/pip-*.whl)
     for wheel in "${!wheels[@]}"; do
@@ -41,6 +44,7 @@ unpack() {
     try_out "$folder"
     rm -f "$incoming"/wheels/footfall_edge-*.whl # sent each time: two of them may have one name
     mkdir -p "$HOUSE/wheels"
+    sync # what is kept by name has to be whole
     for wheel in "$incoming"/wheels/*.whl; do
         [[ -e "$HOUSE/wheels/${wheel##*/}" ]] || mv "$wheel" "$HOUSE/wheels/"
     done
@@ -68,15 +72,21 @@ PY
     fi
 }
 
-# Throws away releases that are neither current nor previous, and wheels that no kept release was made from.
-prune() {
-    local folder wheel
+# Throws away releases that are neither current nor previous.
+forget_releases() {
+    local folder
     for folder in "$HOUSE"/releases/*; do
         case "${folder##*/}" in
         "$(in_link current)" | "$(in_link previous)") ;;
         *) rm -rf "$folder" ;;
         esac
     done
+}
+
+# Throws away those and the wheels that no kept release was made from.
+prune() {
+    local wheel
+    forget_releases
     for wheel in "$HOUSE"/wheels/*.whl; do
         grep -qsF "wheels/${wheel##*/}" "$HOUSE"/releases/*/SHA256SUMS || rm -f "$wheel"
     done
