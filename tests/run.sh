@@ -13,13 +13,8 @@ readonly VENV="$ROOT/.venv-test"
 readonly SCRIPTS=(deploy.sh deploy/*.sh tests/run.sh .ci/run)
 
 # Each line: a program or file that is there once the package is, and the package.
-need_packages() {
-    local missing=() program package
-    while read -r program package; do
-        if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then
-            missing+=("$package")
-        fi
-    done <<'LIST'
+list_packages() {
+    cat <<'LIST'
 mosquitto mosquitto
 mosquitto_sub mosquitto-clients
 shellcheck shellcheck
@@ -28,6 +23,26 @@ strace strace
 pg_createcluster postgresql
 gcc gcc
 LIST
+    if [[ "${FOOTFALL_SYSTEM:-}" == 1 ]]; then
+        cat <<'LIST'
+debootstrap debootstrap
+systemd-nspawn systemd-container
+ssh openssh-client
+ip iproute2
+qemu-aarch64-static qemu-user-static
+update-binfmts binfmt-support
+ffmpeg ffmpeg
+LIST
+    fi
+}
+
+need_packages() {
+    local missing=() program package
+    while read -r program package; do
+        if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then
+            missing+=("$package")
+        fi
+    done < <(list_packages)
     if [[ "$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p)" != *libseccomp.so.2* ]]; then
         missing+=(libseccomp2)
     fi

@@ -2,8 +2,9 @@
 Boxes to install on: a Debian in a folder, booted by its own systemd in a container, reached over real ssh.
 
 Needs root, debootstrap and systemd-nspawn. A Debian is fetched once and kept; each box is a fresh overlay on it. The
-box's only network is a cable to this machine: it has no internet. cgroups are those of this machine's unified tree, in
-a mount namespace of our own.
+box's only network is a cable to this machine: it has no internet. It has the memory of a small Raspberry Pi. cgroups
+are those of this machine's unified tree, in a mount namespace of our own; where the account of memory is kept by the
+older tree, the box as a whole is bounded, but no unit in it.
 """
 
 from __future__ import annotations
@@ -40,11 +41,23 @@ PROOF_S = "150"
 _BOOT_S = 300
 _SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
-_START = """
+MEMORY_MB = 900
+"""What Linux has of the 1 GB of a Raspberry Pi 3."""
+
+_START = f"""
+older=/sys/fs/cgroup/memory/footfall-system
+if [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
+    mkdir -p $older
+    echo {MEMORY_MB}M > $older/memory.limit_in_bytes
+    echo $$ > $older/cgroup.procs
+fi
 mount --make-rprivate /
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /sys/fs/cgroup/footfall-system
+if [ -e /sys/fs/cgroup/footfall-system/memory.max ]; then
+    echo {MEMORY_MB}M > /sys/fs/cgroup/footfall-system/memory.max
+fi
 echo $$ > /sys/fs/cgroup/footfall-system/cgroup.procs
 exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=read-only --network-veth \\
     --machine=footfall-box "$@"
@@ -168,13 +181,27 @@ class Box:
         """Cut its power: SIGKILL for its first process, with which the kernel ends all others at once."""
         if self._container is None:
             return
-        children = Path(f"/proc/{self._container.pid}/task/{self._container.pid}/children").read_text().split()
-        for process in (*map(int, children), self._container.pid):
+        for process in (*self._inits(), self._container.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self._container.wait()
         self._container = None
         wait_until(lambda: not Path("/sys/class/net/ve-footfall-box").exists(), "the cable is gone")
+
+    def _inits(self) -> list[int]:
+        """Return its first process, as this machine numbers it."""
+        container = self._container
+        if container is None:
+            return []
+        children = Path(f"/proc/{container.pid}/task/{container.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def holds(self, process: int) -> bool:
+        """Tell whether a process of this machine runs in this box, and not in another or in none."""
+        with contextlib.suppress(OSError):
+            its = Path(f"/proc/{process}/ns/pid").readlink()
+            return any(its == Path(f"/proc/{init}/ns/pid").readlink() for init in self._inits())
+        return False
 
     def ssh(self, command: str, *, check: bool = True, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command on the box as root."""
@@ -184,14 +211,29 @@ class Box:
         )  # fmt: skip
 
     @property
+    def killed_for_memory(self) -> int:
+        """How many of its processes the kernel has ended because the box had no memory left."""
+        for file in ("memory/footfall-system/memory.oom_control", "footfall-system/memory.events"):
+            path = Path("/sys/fs/cgroup", file)
+            if path.exists():
+                return int(dict(line.split() for line in path.read_text().splitlines())["oom_kill"])
+        raise AssertionError("this machine keeps no account of memory")
+
+    @property
     def ssh_program(self) -> str:
         """What deploy.sh should use as ssh."""
         return f"ssh -i {self.key} {_SSH_OPTIONS}"
 
     def deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.CompletedProcess[str]:
         """Run deploy.sh on this machine, towards the box."""
-        return subprocess.run(
-            [script, *arguments], check=False, capture_output=True, text=True, timeout=1800,
+        process = self.start_deploy(*arguments, script=script)
+        said, complained = process.communicate(timeout=1800)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+    def start_deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.Popen[str]:
+        """Start deploy.sh on this machine, towards the box, in a process group of its own."""
+        return subprocess.Popen(
+            [script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
             env={**os.environ, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -199,7 +241,7 @@ class Box:
 @contextlib.contextmanager
 def box(suite: str, architecture: str = "amd64", packages: str = PACKAGES) -> Iterator[Box]:
     """Give a fresh box with this Debian, not booted yet."""
-    made = Box(debian(suite, architecture, packages), CACHE / f"box-{os.getpid()}")
+    made = Box(debian(suite, architecture, packages), CACHE / f"box-{os.getpid()}-{suite}-{architecture}")
     try:
         made.make()
         yield made

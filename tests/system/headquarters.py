@@ -12,8 +12,9 @@ from pathlib import Path
 
 from edge import tally
 from tests.publisher.rig import Listener, Mosquitto, free_port
+from tests.system.boxes import Box
 
-_WRITE = re.compile(r'write\(\d+, "((?:\\x[0-9a-f]{2}){48})", 48\)')
+_WRITE = re.compile(r'write\(\d+, "((?:\\x[0-9a-f]{2}){48})", 48\b')  # also one that another thread interrupts
 
 
 class Headquarters:
@@ -50,12 +51,13 @@ class Headquarters:
 
 class Witness:
     """
-    Reads, from outside the box, every record that vision writes into its diode (strace), and keeps each run's last.
+    Reads, from outside, every record that a box's vision writes into its diode (strace), and keeps each run's last.
 
     A run whose process was there before the witness, or that wrote nothing while it looked, isn't in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, box: Box) -> None:
+        self._box = box
         self._last: dict[tuple[int, int], tuple[int, int]] = {}
         self._watched: dict[int, subprocess.Popen[str]] = {}
         self._stopping = threading.Event()
@@ -83,7 +85,7 @@ class Witness:
     def _look(self) -> None:
         while not self._stopping.wait(0.05):
             for process in _visions():
-                if process not in self._watched:
+                if process not in self._watched and self._box.holds(process):
                     self._watched[process] = strace = subprocess.Popen(
                         ["strace", "-f", "-qq", "-e", "trace=write", "-xx", "-s", "48", "-p", str(process)],
                         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,

@@ -27,7 +27,9 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"apt-get install what gives {', '.join(MISSING)}"),
 ]
 TARGETS = {"bookworm": "aarch64-cp311", "trixie": "aarch64-cp313"}
-CLIP_S = 8
+CLIP = ("-ss", "8.5", "-t", "5.5")
+"""The demo clip's busiest seconds: five people, three of them at once and in both directions."""
+NEAR_S = 0.2
 
 
 @pytest.fixture(params=os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split())
@@ -46,13 +48,17 @@ def arm(request: pytest.FixtureRequest) -> Iterator[tuple[boxes.Box, str]]:
                 subprocess.run(["umount", "-l", box.root / name], check=True)
 
 
-def crossings(said: str) -> list[str]:
-    """Return the crossings that `footfall count --json` told, one object each."""
-    return [line for line in said.splitlines() if "direction" in json.loads(line)]
+def crossings(said: str) -> list[tuple[str, float]]:
+    """Return the crossings that `footfall count --json` told: direction and seconds, one direction after the other."""
+    told = [json.loads(line) for line in said.splitlines()]
+    return sorted((event["dir"], event["t"]) for event in told if "dir" in event)
 
 
 def test_arm64_installs_and_counts_the_same(arm: tuple[boxes.Box, str]) -> None:
-    """A release unpacks and runs on 64-bit ARM, and its count of a clip is this machine's, to the crossing."""
+    """
+    A release unpacks and runs on 64-bit ARM, and its count of a clip is this machine's, to the crossing. The two
+    processors round a little differently, so that one may book a crossing a frame or two sooner.
+    """
     box, target = arm
     folder = box.root / "opt" / "footfall" / "incoming"
     folder.mkdir(parents=True)
@@ -65,7 +71,7 @@ def test_arm64_installs_and_counts_the_same(arm: tuple[boxes.Box, str]) -> None:
     eyes = box.root / boxes.FOLDER.lstrip("/")
     give_eyes(eyes)
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-ss", "30", "-t", str(CLIP_S), "-i", eyes / "door.mp4", eyes / "short.mp4"],
+        ["ffmpeg", "-v", "error", *CLIP, "-i", eyes / "door.mp4", eyes / "short.mp4"],
         check=True,
     )
     said = box.chroot("bash /opt/footfall/incoming/box install /opt/footfall/incoming 2>&1")
@@ -73,17 +79,16 @@ def test_arm64_installs_and_counts_the_same(arm: tuple[boxes.Box, str]) -> None:
 
     assert "it starts when this system is booted" in said
     arguments = ["--json", "--line", "0.03,0.52,0.97,0.52", "--inside", "0.5,0.9"]
-    there = box.chroot(
-        f"footfall count {boxes.FOLDER}/short.mp4 --model {boxes.FOLDER}/head.json {' '.join(arguments)}"
-    )
+    there = box.chroot(f"footfall count {boxes.FOLDER}/short.mp4 {' '.join(arguments)}")
     here = subprocess.run(
-        [sys.executable, "-m", "edge", "count", eyes / "short.mp4", "--model", eyes / "head.json", *arguments],
+        [sys.executable, "-m", "edge", "count", eyes / "short.mp4", *arguments],
         check=True, capture_output=True, text=True, cwd=boxes.ROOT,
     ).stdout  # fmt: skip
     print(here, there)
 
-    assert crossings(here)
-    assert crossings(here) == crossings(there)
+    assert len(crossings(here)) >= 4
+    assert [way for way, _ in crossings(here)] == [way for way, _ in crossings(there)]
+    assert [at for _, at in crossings(here)] == pytest.approx([at for _, at in crossings(there)], abs=NEAR_S)
 
 
 def test_32_bit_arm_says_what_is_missing(tmp_path: Path) -> None:

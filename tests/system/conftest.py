@@ -1,0 +1,32 @@
+"""The shop that the tests of a box share: booted once for each Debian."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system import boxes
+from tests.system.headquarters import headquarters
+from tests.system.shop import Shop
+
+SUITES = os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split()
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Give a shop whose box is a plain Debian."""
+    scratch = tmp_path_factory.mktemp("shop")
+    with boxes.box(request.param) as box, headquarters(scratch) as hq:
+        box.boot()
+        made = Shop(box, hq, scratch)
+        yield made
+        made.witness.close()
+
+
+@pytest.fixture
+def counting(shop: Shop) -> Shop:
+    """Give the shop with this checkout installed, if nothing else is."""
+    shop.install()
+    return shop
