@@ -139,26 +139,22 @@ check_clock() {
     fi
 }
 
-# prepare_config INCOMING: config, password and authority are written where there are none, or empty ones that a power
-# cut has left, and never overwritten.
+# prepare_config INCOMING: config and password are written where there are none, or empty ones that a power cut
+# has left, and never overwritten.
 prepare_config() {
-    if [[ ! -s "$CONFIG" && ! -e "$1/footfall.yaml" ]]; then
-        die "there is no $CONFIG yet; give one with --config FILE. Nothing is started" "$UNCHANGED"
+    if [[ ! -s "$CONFIG" ]]; then
+        [[ -e "$1/footfall.yaml" ]] ||
+            die "there is no $CONFIG yet; give one with --config FILE. Nothing is started" "$UNCHANGED"
+        change "write $CONFIG" put "$1/footfall.yaml" "$CONFIG" 644
+    elif [[ -e "$1/footfall.yaml" ]] && ! cmp -s "$1/footfall.yaml" "$CONFIG"; then
+        say "note: $CONFIG is there already and is kept; the one that came is another"
     fi
-    bring "$1/footfall.yaml" "$CONFIG" 644
-    bring "$1/mqtt.password" "$PASSWORD" 600
-    bring "$1/ca.pem" "$AUTHORITY" 644
-}
-
-# bring FILE NAME MODE: NAME is a copy of FILE, where one came and none is there.
-bring() {
-    if [[ ! -e "$1" ]] || cmp -s "$1" "$2"; then
-        return
-    fi
-    if [[ -s "$2" ]]; then
-        say "note: $2 is there already and is kept; the one that came is another"
-    else
-        change "write $2" put "$1" "$2" "$3"
+    if [[ -e "$1/mqtt.password" ]] && ! cmp -s "$1/mqtt.password" "$PASSWORD"; then
+        if [[ -s "$PASSWORD" ]]; then
+            say "note: $PASSWORD is there already and is kept; the one that came is another"
+        else
+            change "write $PASSWORD" put "$1/mqtt.password" "$PASSWORD" 600
+        fi
     fi
 }
 
@@ -253,14 +249,20 @@ forget_machine() {
 }
 
 readonly BUSY="somebody else is installing here just now; wait until they are done"
+readonly CODE="$PREFIX/run/footfall-deploy.code" # what the guarded script has ended with, if it has
 
 # guard ARGUMENTS...: runs the same again as a service of systemd's, which outlives a dropped ssh, and which goes back
 # whatever way it ends: by the script that stays here, as what was sent may be gone by then.
 guard() {
     [[ "$(told footfall-deploy.service ActiveState)" == inactive ]] || die "$BUSY" "$UNCHANGED"
-    exec systemd-run --quiet --wait --pipe --collect --unit=footfall-deploy --setenv=FOOTFALL_GUARDED=1 \
+    rm -f "$CODE"
+    systemd-run --quiet --wait --pipe --collect --unit=footfall-deploy --setenv=FOOTFALL_GUARDED=1 \
         --setenv=FOOTFALL_PROOF_S="$PROOF_S" --property=ExecStopPost="-/bin/bash $HOUSE/box undo" \
-        --property=TimeoutStopSec=600 /bin/bash "$(realpath "$0")" "$@"
+        --property=TimeoutStopSec=600 /bin/bash "$(realpath "$0")" "$@" || true
+    # Not what systemd-run ends with: of a service that a signal has ended it says 255, as ssh does of a host that is
+    # away, or 0, if systemd has forgotten the service by then.
+    [[ -e "$CODE" ]] || die "this was cut off on the box; $(in_link current) goes on" "$UNCHANGED"
+    exit "$(<"$CODE")"
 }
 
 # box COMMAND [OPTIONS] [INCOMING]
@@ -288,6 +290,7 @@ box() {
     fi
     case "$command" in
     install | rollback | uninstall)
+        [[ -z "${FOOTFALL_GUARDED:-}" ]] || trap 'printf "%d\n" $? >"$CODE"' EXIT
         if [[ "$command" != uninstall && -z "$DRY$PREFIX" && -z "${FOOTFALL_GUARDED:-}" && -f "$0" ]] && systemd_runs; then
             guard "${arguments[@]}"
         fi

@@ -226,15 +226,17 @@ class Box:
 
     def deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.CompletedProcess[str]:
         """Run deploy.sh on this machine, towards the box."""
-        process = self.start_deploy(*arguments, script=script)
-        said, complained = process.communicate(timeout=1800)
-        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+        return subprocess.run(
+            [script, *arguments], check=False, capture_output=True, text=True, timeout=1800,
+            env={**os.environ, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def start_deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.Popen[str]:
-        """Start deploy.sh on this machine, towards the box, in a process group of its own."""
+        """Start deploy.sh on this machine, towards the box; it and every ssh of it are one process group."""
+        ssh = f"{self.ssh_program} -o ControlMaster=no -o ControlPath=none"
         return subprocess.Popen(
             [script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
+            env={**os.environ, "FOOTFALL_SSH": ssh, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
 

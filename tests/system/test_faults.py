@@ -132,10 +132,11 @@ def test_a_killed_update_goes_back_at_once(counting: Shop) -> None:
     update = counting.begin_update()
     counting.under_trial(before)
     counting.box.ssh("systemctl kill --signal=KILL --kill-whom=main footfall-deploy")
-    update.communicate()
+    said = update.communicate()[1]
     counting.counting()
 
     assert 1 == update.returncode
+    assert f"this was cut off on the box; {before} goes on" in said
     assert before == counting.release()
 
 
