@@ -28,6 +28,7 @@ usage: ./deploy.sh COMMAND [OPTIONS]
              --hosts FILE       a host a line: the first goes first, the others follow, eight at a time
              --config FILE      install: the box's footfall.yaml, kept if it has one; %h in it stands for the host
              --password-file F  install: the broker's password, likewise
+             --ca-file FILE     install: the authority that signed the broker's certificate, likewise, as /etc/footfall/ca.pem
              --dry-run          only say what would be done
   rollback   go back to the release before           HOST..., --local, --hosts FILE, --dry-run
   status     what runs, since when, and what it says  HOST..., --local, --hosts FILE

@@ -44,12 +44,13 @@ send() {
 # give HOST FILE NAME: puts one file there, for root's eyes.
 give() { reach "$1" "umask 077; cat >$3" <"$2"; }
 
-# deliver HOST FOLDER TARGET KNOWN-WHEELS: sends everything; config and password too, if there are any.
+# deliver HOST FOLDER TARGET KNOWN-WHEELS: sends everything; config, password and authority too, if there are any.
 deliver() {
-    local config="${CONFIG_FILE//%h/$(host_name "$1")}" password="${PASSWORD_FILE//%h/$(host_name "$1")}"
+    local name
     send "$@" || return
-    [[ -z "$config" ]] || give "$1" "$config" "$2/footfall.yaml" || return
-    [[ -z "$password" ]] || give "$1" "$password" "$2/mqtt.password"
+    for name in "${!BROUGHT[@]}"; do
+        give "$1" "${BROUGHT[$name]//%h/$(host_name "$1")}" "$2/$name" || return
+    done
 }
 
 # probe_host HOST: writes what deploy.sh must know into SCRATCH/HOST.probe.
@@ -200,8 +201,9 @@ stage_for() {
 
 # manage COMMAND ARGUMENTS...
 manage() {
-    local hosts=() file="" host config
-    COMMAND="$1" DRY="" PURGE="" BATCH="" CONFIG_FILE="" PASSWORD_FILE="" LOG_OPTIONS=(--lines=100)
+    local hosts=() file="" host brought
+    declare -gA BROUGHT=()
+    COMMAND="$1" DRY="" PURGE="" BATCH="" LOG_OPTIONS=(--lines=100)
     shift
     while [[ $# -gt 0 ]]; do
         case "$1:$COMMAND" in
@@ -209,11 +211,12 @@ manage() {
         --purge:uninstall) PURGE=1 ;;
         --follow:logs | -f:logs) LOG_OPTIONS+=(--follow) ;;
         --local:*) hosts+=(local) ;;
-        --config:install | --password-file:install | --hosts:* | --lines:logs)
+        --config:install | --password-file:install | --ca-file:install | --hosts:* | --lines:logs)
             [[ $# -ge 2 ]] || die "$1 needs a value" 2
             case "$1" in
-            --config) CONFIG_FILE="$2" ;;
-            --password-file) PASSWORD_FILE="$2" ;;
+            --config) BROUGHT[footfall.yaml]="$2" ;;
+            --password-file) BROUGHT[mqtt.password]="$2" ;;
+            --ca-file) BROUGHT[ca.pem]="$2" ;;
             --hosts) file="$2" ;;
             --lines) LOG_OPTIONS+=("--lines=$2") ;;
             esac
@@ -235,9 +238,9 @@ manage() {
     mapfile -t hosts < <(printf '%s\n' "${hosts[@]}" | awk '!seen[$0]++')
     for host in "${hosts[@]}"; do
         [[ "$host" != */* ]] || die "$host is no host as ssh knows it: [user@]name; a port belongs into ~/.ssh/config" 2
-        for config in "$CONFIG_FILE" "$PASSWORD_FILE"; do
-            config="${config//%h/$(host_name "$host")}"
-            [[ -z "$config" || -r "$config" ]] || die "$config can't be read; it is for $host" 2
+        for brought in "${BROUGHT[@]}"; do
+            brought="${brought//%h/$(host_name "$host")}"
+            [[ -r "$brought" ]] || die "$brought can't be read; it is for $host" 2
         done
         [[ "$host" != local ]] || may_be_root || die "--local needs root, or sudo without a password" 1
     done

@@ -38,7 +38,16 @@ def read_password(broker: Broker) -> str | None:
 
 
 def context(tls: Tls) -> ssl.SSLContext:
-    """Return what a TLS connection is made with; 1.2 is the oldest version spoken, and the broker's name is checked."""
+    """
+    Return what a TLS connection is made with; 1.2 is the oldest version spoken, and the broker's name is checked.
+
+    Raises:
+        OSError: a file can't be read; names it. ssl.SSLError, one of these too: it holds something else.
+    """
+    # The library doesn't say which file it couldn't open.
+    for path in (tls.ca_file, tls.cert_file, tls.key_file):
+        if path is not None:
+            path.open("rb").close()
     made = ssl.create_default_context(cafile=tls.ca_file)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert_file is not None:

@@ -123,6 +123,24 @@ def test_a_second_run_changes_nothing(house: Path) -> None:
     assert (0, []) == (said.returncode, [line for line in said.stderr.splitlines() if line.startswith("->")])
 
 
+def test_what_is_brought_is_written_once(house: Path, tmp_path: Path) -> None:
+    """Config, password and authority are written where there are none, with their rights, and kept where there are."""
+    folder, incoming = tmp_path / "house/etc/footfall", tmp_path / "incoming"
+    for name in ("footfall.yaml", "mqtt.password", "ca.pem"):
+        (incoming / name).write_text("first")
+    run(house, "install")
+    (incoming / "ca.pem").write_text("second")
+    again = run(house, "install")
+    written = {file.name: (file.read_text(), f"{file.stat().st_mode & 0o777:o}") for file in folder.iterdir()}
+
+    assert {
+        "footfall.yaml": ("anything", "644"),
+        "mqtt.password": ("first", "600"),
+        "ca.pem": ("first", "644"),
+    } == written
+    assert "ca.pem is there already and is kept" in again.stderr
+
+
 def test_there_and_back(house: Path) -> None:
     """Rollback takes units and cameras of the release before, and a second one goes forward again."""
     run(house, "install")

@@ -139,22 +139,26 @@ check_clock() {
     fi
 }
 
-# prepare_config INCOMING: config and password are written where there are none, or empty ones that a power cut
-# has left, and never overwritten.
+# prepare_config INCOMING: config, password and authority are written where there are none, or empty ones that a power
+# cut has left, and never overwritten.
 prepare_config() {
-    if [[ ! -s "$CONFIG" ]]; then
-        [[ -e "$1/footfall.yaml" ]] ||
-            die "there is no $CONFIG yet; give one with --config FILE. Nothing is started" "$UNCHANGED"
-        change "write $CONFIG" put "$1/footfall.yaml" "$CONFIG" 644
-    elif [[ -e "$1/footfall.yaml" ]] && ! cmp -s "$1/footfall.yaml" "$CONFIG"; then
-        say "note: $CONFIG is there already and is kept; the one that came is another"
+    if [[ ! -s "$CONFIG" && ! -e "$1/footfall.yaml" ]]; then
+        die "there is no $CONFIG yet; give one with --config FILE. Nothing is started" "$UNCHANGED"
     fi
-    if [[ -e "$1/mqtt.password" ]] && ! cmp -s "$1/mqtt.password" "$PASSWORD"; then
-        if [[ -s "$PASSWORD" ]]; then
-            say "note: $PASSWORD is there already and is kept; the one that came is another"
-        else
-            change "write $PASSWORD" put "$1/mqtt.password" "$PASSWORD" 600
-        fi
+    bring "$1/footfall.yaml" "$CONFIG" 644
+    bring "$1/mqtt.password" "$PASSWORD" 600
+    bring "$1/ca.pem" "$AUTHORITY" 644
+}
+
+# bring FILE NAME MODE: NAME is a copy of FILE, where one came and none is there.
+bring() {
+    if [[ ! -e "$1" ]] || cmp -s "$1" "$2"; then
+        return
+    fi
+    if [[ -s "$2" ]]; then
+        say "note: $2 is there already and is kept; the one that came is another"
+    else
+        change "write $2" put "$1" "$2" "$3"
     fi
 }
 

@@ -17,7 +17,7 @@ set -euo pipefail
 PREFIX="${FOOTFALL_PREFIX:-}" # tests put everything under a folder of their own
 readonly PREFIX
 readonly HOUSE="$PREFIX/opt/footfall" ETC="$PREFIX/etc" STATE="$PREFIX/var/lib/footfall"
-readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password"
+readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password" AUTHORITY="$ETC/footfall/ca.pem"
 readonly UNITS="$ETC/systemd/system"
 readonly ROOM_MB=900      # a release takes 450 MB while it is made
 readonly PROOF_S="${FOOTFALL_PROOF_S:-120}"

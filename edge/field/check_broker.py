@@ -98,8 +98,7 @@ def _tls(broker: Broker, sock: socket.socket) -> Iterator[Finding]:
         yield fail("broker TLS", f"the certificate can't be trusted: {exc.verify_message}", _tls_advice(exc, broker))
         raise _Stopped from exc
     except FileNotFoundError as exc:
-        named = [f for f in (broker.tls.ca_file, broker.tls.cert_file, broker.tls.key_file) if f and not f.exists()]
-        yield fail("broker TLS", f"{', '.join(map(str, named)) or exc.filename} isn't there", "look at `broker.tls`")
+        yield fail("broker TLS", f"{exc.filename} isn't there", "bring it, or name another file under `broker.tls`")
         raise _Stopped from exc
     except (ssl.SSLError, ConnectionError, TimeoutError, PermissionError) as exc:
         cause = exc.reason if isinstance(exc, ssl.SSLError) and exc.reason else exc.strerror or str(exc)

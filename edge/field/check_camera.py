@@ -52,7 +52,7 @@ def check_camera(path: Path, config: Config, name: str) -> Iterator[Finding]:
             f"camera {name}", f"the service holds it, and its readings can't be read: {exc}", "run this with sudo"
         )
         return
-    yield from _ask(camera, name, pace)
+    yield from ask(camera, name, pace)
 
 
 def _look(path: Path, camera: Camera, name: str) -> Iterator[Finding]:
@@ -98,7 +98,7 @@ def _picture(name: str, flags: tuple[str, ...]) -> Iterator[Finding]:
         yield ok(f"picture {name}", "neither dark, covered nor frozen")
 
 
-def _ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
+def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
     """Judge a camera that the running service holds by the readings of its last minute."""
     what = f"camera {name}"
     held = "the service holds it"
@@ -116,14 +116,15 @@ def _ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
     if Flag.CLOSED in pace.flags:
         yield ok(what, f"{held}; closed now, by its opening hours")
         return
-    fps = pace.fps or 0.0
-    found = f"{held}, and looks at {fps:.1f} pictures a second"
     if Flag.CAMERA_LOST in pace.flags:
         yield fail(what, f"{held}, but it is gone", PICTURE["camera_lost"][1])
-    elif pace.fps is not None and fps < _ENOUGH * camera.fps:
-        yield warn(what, f"{found}, asked for {camera.fps:g}", "look at speed, heat and light")
+    elif pace.fps is None:
+        yield warn(what, f"{held}, and has only just begun", "check again in half a minute to see how fast it looks")
+    elif pace.fps < _ENOUGH * camera.fps:
+        found = f"{held}, and looks at {pace.fps:.1f} pictures a second, asked for {camera.fps:g}"
+        yield warn(what, found, "look at speed, heat and light")
     else:
-        yield ok(what, found)
+        yield ok(what, f"{held}, and looks at {pace.fps:.1f} pictures a second")
     yield from _picture(
         name, tuple(flag.name.lower() for flag in pace.flags if flag.name and flag is not Flag.CAMERA_LOST)
     )

@@ -96,4 +96,5 @@ def _write_table(rows: Sequence[Row], first: date, last: date) -> None:
     messages = [json.loads(row.payload) for row in rows]
     people_in, people_out = (sum(message[way] for message in messages) for way in ("in", "out"))
     waiting = sum(row.delivered_ms is None for row in rows)
-    out.print(f"{len(rows)} hours, {people_in} in, {people_out} out; {waiting} of them wait for the broker")
+    hours = "1 hour" if len(rows) == 1 else f"{len(rows)} hours"
+    out.print(f"{hours}, {people_in} in, {people_out} out; {waiting} of them wait for the broker")

@@ -28,7 +28,7 @@ from edge.publisher.ledger_view import LedgerView, Pace
 from edge.tally import Flag
 
 _EVERY_S = 5.0
-_BAR = 30
+_BAR = 24
 """Width of the longest bar, characters."""
 
 
@@ -141,6 +141,9 @@ def _table(found: Sequence[HourLine], zone: ZoneInfo, bars: str) -> RenderableTy
     table = Table("", "in", "out", "watched s", "", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in table.columns[1:4]:
         column.justify = "right"
+    for column in table.columns[:5]:
+        column.no_wrap, column.overflow = True, "crop"
+    table.columns[4].min_width = _BAR + 1
     most = max(1, *(hour.in_ + hour.out for hour in found))
     for hour in found:
         start = datetime.fromtimestamp(hour.span.start_ms / 1000, zone)

@@ -77,10 +77,9 @@ class Attempt:
             self.result = connect(broker, self._client_id, self._will_topic)
         except PublishError as exc:
             self.result = exc
-        except FileNotFoundError as exc:
-            self.result = BrokerUnreachable(broker.host, broker.port, f"{exc.strerror} ({exc.filename})")
         except (OSError, ValueError) as exc:
-            self.result = BrokerUnreachable(broker.host, broker.port, str(exc))
+            cause = f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
+            self.result = BrokerUnreachable(broker.host, broker.port, cause)
         self._wake()
 
 

@@ -19,6 +19,7 @@ from edge.errors import MeasuringFailed
 from edge.field import check, check_camera, measuring
 from edge.field.finding import Finding
 from edge.field.measuring import Look
+from edge.publisher.ledger_view import Pace
 from edge.tally import Flag
 from tests.field.rig import REPOSITORY, Books, footfall, write_config
 from tests.publisher.rig import wait_until
@@ -145,6 +146,20 @@ def test_what_a_camera_gives_is_held_against_what_was_asked(look: Look, states: 
 
     assert states == [finding.state for finding in found]
     assert all(finding.advice for finding in found if finding.state != "ok")
+
+
+@pytest.mark.parametrize(("fps", "state"), [(None, "warn"), (15.0, "ok"), (9.0, "warn")])
+def test_the_rate_of_a_camera_that_the_service_holds(fps: float | None, state: str) -> None:
+    """A service of which one reading is known has no rate yet, and isn't called well for that."""
+    camera = config.Camera.model_validate(
+        {"source": "/dev/video0", "lines": {"a": {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}}}
+    )
+    clock = KernelClock()
+    pace = Pace(clock.boot_id, clock.boot_ms(), None, fps, 1.0, Flag(0))
+    found = list(check_camera.ask(camera, "door-a", pace))
+
+    assert [state, "ok"] == [finding.state for finding in found]
+    assert "0.0" not in found[0].found
 
 
 # --- beside the service ----------------------------------------------------------------------------------------------

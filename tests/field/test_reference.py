@@ -24,7 +24,10 @@ def uncommented(text: str) -> str:
     return re.sub(r"^(\s*)#(?=\S)", r"\1", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize(("form", "page"), [("reference", "configuration.md"), ("schema", "footfall.schema.json")])
+@pytest.mark.parametrize(
+    ("form", "page"),
+    [("reference", "configuration.md"), ("schema", "footfall.schema.json"), ("example", "footfall.example.yaml")],
+)
 def test_docs_are_what_the_code_says(form: str, page: str) -> None:
     """The committed page is what `footfall config` prints; write it anew with: footfall config --FORM > docs/PAGE."""
     run = footfall("config", f"--{form}")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,6 +179,23 @@ def test_what_the_page_is_told(browser: Browser, config_file: Path) -> None:
     assert (96, 72, 96 * 72) == (event["columns"], event["rows"], cells)
     assert largest <= 15
     assert "at most 96 \N{MULTIPLICATION SIGN} 72" in said
+
+
+def test_sudo_does_not_hide_how_the_box_was_reached() -> None:
+    """The ssh session is found in the shell above a sudo that took its variable away; without one there is none."""
+    session = "192.0.2.9 50000 192.0.2.2 2222"
+    ask = f"{sys.executable} -c 'from edge.field.setup.process import ssh_session; print(ssh_session())'"
+    variables = {name: value for name, value in os.environ.items() if name != "SSH_CONNECTION"}
+    said = [
+        subprocess.run(
+            # With something to do afterwards, no shell lets what it starts take its place.
+            ["sh", "-c", f"env -u SSH_CONNECTION sh -c {shlex.quote(ask + '; :')}; :"],
+            check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment,
+        ).stdout
+        for environment in ({**variables, "SSH_CONNECTION": session}, variables)
+    ]  # fmt: skip
+
+    assert [f"{session.split()}\n", "None\n"] == said
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

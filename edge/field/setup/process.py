@@ -30,6 +30,7 @@ from edge.signals import Notice, stop_signals
 _TICK_S = 0.12
 """The page is told at most so often; a person sees no more, and a phone's line carries it."""
 _FAREWELL_S = 2.0
+_MOST_PARENTS = 8
 
 
 @dataclass(slots=True)
@@ -143,10 +144,32 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
 def tell(out: Console, server: Server, when: str) -> None:
     """Say what to type on the technician's own machine, and what to open there."""
     user = os.environ.get("SUDO_USER") or getpass.getuser()
-    reached = os.environ.get("SSH_CONNECTION", "").split()
-    host = reached[2] if len(reached) == 4 else socket.gethostname()  # noqa: PLR2004 - client, port, server, port
+    session = ssh_session()
+    host, port = session[2:] if session else (socket.gethostname(), "22")
+    option = "" if port == "22" else f"-p {port} "
     out.print("\nOn your own laptop or phone, leave this running:\n")
-    out.print(f"  ssh -N -L {server.port}:127.0.0.1:{server.port} {user}@{host}\n", style="bold")
+    out.print(f"  ssh -N {option}-L {server.port}:127.0.0.1:{server.port} {user}@{host}\n", style="bold")
     out.print("and open in its browser, once:\n")
     out.print(f"  {server.address}\n", style="bold cyan")
     out.print(f"The address works for one browser. {when}")
+
+
+def ssh_session() -> list[str] | None:
+    """
+    Return client, port, server and port of the ssh session that this is typed in, or None.
+
+    sudo takes its variable away; the shell that sudo was typed in still has it.
+    """
+    process = "self"
+    for _ in range(_MOST_PARENTS):
+        try:
+            variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            parent = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+        except OSError:
+            return None
+        for variable in variables:
+            name, _, value = variable.decode(errors="replace").partition("=")
+            if name == "SSH_CONNECTION" and len(words := value.split()) == 4:  # noqa: PLR2004 - as the docstring says
+                return words
+        process = parent
+    return None
