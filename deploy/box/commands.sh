@@ -264,7 +264,7 @@ guard() {
         --setenv=FOOTFALL_PROOF_S="$PROOF_S" --property=ExecStopPost="-/bin/bash $HOUSE/box undo" \
         --property=TimeoutStopSec=600 /bin/bash "$(realpath "$0")" "$@" || true
     # Not what systemd-run ends with: of a service that a signal has ended it says 255, as ssh does of a host that is
-    # away, or 0, if systemd has forgotten the service by then.
+    # away, or 0, as undo has let systemd forget what failed.
     [[ -e "$CODE" ]] || die "this was cut off on the box; $(in_link current) goes on" "$UNCHANGED"
     exit "$(<"$CODE")"
 }
