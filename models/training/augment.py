@@ -79,14 +79,19 @@ def cut(
     moved = labels.copy()
     moved[:, :2] = labels[:, :2] @ move[:, :2].T + move[:, 2]
     moved[:, 2] *= scale
+    return _in_other_light(np.asarray(part, np.uint8), random), moved
+
+
+def _in_other_light(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Vary saturation, contrast, balance, brightness and the curve from dark to light."""
+    colour = 0.0 if random.random() < 0.1 else random.uniform(0.4, 1.2)
+    grey = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    part = np.asarray(cv2.addWeighted(part, colour, grey, 1 - colour, 0), np.uint8)
     light = random.normal(1, 0.15) * (1 + random.normal(0, 0.05, 3))
-    table = np.clip(
-        (np.arange(256, dtype=np.float32)[:, None] - 114) * light[None] + 114 + random.normal(0, 14), 0, 255
-    ).astype(np.uint8)
-    if random.random() < 0.1:
-        part = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    part = cv2.LUT(part, table[None])
-    return np.asarray(part, np.uint8), moved
+    level = np.arange(256, dtype=np.float32)[:, None] * light[None] + 114 * (1 - light[None]) + random.normal(0, 14)
+    curve = float(np.exp(random.normal(0, 0.2)))
+    table = (255 * (np.clip(level, 0, 255) / 255) ** curve).astype(np.uint8)
+    return np.asarray(cv2.LUT(part, table[None]), np.uint8)
 
 
 def answer(labels: Floats, rows: int, columns: int) -> Answer:

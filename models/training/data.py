@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .scene import Head, SceneMaker, heads, random_view
-from .sensor import spoil
+from .sensor import pass_on, spoil
 from .stock import Stock
 
 WIDTH, HEIGHT, PADDING = 320, 240, 114
@@ -56,6 +56,15 @@ def load(folder: Path) -> list[Shard]:
     ]
 
 
+def store(shard: Shard, path: Path) -> None:
+    """Write a shard; the pictures come last, at *path*, whole or not at all."""
+    np.save(_beside(path, "labels"), shard.labels)
+    np.save(_beside(path, "tilts"), shard.tilts)
+    partial = path.with_suffix(".part.npy")
+    np.save(partial, shard.pictures)
+    partial.rename(path)
+
+
 def _beside(pictures: Path, part: str) -> Path:
     """Return where another part of the shard lies whose pictures are in the file *pictures*."""
     return pictures.with_name(pictures.name.replace("pictures", part))
@@ -67,8 +76,8 @@ class PictureMaker:
     def __init__(self) -> None:
         self._stock = Stock()
 
-    def shard(self, seed: int, count: int) -> Shard:
-        """Draw *count* pictures from *seed*, with people of their own."""
+    def shard(self, seed: int, count: int, ordinary: float = 0.0) -> Shard:
+        """Draw *count* pictures from *seed*, with people of their own; a share of them from *ordinary* shops by day."""
         random = np.random.default_rng(seed)
         self._stock.new_people(random, 36, 3)
         maker = SceneMaker(self._stock, random)
@@ -79,9 +88,10 @@ class PictureMaker:
             size = _SHAPES[int(random.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
             left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
             patience = int(random.choice([1, 4], p=[0.2, 0.8]))
+            plain = random.random() < ordinary
             for _ in range(patience):
                 view = random_view(random, *size)
-                scene = maker.make(view)
+                scene = maker.make(view, ordinary=plain)
                 drawn, identity = self._stock.renderer.draw(scene.draws, view.pinhole, scene.light, scene.middle)
                 found = heads(scene, view, identity)
                 if any(head.visible > 0.4 for head in found):
@@ -89,7 +99,7 @@ class PictureMaker:
             clean = view.lens.apply(drawn, view.pinhole.focal, smooth=True)
             people = (identity[:, :, :1] > 0).astype(np.uint8) * 255
             moving = view.lens.apply(people, view.pinhole.focal, smooth=True).astype(np.float32) / 255
-            finished = spoil(clean, moving, scene.mood, random)
+            finished = pass_on(clean, moving, random) if plain else spoil(clean, moving, scene.mood, random)
             pictures[index, top : top + size[1], left : left + size[0]] = finished
             tilts[index] = view.tilt
             labels += [
@@ -126,6 +136,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--pictures", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1, help="shard n is drawn from 10000 * seed + n")
+    parser.add_argument("--ordinary", type=float, default=0.0, help="share of pictures from ordinary shops by day, 0 to 1")
     parser.add_argument("--part", default="0/1", help="which share of the shards, as 0/2 and 1/2")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of the first shard here")
     options = parser.parse_args()
@@ -136,12 +147,7 @@ def main() -> None:
     for done, number in enumerate(numbers, 1):
         path = options.out / f"{number:04d}.pictures.npy"
         if not path.exists():
-            shard = maker.shard(10000 * options.seed + number, SHARD)
-            np.save(_beside(path, "labels"), shard.labels)
-            np.save(_beside(path, "tilts"), shard.tilts)
-            partial = path.with_suffix(".part.npy")
-            np.save(partial, shard.pictures)
-            partial.rename(path)
+            store(maker.shard(10000 * options.seed + number, SHARD, options.ordinary), path)
         spent = time.monotonic() - begun
         left = spent / done * (len(numbers) - done)
         print(f"{done}/{len(numbers)} shards, {left:.0f} s left", flush=True)

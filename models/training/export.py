@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-WIDTH, HEIGHT, STRIDE, PADDING = 320, 240, 4, 114
+STRIDE, PADDING = 4, 114
 _CALIBRATION = 300
 
 
@@ -33,9 +33,9 @@ class Graph(tf.Module):  # type: ignore[misc]
     def __call__(self, pictures: Any) -> dict[str, Any]:
         """Take (1, height, width, 3) of 0 to 255, give score, size and offset."""
         x = pictures / 127.5 - 1.0
-        fine = self._blocks("fine", self._unit("stem", x, stride=2), 2, strided=True)
-        middle = self._blocks("middle", fine, 3, strided=True)
-        up = self._unit("from_coarse", self._blocks("coarse", middle, 6, strided=True))
+        fine = self._blocks("fine", self._unit("stem", x, stride=2))
+        middle = self._blocks("middle", fine)
+        up = self._unit("from_coarse", self._blocks("coarse", middle))
         up = self._separable("at_middle", _doubled(up) + self._unit("from_middle", middle, linear=True))
         up = self._separable("at_fine", _doubled(up) + self._unit("from_fine", fine, linear=True))
         up = self._separable("head", up)
@@ -55,11 +55,12 @@ class Graph(tf.Module):  # type: ignore[misc]
         x = tf.nn.bias_add(x, bias)
         return x if linear else tf.nn.relu6(x)
 
-    def _blocks(self, name: str, x: Any, count: int, *, strided: bool) -> Any:
+    def _blocks(self, name: str, x: Any) -> Any:
+        count = sum(array.startswith(f"{name}.") and array.endswith(".narrow/bias") for array in self._arrays)
         for number in range(count):
-            stride = 2 if strided and number == 0 else 1
             own = f"{name}.{number}"
-            y = self._unit(f"{own}.around", self._unit(f"{own}.widen", x), stride=stride, depthwise=True)
+            y = self._unit(f"{own}.widen", x)
+            y = self._unit(f"{own}.around", y, stride=1 if number else 2, depthwise=True)
             y = self._unit(f"{own}.narrow", y, linear=True)
             x = x + y if number else y
         return x
@@ -72,9 +73,10 @@ def _doubled(x: Any) -> Any:
     return tf.compat.v1.image.resize_nearest_neighbor(x, [2 * x.shape[1], 2 * x.shape[2]])
 
 
-def _converted(graph: Graph, calibration: list[np.ndarray] | None) -> bytes:
-    """Return a model file: INT8 with uint8 input if there are pictures to calibrate with, else float32."""
-    shape = tf.TensorSpec((1, HEIGHT, WIDTH, 3), tf.float32 if calibration else tf.uint8)
+def _converted(graph: Graph, size: tuple[int, int], calibration: list[np.ndarray] | None) -> bytes:
+    """Return a model file for pictures of *size*: INT8 if there are pictures to calibrate with, else float32."""
+    width, height = size
+    shape = tf.TensorSpec((1, height, width, 3), tf.float32 if calibration else tf.uint8)
     ask = graph if calibration else lambda pictures: graph(tf.cast(pictures, tf.float32))
     module = tf.Module()
     module.serve = tf.function(ask, input_signature=[shape])
@@ -83,7 +85,7 @@ def _converted(graph: Graph, calibration: list[np.ndarray] | None) -> bytes:
 
         def samples() -> Iterator[list[np.ndarray]]:
             for picture in calibration:
-                yield [picture[None].astype(np.float32)]
+                yield [tf.image.resize(picture[None].astype(np.float32), (height, width)).numpy()]
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = samples
@@ -93,12 +95,13 @@ def _converted(graph: Graph, calibration: list[np.ndarray] | None) -> bytes:
     return bytes(converter.convert())
 
 
-def _contract(path: Path, version: str, thresholds: dict[str, float]) -> dict[str, Any]:
+def _contract(path: Path, version: str, size: tuple[int, int], thresholds: dict[str, float]) -> dict[str, Any]:
     """Return head.json for a written model: which output is which is told by running it."""
+    width, height = size
     interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()
     interpreter.set_tensor(
-        interpreter.get_input_details()[0]["index"], np.full((1, HEIGHT, WIDTH, 3), PADDING, np.uint8)
+        interpreter.get_input_details()[0]["index"], np.full((1, height, width, 3), PADDING, np.uint8)
     )
     interpreter.invoke()
     outputs: dict[str, Any] = {}
@@ -116,7 +119,7 @@ def _contract(path: Path, version: str, thresholds: dict[str, float]) -> dict[st
         "version": version,
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "input": {"width": WIDTH, "height": HEIGHT, "colour": "RGB", "dtype": "uint8", "padding": PADDING},
+        "input": {"width": width, "height": height, "colour": "RGB", "dtype": "uint8", "padding": PADDING},
         "outputs": {name: outputs[name] for name in ("score", "size", "offset")},
         "stride": STRIDE,
         "thresholds": thresholds,
@@ -130,6 +133,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="training pictures, to calibrate INT8 with")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--float", type=Path, help="folder for the float32 model and its contract")
+    parser.add_argument("--size", type=int, nargs=2, default=(320, 240), help="width and height, multiples of 16 px")
     parser.add_argument("--strong", type=float, default=0.4)
     parser.add_argument("--weak", type=float, default=0.2)
     parser.add_argument("--version", default="0.1.0")
@@ -145,8 +149,8 @@ def main() -> None:
     for folder, calibration in wanted:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "head.tflite"
-        path.write_bytes(_converted(graph, calibration))
-        contract = _contract(path, options.version, thresholds)
+        path.write_bytes(_converted(graph, options.size, calibration))
+        contract = _contract(path, options.version, options.size, thresholds)
         (folder / "head.json").write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
         print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
 

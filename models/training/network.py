@@ -69,7 +69,12 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-    """Widen, look around in each channel, narrow again; added to its input where the shapes allow."""
+    """
+    Widen, look around in each channel, narrow again; added to its input where the shapes allow.
+
+    A block that is added begins by adding nothing (Goyal et al. 2017, arXiv 1706.02677, 5.1), so that a trained network
+    can be given more of them without losing what it knows.
+    """
 
     def __init__(self, inputs: int, outputs: int, widening: int, kernel: int = 3, *, stride: int = 1) -> None:
         super().__init__()
@@ -78,6 +83,8 @@ class Block(nn.Module):
         self.around = Unit(wide, wide, kernel, stride=stride, depthwise=True)
         self.narrow = Unit(wide, outputs, linear=True)
         self.added = stride == 1 and inputs == outputs
+        if self.added:
+            nn.init.zeros_(self.narrow.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
         y: Tensor = self.narrow(self.around(self.widen(x)))
@@ -105,7 +112,7 @@ class HeadNet(nn.Module):
         self.stem = Unit(3, 16, 3, stride=2)
         self.fine = nn.Sequential(Block(16, 24, 2, stride=2), Block(24, 24, 2))
         self.middle = nn.Sequential(Block(24, 40, 3, stride=2), Block(40, 40, 3), Block(40, 40, 3))
-        self.coarse = nn.Sequential(Block(40, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(5)))
+        self.coarse = nn.Sequential(Block(40, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(8)))
         self.from_coarse = Unit(72, 48)
         self.from_middle = Unit(40, 48, linear=True)
         self.from_fine = Unit(24, 48, linear=True)

@@ -26,6 +26,8 @@ _HAIRS = np.array(
 
 _MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}
 """Kinds of light, and how often each is drawn."""
+_ORDINARY_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
+"""The same for an ordinary shop by day."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ class SceneMaker:
     def __init__(self, stock: Stock, random: np.random.Generator) -> None:
         self._stock, self._random = stock, random
 
-    def make(self, view: View) -> Scene:
-        """Return a furnished and peopled scene for *view*."""
+    def make(self, view: View, *, ordinary: bool = False) -> Scene:
+        """Return a furnished and peopled scene for *view*; an *ordinary* one is well lit, and nearly free of clutter."""
         random = self._random
-        scene = self.furnished(view)
+        scene = self.furnished(view, ordinary=ordinary)
         draws, mood, spots = scene.draws, scene.mood, self._spots(view, 60)
         people = self._people(view, spots)
         for number, (someone, matrix) in people.items():
@@ -150,11 +152,13 @@ class SceneMaker:
             draws.append(Draw(someone.mesh, matrix, paint, cloth, number))
         return Scene(draws, scene.light, people, scene.middle, mood)
 
-    def furnished(self, view: View) -> Scene:
+    def furnished(self, view: View, *, ordinary: bool = False) -> Scene:
         """Return a scene for *view* without anybody in it."""
-        mood = str(self._random.choice(list(_MOODS), p=list(_MOODS.values())))
+        moods = _ORDINARY_MOODS if ordinary else _MOODS
+        mood = str(self._random.choice(list(moods), p=list(moods.values())))
         spots = self._spots(view, 60)
-        draws = self._ground(mood) + self._walls(mood) + self._clutter(spots)
+        clear = ordinary and self._random.random() < 0.7
+        draws = self._ground(mood) + self._walls(mood) + ([] if clear else self._clutter(spots))
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
         return Scene(draws, self._light(mood, view), {}, middle, mood)
 

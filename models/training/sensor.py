@@ -36,6 +36,27 @@ def spoil(picture: Picture, moving: npt.NDArray[np.float32], mood: str, random: 
     return spoiled
 
 
+def pass_on(picture: Picture, moving: npt.NDArray[np.float32], random: np.random.Generator) -> Picture:
+    """Return a clean picture as a sound camera in good light gives it; see `spoil` for the arguments."""
+    values = picture.astype(np.float32)
+    values *= np.clip(random.uniform(75, 150) / (float(values.mean()) + 1), 0.5, 2.5)
+    values = 255 * np.power(np.clip(values / 255, 0, 1.2), random.uniform(0.8, 1.25))
+    if random.random() < 0.25:
+        values = _walked(values, moving, random)
+    if random.random() < 0.4:
+        values = cv2.GaussianBlur(values, (0, 0), float(random.uniform(0.3, 0.8)))
+    grey = values @ np.array([0.3, 0.59, 0.11], np.float32)
+    values = grey[:, :, None] + np.float32(random.uniform(0.5, 1.3)) * (values - grey[:, :, None])
+    values = values * (1 + random.normal(0, 0.04, 3))
+    values = values + np.float32(abs(random.normal(0, 2.5))) * random.standard_normal(values.shape, np.float32)
+    if random.random() < 0.3:
+        values = values + _sharpened(values, float(random.uniform(0.3, 1.0)))
+    passed = np.clip(values, 0, 255).astype(np.uint8)
+    if random.random() < 0.15:
+        passed = _written_on(passed, random)
+    return _encoded(passed, int(random.uniform(45, 95)))
+
+
 def _exposed(values: npt.NDArray[np.float32], random: np.random.Generator, *, dark: bool) -> npt.NDArray[np.float32]:
     """Move the mean to where an automatic exposure, a lazy one or a dark night leaves it; bend the tone curve."""
     mean = float(values.mean()) + 1.0

@@ -148,5 +148,5 @@ def _hair() -> npt.NDArray[np.uint8]:
     """Return streaks."""
     random = np.random.default_rng(3)
     noise = cv2.GaussianBlur(random.standard_normal((_SIDE, _SIDE)), (0, 0), sigmaX=1.2, sigmaY=14)
-    grey = np.clip(195 + 330 * noise, 60, 255).astype(np.uint8)
+    grey = np.clip(205 + 170 * noise, 60, 255).astype(np.uint8)
     return np.dstack((grey, grey, grey, np.full_like(grey, 255)))

@@ -102,8 +102,8 @@ class Training:
         )
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another run."""
-        self._network.load_state_dict(load_network(checkpoint).state_dict())
+        """Take the averaged weights of another run; blocks that it hadn't begin by adding nothing."""
+        self._network.load_state_dict(_averaged_weights(checkpoint), strict=False)
 
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
@@ -184,9 +184,13 @@ def main() -> None:
 def load_network(checkpoint: Path) -> HeadNet:
     """Return the averaged network of a checkpoint, ready to be asked."""
     network = HeadNet()
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
-    network.load_state_dict({name[7:]: value for name, value in state.items() if name.startswith("module.")})
+    network.load_state_dict(_averaged_weights(checkpoint))
     return network.eval()
+
+
+def _averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
+    return {name[7:]: value for name, value in state.items() if name.startswith("module.")}
 
 
 if __name__ == "__main__":
