@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .scene import Head, SceneMaker, heads, random_view
+from .scene import Head, Kind, SceneMaker, heads, random_view
 from .sensor import pass_on, spoil
 from .stock import Stock
 
@@ -26,6 +26,10 @@ WIDTH, HEIGHT, PADDING = 320, 240, 114
 SHARD = 250
 _SHAPES = [((320, 240), 0.55), ((320, 180), 0.25), ((240, 240), 0.1), ((180, 240), 0.06), ((135, 240), 0.04)]
 """Sizes of pictures on the 320 x 240 canvas, and how often each is drawn."""
+_GOOD_CAMERA = 0.9
+"""Share of pictures in good light that a sound camera took."""
+_FAINT, _PLAIN = 4.5, 12.0
+"""Contrast round a head under which nobody could see it, and from which everybody can, grey levels."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ class PictureMaker:
     def __init__(self) -> None:
         self._stock = Stock()
 
-    def shard(self, seed: int, count: int, ordinary: float = 0.0) -> Shard:
-        """Draw *count* pictures from *seed*, with people of their own; a share of them from *ordinary* shops by day."""
+    def shard(self, seed: int, count: int, kinds: dict[Kind, float]) -> Shard:
+        """Draw *count* pictures from *seed*, with people of their own; *kinds* says how often each kind is drawn."""
         random = np.random.default_rng(seed)
         self._stock.new_people(random, 36, 3)
         maker = SceneMaker(self._stock, random)
@@ -88,10 +92,10 @@ class PictureMaker:
             size = _SHAPES[int(random.choice(len(_SHAPES), p=[share for _, share in _SHAPES]))][0]
             left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
             patience = int(random.choice([1, 4], p=[0.2, 0.8]))
-            plain = random.random() < ordinary
+            kind: Kind = random.choice(list(kinds), p=list(kinds.values()))
             for _ in range(patience):
-                view = random_view(random, *size)
-                scene = maker.make(view, ordinary=plain)
+                view = random_view(random, *size, kind)
+                scene = maker.make(view, kind)
                 drawn, identity = self._stock.renderer.draw(scene.draws, view.pinhole, scene.light, scene.middle)
                 found = heads(scene, view, identity)
                 if any(head.visible > 0.4 for head in found):
@@ -99,7 +103,8 @@ class PictureMaker:
             clean = view.lens.apply(drawn, view.pinhole.focal, smooth=True)
             people = (identity[:, :, :1] > 0).astype(np.uint8) * 255
             moving = view.lens.apply(people, view.pinhole.focal, smooth=True).astype(np.float32) / 255
-            finished = pass_on(clean, moving, random) if plain else spoil(clean, moving, scene.mood, random)
+            good = kind != "any" and random.random() < _GOOD_CAMERA
+            finished = pass_on(clean, moving, random) if good else spoil(clean, moving, scene.mood, random)
             pictures[index, top : top + size[1], left : left + size[0]] = finished
             tilts[index] = view.tilt
             labels += [
@@ -109,13 +114,15 @@ class PictureMaker:
 
 
 def _discernible(picture: npt.NDArray[np.uint8], head: Head) -> float:
-    """Return a head's visible share, or at most 0.3 if the picture hardly shows anything there."""
+    """Return a head's visible share, or at most 0.3 if the picture shows next to nothing there, or mostly noise."""
     reach = head.diameter
     box = picture[
         max(0, int(head.y - reach)) : int(head.y + reach) + 1, max(0, int(head.x - reach)) : int(head.x + reach) + 1
     ]
-    calm = cv2.GaussianBlur(box.astype(np.float32).mean(axis=2), (0, 0), max(0.8, head.diameter / 8))
-    return head.visible if float(calm.std()) > 4.5 else min(head.visible, 0.3)
+    grey = box.astype(np.float32).mean(axis=2)
+    calm = cv2.GaussianBlur(grey, (0, 0), max(0.8, head.diameter / 8))
+    shown, noise = float(calm.std()), float((grey - calm).std())
+    return head.visible if shown > _PLAIN or (shown > _FAINT and shown > 0.8 * noise) else min(head.visible, 0.3)
 
 
 def sheet(shard: Shard, columns: int, rows: int) -> npt.NDArray[np.uint8]:
@@ -136,18 +143,21 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--pictures", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1, help="shard n is drawn from 10000 * seed + n")
-    parser.add_argument("--ordinary", type=float, default=0.0, help="share of pictures from ordinary shops by day, 0 to 1")
+    parser.add_argument("--ordinary", type=float, default=0.0, help="share of ordinary shops by day, 0 to 1")
+    parser.add_argument("--queue", type=float, default=0.0, help="share of queues under a low camera, 0 to 1")
     parser.add_argument("--part", default="0/1", help="which share of the shards, as 0/2 and 1/2")
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of the first shard here")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     part, parts = map(int, options.part.split("/"))
+    kinds: dict[Kind, float] = {"ordinary": options.ordinary, "queue": options.queue}
+    kinds["any"] = 1 - sum(kinds.values())
     numbers = range(part, -(-options.pictures // SHARD), parts)
     maker, begun = PictureMaker(), time.monotonic()
     for done, number in enumerate(numbers, 1):
         path = options.out / f"{number:04d}.pictures.npy"
         if not path.exists():
-            store(maker.shard(10000 * options.seed + number, SHARD, options.ordinary), path)
+            store(maker.shard(10000 * options.seed + number, SHARD, kinds), path)
         spent = time.monotonic() - begun
         left = spent / done * (len(numbers) - done)
         print(f"{done}/{len(numbers)} shards, {left:.0f} s left", flush=True)

@@ -1,19 +1,19 @@
 """
 Render doors with truth, to choose thresholds by: how heads are found is one thing, how people are counted another.
 
-    python -m models.training.doors DATA/doors --doors 12 --seed 5
+    python -m models.training.doors DATA/doors --doors 16 --seed 7
     python -m models.training.doors DATA/doors --choose models/head.json
 
 Each door is 20 s at 10 frames a second of a random scene with a camera over it, and people who walk through, alone, in
-pairs, past each other, to and fro. Half of the cameras look straight down. Only thresholds are chosen by them: the
-network never sees one.
+pairs, past each other, to and fro. Half of the cameras look straight down; every second door is an ordinary shop's by
+day. Only thresholds and the size of the input are chosen by them: the network never sees one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -30,18 +30,18 @@ from edge.vision.scene import Direction, Heads
 from edge.vision.tracker import Tracker
 
 from .scene import Scene, SceneMaker, View, look
-from .sensor import spoil
+from .sensor import pass_on, spoil
 from .stock import Stock
 from .walkers import Walker, crossings, middles, through, walking
 
-WIDTH, HEIGHT, FPS, SECONDS = 320, 240, 10, 20
+WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 10, 20
 _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _WEAK = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 
 
 @dataclass(frozen=True)
 class Door:
-    """A rendered door: frames (n, 240, 320, 3) uint8 BGR, its level line (y, 0 to 1; inside is below), the truth."""
+    """A rendered door: frames (n, 480, 640, 3) uint8 BGR, its level line (y, 0 to 1; inside is below), the truth."""
 
     frames: npt.NDArray[np.uint8]
     line: float
@@ -86,11 +86,11 @@ class DoorMaker:
         self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
 
     def door(self, seed: int) -> Door:
-        """Return the door of a *seed*."""
+        """Return the door of a *seed*: an ordinary shop's where it is odd."""
         random = np.random.default_rng(seed)
         stock, view, walkers = self._stock, random_view(random), random_walkers(random)
         stock.renderer.drop_after(stock.fixed)
-        scene = SceneMaker(stock, random).furnished(view)
+        scene = SceneMaker(stock, random).furnished(view, "ordinary" if seed % 2 else "any")
         looks = [stock.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
         looks = [
             replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
@@ -103,7 +103,8 @@ class DoorMaker:
             now: Scene = replace(scene, people=walking(stock, walkers, looks, index / FPS))
             drawn, found = middles(stock, now, view)
             still = np.zeros((HEIGHT, WIDTH), np.float32)
-            finished = spoil(drawn, still, scene.mood, np.random.default_rng(seed))
+            same = np.random.default_rng(seed)
+            finished = pass_on(drawn, still, same) if seed % 2 else spoil(drawn, still, scene.mood, same)
             frames.append(finished[:, :, ::-1])
             for number, (_, y) in found.items():
                 paths[number].append((index / FPS, y))
@@ -118,19 +119,17 @@ class DoorMaker:
         return float(np.clip(y[np.argmin(np.abs(y - 0.5))], 0.25, 0.75))
 
 
-def load(folder: Path) -> list[Door]:
-    """Read all doors of a folder."""
-    doors = []
+def load(folder: Path) -> Iterator[Door]:
+    """Read all doors of a folder, one after the other."""
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as saved:
             told = json.loads(str(saved["truth"]))
-            doors.append(Door(saved["frames"], told["line"], tuple(Event(t, way) for t, way in told["events"])))
-    return doors
+            yield Door(saved["frames"], told["line"], tuple(Event(t, way) for t, way in told["events"]))
 
 
-def counted(door: Door, seen: list[Heads], contract: Contract) -> Iterator[Event]:
-    """Yield what is counted at *door*, in each of whose frames the heads *seen* were found."""
-    line = Line.model_validate({"from": (0.0, door.line), "to": (1.0, door.line), "inside": (0.5, 0.98)})
+def counted(level: float, seen: list[Heads], contract: Contract) -> Iterator[Event]:
+    """Yield what is counted over a line at *level* (0 to 1); *seen* are the heads found in each frame of a door."""
+    line = Line.model_validate({"from": (0.0, level), "to": (1.0, level), "inside": (0.5, 0.98)})
     tracker = Tracker(WIDTH, HEIGHT, strong=contract.strong, weak=contract.weak)
     counter = Counter({"door": line}, WIDTH, HEIGHT)
     for index, heads in enumerate(seen):
@@ -140,18 +139,19 @@ def counted(door: Door, seen: list[Heads], contract: Contract) -> Iterator[Event
             yield Event(crossing.t_ms / 1000, way)
 
 
-def choose(contract: Contract, doors: list[Door]) -> tuple[float, float, Score]:
+def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Score]:
     """Return the strong and weak score with which most is counted rightly, and what that gives."""
     detector = Detector(replace(contract, weak=min(_WEAK)))
-    seen = [[detector.detect(np.ascontiguousarray(frame)) for frame in door.frames] for door in doors]
+    watched = [
+        (door.line, door.events, [detector.detect(np.ascontiguousarray(frame)) for frame in door.frames])
+        for door in doors
+    ]
     best = (0.0, 0.0, together([]))
     for strong, weak in product(_STRONG, _WEAK):
         if weak > 0.7 * strong:
             continue
         tried = replace(contract, strong=strong, weak=weak)
-        found = together(
-            score(counted(door, heads, tried), door.events) for door, heads in zip(doors, seen, strict=True)
-        )
+        found = together(score(counted(line, seen, tried), events) for line, events, seen in watched)
         print(f"{strong:.2f} {weak:.2f}  F1 {found.f1:.3f}, {found.right} of {sum(found.true.values())} right")
         if not best[0] or found.f1 > best[2].f1:
             best = strong, weak, found
@@ -162,8 +162,8 @@ def main() -> None:
     """Render doors, or choose thresholds by them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--doors", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--doors", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--choose", type=Path, metavar="CONTRACT", help="print thresholds for this model and end")
     options = parser.parse_args()
     if options.choose:

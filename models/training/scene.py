@@ -7,6 +7,7 @@ A scene's floor is at y = 0. Doors stand in a wall along x at z = 0: the shop is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -26,8 +27,14 @@ _HAIRS = np.array(
 
 _MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}
 """Kinds of light, and how often each is drawn."""
-_ORDINARY_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
-"""The same for an ordinary shop by day."""
+_GOOD_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
+"""The same where the light is good."""
+
+Kind = Literal["any", "ordinary", "queue"]
+"""
+Kinds of scene: any at all; an ordinary shop by day, well lit and nearly free of clutter; a queue in dark coats that
+comes up a step, close under a low camera.
+"""
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,17 @@ class Scene:
     mood: str
 
 
-def random_view(random: np.random.Generator, width: int, height: int) -> View:
+def random_view(random: np.random.Generator, width: int, height: int, kind: Kind = "any") -> View:
     """
     Draw a camera 2.2 to 4.5 m up: half look straight down, the rest are tilted by up to 65 degrees.
 
-    One in four hangs low, so that heads pass close under it and are large.
+    One in four hangs low, so that heads pass close under it and are large; over a queue, all do.
     """
+    if kind == "queue":
+        eye = np.array([random.normal(0, 0.3), random.uniform(2.05, 2.5), random.uniform(0.2, 1.2)], np.float32)
+        yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.3)
+        tilt, bend = abs(random.normal(0, 20)), random.uniform(0, 0.8)
+        return look(eye, min(tilt, 50), yaw, random.normal(0, 0.1), random.uniform(65, 110), bend, width, height)
     tilt = abs(random.normal(0, 9)) if random.random() < 0.5 else random.uniform(10, 65)
     high = random.uniform(2.15, 2.65) if random.random() < 0.25 else random.uniform(2.2, 4.5)
     eye = np.array([random.normal(0, 0.5), high, random.uniform(0.0, 3.0)], np.float32)
@@ -139,25 +151,27 @@ class SceneMaker:
     def __init__(self, stock: Stock, random: np.random.Generator) -> None:
         self._stock, self._random = stock, random
 
-    def make(self, view: View, *, ordinary: bool = False) -> Scene:
-        """Return a furnished and peopled scene for *view*; an *ordinary* one is well lit, and nearly free of clutter."""
+    def make(self, view: View, kind: Kind = "any") -> Scene:
+        """Return a furnished and peopled scene of a *kind* for *view*."""
         random = self._random
-        scene = self.furnished(view, ordinary=ordinary)
+        scene = self.furnished(view, kind)
         draws, mood, spots = scene.draws, scene.mood, self._spots(view, 60)
-        people = self._people(view, spots)
+        people = self._people(view, spots, kind)
         for number, (someone, matrix) in people.items():
             paint, cloth = dyed(self._stock, someone)
+            if kind == "queue" and random.random() < 0.6:
+                paint[[shapes.TOP, shapes.OTHER, shapes.MORE], :3] *= random.uniform(0.05, 0.4)
             if mood == "night" and random.random() < 0.5:
                 paint[:, :3] = 0.3 * paint[:, :3] + 0.7 * paint[:, :3].mean(axis=1, keepdims=True) + 0.06
             draws.append(Draw(someone.mesh, matrix, paint, cloth, number))
         return Scene(draws, scene.light, people, scene.middle, mood)
 
-    def furnished(self, view: View, *, ordinary: bool = False) -> Scene:
-        """Return a scene for *view* without anybody in it."""
-        moods = _ORDINARY_MOODS if ordinary else _MOODS
+    def furnished(self, view: View, kind: Kind = "any") -> Scene:
+        """Return a scene of a *kind* for *view* without anybody in it."""
+        moods = _MOODS if kind == "any" else _GOOD_MOODS
         mood = str(self._random.choice(list(moods), p=list(moods.values())))
         spots = self._spots(view, 60)
-        clear = ordinary and self._random.random() < 0.7
+        clear = kind != "any" and self._random.random() < 0.7
         draws = self._ground(mood) + self._walls(mood) + ([] if clear else self._clutter(spots))
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
         return Scene(draws, self._light(mood, view), {}, middle, mood)
@@ -176,14 +190,16 @@ class SceneMaker:
         return np.asarray(places[down & (far < 9)][:count])
 
     def _people(
-        self, view: View, spots: npt.NDArray[np.float64]
+        self, view: View, spots: npt.NDArray[np.float64], kind: Kind
     ) -> dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]]:
         """Stand people on some spots; groups walk the same way."""
         random, stock = self._random, self._stock
         crowd = random.random()
         wanted = 0 if crowd < 0.07 else int(random.integers(1, 4)) if crowd < 0.5 else int(random.integers(3, 10))
         wanted = int(random.integers(10, 24)) if crowd > 0.9 else wanted
-        apart = random.uniform(0.3, 0.6)
+        apart, steps = random.uniform(0.3, 0.6), (0.0, 0.0, 0.0, 0.15)
+        if kind == "queue":
+            wanted, apart, steps = int(random.integers(2, 9)), random.uniform(0.28, 0.45), (0.0, -0.2, -0.4)
         way = random.choice([0.0, np.pi, random.uniform(0, 6.28)])
         people: dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]] = {}
         taken: list[npt.NDArray[np.float64]] = []
@@ -199,7 +215,7 @@ class SceneMaker:
                 continue
             yaw = way + (np.pi if random.random() < 0.3 else 0) + random.normal(0, 0.4)
             taken.append(near)
-            step = shapes.transform((near[0], random.choice([0, 0, 0, 0.15]), near[2]), yaw)
+            step = shapes.transform((near[0], random.choice(steps), near[2]), yaw)
             people[len(people) + 1] = someone, step
         return people
 
