@@ -57,7 +57,7 @@ def cut(
     Mostly a part with a head somewhere in it: an empty floor teaches little. The labels are (n, 4): x, y, diameter,
     visible share.
     """
-    scale = float(np.exp(random.uniform(np.log(0.72), np.log(1.5))))
+    scale = float(np.exp(random.uniform(np.log(0.65), np.log(2.2))))
     wished = random.uniform(0, (WIDTH, HEIGHT))
     if len(labels) and random.random() < _AT_A_HEAD:
         reach = 0.4 * np.array((width, height)) / scale

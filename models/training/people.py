@@ -192,7 +192,8 @@ class Wardrobe:
         body *= np.float32(np.clip(wanted / tall, 0.7, 1.25))
         long_hair = ["bob01", "bob02", "braid01", "long01", "ponytail01", "afro01", "short03", "short04"]
         short_hair = ["short01", "short02", "short03", "short04", "afro01", "shaved", "shaved", "bald"]
-        hair = str(random.choice(long_hair if sex == "female" else short_hair))
+        shares = [0.15, 0.15, 0.1, 0.3, 0.12, 0.06, 0.06, 0.06]
+        hair = str(random.choice(long_hair, p=shares) if sex == "female" else random.choice(short_hair))
         covers = ["none", "beanie", "hood", "scarf", "fedora", "fedora_cocked", "cap"]
         cover = str(random.choice(covers, p=[0.62, 0.09, 0.06, 0.08, 0.04, 0.02, 0.09]))
         faces = ["plain", "glasses", "mask", "beard"]
