@@ -229,6 +229,8 @@ def test_watch_until_ctrl_c(path: Path) -> None:
     master, slave = pty.openpty()
     seen = bytearray()
     environment: dict[str, Any] = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    # What a shell starts in the background ignores Ctrl-C, and so would all that we start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, "-m", "edge", "status", "--watch", "--config", str(path)],
         cwd=REPOSITORY,
@@ -237,6 +239,7 @@ def test_watch_until_ctrl_c(path: Path) -> None:
         stderr=slave,
         stdin=slave,
     ) as process:
+        signal.signal(signal.SIGINT, before)
         os.close(slave)
         os.set_blocking(master, False)
 
