@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edge.field.evaluate import counted_by, evaluate
@@ -26,6 +25,7 @@ from edge.vision.detector import Detector
 
 from .augment import SEEN, SMALLEST
 from .data import load
+from .labelled import HeadSet
 from .matching import Pair, Sum, Truth, by_size, by_tilt, summed
 from .speed import speed
 
@@ -57,25 +57,14 @@ def rendered(contract: Contract, folder: Path) -> list[Pair]:
 def real(contract: Contract, folder: Path, name: str, split: str = "test") -> tuple[list[str], list[Pair], str]:
     """Detect in one part of a set of real heads; return the pictures' paths, the pairs and the kind of its labels."""
     detector = Detector(replace(contract, weak=FLOOR))
-    listed = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    heads = HeadSet(folder, name)
     paths, pairs = [], []
-    for path, entry in listed["images"].items():
-        if entry["split"] != split:
-            continue
-        picture = cv2.imread(str(folder / path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise FileNotFoundError(folder / path)
-        if listed["kind"] == "boxes":
-            boxes = np.array(entry["boxes"], np.float32).reshape(-1, 4)
-            sides = boxes[:, 2:] - boxes[:, :2]
-            heads = np.column_stack((boxes[:, :2] + sides / 2, np.sqrt(np.prod(sides, axis=1)), sides))
-        else:
-            points = np.array(entry["points"], np.float32).reshape(-1, 2)
-            heads = np.column_stack((points, np.full(len(points), _POINT_RADIUS[name], np.float32)))
-        scale = min(contract.width / picture.shape[1], contract.height / picture.shape[0])
-        paths.append(path)
-        pairs.append((detector.detect(picture), Truth(heads, np.zeros((0, heads.shape[1]), np.float32), scale)))
-    return paths, pairs, listed["kind"]
+    for one in heads.part(split, _POINT_RADIUS.get(name, 0.0)):
+        scale = min(contract.width / one.picture.shape[1], contract.height / one.picture.shape[0])
+        spare = np.zeros((0, one.heads.shape[1]), np.float32)
+        paths.append(one.path)
+        pairs.append((detector.detect(one.picture), Truth(one.heads, spare, scale)))
+    return paths, pairs, heads.kind
 
 
 def doors(contract: Contract, folder: Path) -> dict[str, Any]:

@@ -45,8 +45,7 @@ def pass_on(picture: Picture, moving: npt.NDArray[np.float32], random: np.random
         values = _walked(values, moving, random)
     if random.random() < 0.4:
         values = cv2.GaussianBlur(values, (0, 0), float(random.uniform(0.3, 0.8)))
-    grey = values @ np.array([0.3, 0.59, 0.11], np.float32)
-    values = grey[:, :, None] + np.float32(random.uniform(0.5, 1.3)) * (values - grey[:, :, None])
+    values = _saturated(values, random.uniform(0.5, 1.3))
     values = values * (1 + random.normal(0, 0.04, 3))
     values = values + np.float32(abs(random.normal(0, 2.5))) * random.standard_normal(values.shape, np.float32)
     if random.random() < 0.3:
@@ -87,17 +86,22 @@ def _walked(
 
 def _coloured(values: npt.NDArray[np.float32], mood: str, random: np.random.Generator) -> npt.NDArray[np.float32]:
     """Set white balance and saturation; infrared and old cameras are grey."""
-    grey = values @ np.array([0.3, 0.59, 0.11], np.float32)
     saturation = random.uniform(0.2, 1.4)
     if random.random() < (0.4 if mood == "night" else 0.12):
         saturation = 0.0
     balance = 1 + random.normal(0, 0.07, 3) * (saturation > 0)
-    mixed = grey[:, :, None] + np.float32(saturation) * (values - grey[:, :, None])
+    mixed = _saturated(values, saturation)
     if random.random() < 0.2:
-        height, width = grey.shape
+        height, width = values.shape[:2]
         x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
         mixed = mixed * (1 - random.uniform(0.1, 0.6) * (x[None, :] ** 2 + y[:, None] ** 2) / 2)[:, :, None]
     return np.asarray(mixed * balance, np.float32)
+
+
+def _saturated(values: npt.NDArray[np.float32], saturation: float) -> npt.NDArray[np.float32]:
+    """Return grey at 0, the picture as it is at 1."""
+    grey = (values @ np.array([0.3, 0.59, 0.11], np.float32))[:, :, None]
+    return np.asarray(grey + np.float32(saturation) * (values - grey), np.float32)
 
 
 def _noisy(values: npt.NDArray[np.float32], random: np.random.Generator, *, dark: bool) -> npt.NDArray[np.float32]:

@@ -10,7 +10,6 @@ the whole of it down to 200 px across. Heads that are labelled by a point are ta
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .data import HEIGHT, PADDING, WIDTH, Shard, store
+from .labelled import HeadSet
 
 _PARTS = 6
 _LEAST_ACROSS = 200.0
@@ -55,23 +55,12 @@ def together(shards: list[Shard]) -> Shard:
 
 def train_part(folder: Path, name: str, random: np.random.Generator) -> Shard:
     """Return all parts of one set's train pictures."""
-    listed = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    shards = []
-    for path, entry in listed["images"].items():
-        if entry["split"] != "train":
-            continue
-        picture = cv2.imread(str(folder / path), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise FileNotFoundError(folder / path)
-        if listed["kind"] == "boxes":
-            boxes = np.array(entry["boxes"], np.float32).reshape(-1, 4)
-            sides = boxes[:, 2:] - boxes[:, :2]
-            heads = np.column_stack((boxes[:, :2] + sides / 2, np.sqrt(np.prod(sides, axis=1))))
-        else:
-            points = np.array(entry["points"], np.float32).reshape(-1, 2)
-            heads = np.column_stack((points, np.full(len(points), _POINT_DIAMETER, np.float32)))
-        shards.append(parts(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), heads, random))
-    return together(shards)
+    return together(
+        [
+            parts(cv2.cvtColor(one.picture, cv2.COLOR_BGR2RGB), one.heads[:, :3], random)
+            for one in HeadSet(folder, name).part("train", _POINT_DIAMETER)
+        ]
+    )
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge import landlock
+from tests.attempt import OUTCOME
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ ledger: {folder}/state/ledger.sqlite
 """
 
 PREPARE = """
-    import errno, json, os, signal, socket, sqlite3, subprocess, sys
+    import json, os, signal, socket, sqlite3, subprocess, sys
     from pathlib import Path
     from edge import config
     from edge.publisher import cell
@@ -36,13 +37,6 @@ PREPARE = """
     ledger.execute("PRAGMA journal_mode = WAL")
     ledger.execute("CREATE TABLE hours (payload)")
     cell.enter(config.load(folder / "footfall.yaml").publisher())
-
-    def outcome(attempt):
-        try:
-            attempt()
-        except OSError as exc:
-            return errno.errorcode[exc.errno]
-        return "done"
 """
 
 needs_landlock = pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
@@ -55,7 +49,7 @@ def said(body: str, folder: Path) -> Any:
     (folder / "footfall.yaml").write_text(CONFIG.format(folder=folder))
     (folder / "another").write_text("somebody else's")
     done = subprocess.run(
-        [sys.executable, "-c", "".join(map(textwrap.dedent, (PREPARE, body))), str(folder)],
+        [sys.executable, "-c", "".join(map(textwrap.dedent, (OUTCOME, PREPARE, body))), str(folder)],
         capture_output=True,
         text=True,
         check=False,

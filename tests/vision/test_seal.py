@@ -20,6 +20,7 @@ import pytest
 from edge import landlock
 from edge.errors import SealError
 from edge.vision import syscalls
+from tests.attempt import OUTCOME
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
@@ -41,7 +42,7 @@ WITHOUT_NAMESPACES = WITHOUT.format(numbers=["unshare"], error="EPERM")
 """Makes the kernel as strict as a unit with RestrictNamespaces=, or a container."""
 
 PREPARE = """
-    import ctypes, errno, fcntl, json, os, resource, signal, socket, subprocess, sys, threading
+    import ctypes, fcntl, json, os, resource, signal, socket, subprocess, sys, threading
     from pathlib import Path
     from edge.errors import SealError
     from edge.vision.seal import Seal
@@ -53,13 +54,6 @@ PREPARE = """
 
     def seal(cameras=(), held=(), **options):
         return Seal(cameras, **options).close((answer, *held))
-
-    def outcome(attempt):
-        try:
-            attempt()
-        except OSError as exc:
-            return errno.errorcode[exc.errno]
-        return "done"
 """
 
 
@@ -81,7 +75,7 @@ class InAProcess:
         answer, saying = os.pipe()
         waiting, self._going = os.pipe()
         passed = (saying, waiting, *descriptors)
-        program = "".join(map(textwrap.dedent, (PREPARE, *bodies)))
+        program = "".join(map(textwrap.dedent, (OUTCOME, PREPARE, *bodies)))
         self._process = subprocess.Popen(
             [*prefix, sys.executable, "-c", program, *map(str, passed)],
             stdin=subprocess.DEVNULL,
