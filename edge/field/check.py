@@ -86,6 +86,7 @@ def _steps(path: Path) -> Iterator[tuple[str, Iterator[Finding]]]:
     yield "clock", check_box.check_clock()
     yield "disk", check_box.check_disk(publisher)
     yield "ledger", check_box.check_ledger(publisher)
+    yield "broker files", check_box.check_broker_files(publisher)
     yield f"broker {settings.broker.host}", check_broker.check_broker(publisher)
     yield "units", check_box.check_units(publisher)
 

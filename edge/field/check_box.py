@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ _LITTLE_MB, _NO_ROOM_MB = 200, 20
 _SLOW_S = 2.0
 _PROBE_BYTES = 65_536
 _PUBLISHER_USER = "footfall-publisher"
+_ETC = Path("/etc/footfall")
+_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - only looked at
+"""What the publisher's unit doesn't let it see: ProtectHome, PrivateTmp, InaccessiblePaths."""
 
 
 def check_heat() -> Iterator[Finding]:
@@ -115,6 +119,43 @@ def _check_owner(folder: Path) -> Iterator[Finding]:
                 f"{folder} belongs to user {owner}, not to {_PUBLISHER_USER}",
                 f"sudo chown -R {_PUBLISHER_USER}: {folder}",
             )
+
+
+def check_broker_files(settings: PublisherSettings) -> Iterator[Finding]:
+    """
+    Tell which of the broker's TLS files the publisher can't get at though whoever checks can.
+
+    Its password is another matter: systemd reads that for it.
+    """
+    tls = settings.broker.tls
+    if tls is None or not SYSTEMD.exists():
+        return
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwnam(_PUBLISHER_USER)
+        groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+        for path in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
+            real = path.resolve()
+            if any(real.is_relative_to(hidden) for hidden in _HIDDEN):
+                yield fail(
+                    "broker files", f"{path}: the publisher's unit hides that folder from it", f"move it to {_ETC}"
+                )
+            elif path.exists() and (barred := _barred(real, user.pw_uid, groups)) is not None:
+                where = f"{path}: {user.pw_name} may not " + ("read it" if barred == real else f"enter {barred}")
+                right = "r" if barred == real else "x"
+                yield fail(
+                    "broker files", where, f"sudo chgrp {user.pw_name} {barred} && sudo chmod g+{right} {barred}"
+                )
+
+
+def _barred(path: Path, uid: int, groups: set[int]) -> Path | None:
+    """Return what of *path*, a folder above it or itself, keeps a user out by its mode; None if nothing does."""
+    for part in (*reversed(path.parents), path):
+        stats = part.stat()
+        bit = stat.S_IROTH if part == path else stat.S_IXOTH
+        shift = 6 if stats.st_uid == uid else 3 if stats.st_gid in groups else 0
+        if not stats.st_mode & bit << shift:
+            return part
+    return None
 
 
 def check_ledger(settings: PublisherSettings) -> Iterator[Finding]:

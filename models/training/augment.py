@@ -57,7 +57,7 @@ def cut(
     Mostly a part with a head somewhere in it: an empty floor teaches little. The labels are (n, 4): x, y, diameter,
     visible share.
     """
-    scale = float(np.exp(random.uniform(np.log(0.65), np.log(2.2))))
+    scale = float(np.exp(random.uniform(np.log(0.5), np.log(1.8))))
     wished = random.uniform(0, (WIDTH, HEIGHT))
     if len(labels) and random.random() < _AT_A_HEAD:
         reach = 0.4 * np.array((width, height)) / scale
@@ -79,7 +79,21 @@ def cut(
     moved = labels.copy()
     moved[:, :2] = labels[:, :2] @ move[:, :2].T + move[:, 2]
     moved[:, 2] *= scale
-    return _in_other_light(np.asarray(part, np.uint8), random), moved
+    return _in_other_light(_refocused(np.asarray(part, np.uint8), random), random), moved
+
+
+def _refocused(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Soften or sharpen the finest detail, and sometimes add grain: no two lenses and encoders leave the same."""
+    if random.random() < 0.5:
+        edge = float(random.uniform(-0.08, 0.2))
+        kernel = np.full((3, 3), -edge / 2, np.float32)
+        kernel[1, 1] = 1 + 4 * edge
+        part = np.asarray(cv2.filter2D(part, -1, kernel), np.uint8)
+    if random.random() < 0.25:
+        grain = np.empty(part.shape, np.int16)
+        cv2.randn(grain, 0, float(random.uniform(1, 9)))
+        part = np.asarray(cv2.add(part, grain, dtype=cv2.CV_8U), np.uint8)
+    return part
 
 
 def _in_other_light(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:

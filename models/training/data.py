@@ -22,10 +22,10 @@ from .scene import Head, Kind, SceneMaker, heads, random_view
 from .sensor import pass_on, spoil
 from .stock import Stock
 
-WIDTH, HEIGHT, PADDING = 320, 240, 114
+WIDTH, HEIGHT, PADDING = 400, 300, 114
 SHARD = 250
-_SHAPES = [((320, 240), 0.55), ((320, 180), 0.25), ((240, 240), 0.1), ((180, 240), 0.06), ((135, 240), 0.04)]
-"""Sizes of pictures on the 320 x 240 canvas, and how often each is drawn."""
+_SHAPES = [((400, 300), 0.55), ((400, 225), 0.25), ((300, 300), 0.1), ((225, 300), 0.06), ((169, 300), 0.04)]
+"""Sizes of pictures on the 400 x 300 canvas, and how often each is drawn."""
 _GOOD_CAMERA = 0.9
 """Share of pictures in good light that a sound camera took."""
 _FAINT, _PLAIN = 4.5, 12.0
@@ -38,7 +38,7 @@ class Shard:
     Pictures and labels.
 
     Attributes:
-        pictures: (n, 240, 320, 3) uint8 RGB, letterboxed.
+        pictures: (n, 300, 400, 3) uint8 RGB, letterboxed.
         labels: (m, 5) float32: picture, x, y, diameter (px of the canvas), visible share.
         tilts: (n,) float32: how far each camera looks away from straight down, degrees.
     """
@@ -78,7 +78,7 @@ class PictureMaker:
     """Makes finished pictures with labels; one a process."""
 
     def __init__(self) -> None:
-        self._stock = Stock()
+        self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
 
     def shard(self, seed: int, count: int, kinds: dict[Kind, float]) -> Shard:
         """Draw *count* pictures from *seed*, with people of their own; *kinds* says how often each kind is drawn."""

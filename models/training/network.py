@@ -46,6 +46,7 @@ class Unit(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.depthwise, self.linear = stride, depthwise, linear
+        self._slow_by_halves = stride == 2 or kernel > 3
         self._pad = (0, kernel - 2, 0, kernel - 2) if stride == 2 else (kernel // 2,) * 4
         self.convolution = nn.Conv2d(
             inputs, outputs, kernel, stride, groups=inputs if depthwise else 1, bias=False,
@@ -56,8 +57,15 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
         if self.stride == 2:
             x = functional.pad(x, self._pad)
-        x = self.norm(self.convolution(x))
+        x = self.norm(self._convolved(x))
         return x if self.linear else functional.relu6(x)
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        """Convolve; depthwise kernels whose gradients CPUs take long for in half precision in full precision."""
+        if not (self.depthwise and self._slow_by_halves and torch.is_autocast_enabled(x.device.type)):
+            return self.convolution(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.convolution(x.float()).to(x.dtype)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Return kernel (out, in, h, w) and bias with the normalisation folded in."""

@@ -27,6 +27,7 @@ from .shapes import (
     Mesh,
     ball,
     box,
+    brimmed,
     build,
     cylinder,
     dome,
@@ -41,6 +42,9 @@ _LIMBS = {
     "foot.L": "Foot_L", "foot.R": "Foot_R",
 }  # fmt: skip
 """Our bones that follow the walk, and the walk's names for them."""
+
+_PUT_UP = ("braid01", "ponytail01", "short03")
+"""Hair that goes with a bun."""
 
 _ENDS = {
     "upperarm01": "lowerarm01", "lowerarm01": "wrist", "upperleg01": "lowerleg01", "lowerleg01": "foot",
@@ -100,6 +104,8 @@ class Look:
     height: float
     lean: Floats
     arms: str
+    tousled: float
+    bun: bool
 
 
 class Wardrobe:
@@ -194,8 +200,8 @@ class Wardrobe:
         short_hair = ["short01", "short02", "short03", "short04", "afro01", "shaved", "shaved", "bald"]
         shares = [0.15, 0.15, 0.1, 0.3, 0.12, 0.06, 0.06, 0.06]
         hair = str(random.choice(long_hair, p=shares) if sex == "female" else random.choice(short_hair))
-        covers = ["none", "beanie", "hood", "scarf", "fedora", "fedora_cocked", "cap"]
-        cover = str(random.choice(covers, p=[0.62, 0.09, 0.06, 0.08, 0.04, 0.02, 0.09]))
+        covers = ["none", "beanie", "hood", "scarf", "fedora", "fedora_cocked", "cap", "brimmed"]
+        cover = str(random.choice(covers, p=[0.6, 0.08, 0.06, 0.07, 0.03, 0.02, 0.08, 0.06]))
         faces = ["plain", "glasses", "mask", "beard"]
         bearded = 0.3 if sex == "male" and not child else 0.0
         face = str(random.choice(faces, p=[0.72 - bearded, 0.16, 0.12, bearded]))
@@ -210,6 +216,7 @@ class Wardrobe:
         return Look(
             body, outfit, str(random.choice(self._shoes)), hair, cover, face,
             bool(sex == "female" and random.random() < 0.35), load, float(wanted), lean, arms,
+            float(random.uniform(0, 0.016)), bool(hair in _PUT_UP and random.random() < 0.4),
         )  # fmt: skip
 
     def pose(self, look: Look, step: dict[str, Floats], random: np.random.Generator) -> Person:
@@ -317,18 +324,40 @@ class Wardrobe:
         picked = self._skin.picked
         shown = ~(hidden[picked][self._skin.triangles].all(axis=1))
         shapes.append(build(lifted[picked], self._skin.triangles[shown], slots[picked]))
-        wearable = look.hair if look.cover in {"none", "fedora", "fedora_cocked", "cap"} else ""
+        wearable = look.hair if look.cover in {"none", "fedora", "fedora_cocked", "cap", "brimmed"} else ""
         names = [("hair", wearable)] if wearable in self.hairs else []
         names += [("clothes", look.cover)] if look.cover.startswith("fedora") else []
         for folder, name in names:
             piece, thinned = self._piece(folder, name)
             points = piece.fit(body, thinned.picked, rotations)
+            if folder == "hair":
+                points = self._tousled(points, body, look.tousled, random)
             rest = piece.mesh.vertices[thinned.picked, 1]
             slot = np.where(rest > self._chin, HAIR, LONG_HAIR) if folder == "hair" else HEADWEAR
             shapes.append(build(points, thinned.triangles, slot))
         if look.cover == "cap":
-            shapes.append(self._peak(body, rotations))
+            shapes.append(
+                placed(ball(HEADWEAR, 10), self._on_skull(body, rotations, (0.0, 0.78, 0.88), (0.075, 0.008, 0.085)))
+            )
+        if look.cover == "brimmed":
+            size = float(random.uniform(0.092, 0.105))
+            shapes.append(
+                placed(brimmed(), self._on_skull(body, rotations, (0.0, 0.66, 0.48), (size, 0.12, 1.12 * size)))
+            )
+        if look.bun and wearable:
+            size = float(random.uniform(0.03, 0.055))
+            place = (0.0, float(random.uniform(0.55, 0.98)), float(random.uniform(-0.1, 0.3)))
+            shapes.append(placed(ball(HAIR), self._on_skull(body, rotations, place, (size, 0.9 * size, size))))
         return shapes
+
+    def _tousled(self, points: Floats, body: Floats, most: float, random: np.random.Generator) -> Floats:
+        """Push hair in and out by waves of at most some *most* metres, so that no outline is smooth."""
+        skull = body[self._skull]
+        away = points - (skull.min(axis=0) + skull.max(axis=0)) / 2
+        lengths = (40, 70, 110, 150)
+        waves = sum(np.sin(points @ random.normal(0, length, 3) + random.uniform(0, 6.3)) for length in lengths)
+        reach = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
+        return np.asarray(points + (0.4 + 0.5 * np.asarray(waves)[:, None]) * most * away / reach, np.float32)
 
     def _cover(
         self, look: Look, slots: npt.NDArray[np.int64], lifted: Floats, outward: Floats, random: np.random.Generator
@@ -348,17 +377,24 @@ class Wardrobe:
         slots[region] = slot
         lifted[region] += (outward[region] * thickness * bumps[:, None]).astype(np.float32)
 
-    def _peak(self, body: Floats, rotations: Floats) -> Mesh:
-        """Return a cap's peak: a flat half disc before the brow."""
+    def _on_skull(
+        self, body: Floats, rotations: Floats, share: tuple[float, float, float], size: tuple[float, float, float]
+    ) -> npt.NDArray[np.float64]:
+        """
+        Return the (4, 4) transform that puts a solid on the skull, turned with it.
+
+        Its place is *share* of the skull's own box: from the middle to the right, from chin to crown, from back to
+        brow.
+        """
         skull = body[self._skull]
         turn = rotations[self._skull][0].astype(np.float64)
         local = skull @ turn
         low, high = local.min(axis=0), local.max(axis=0)
-        brow = np.array([(low[0] + high[0]) / 2, low[1] + 0.78 * (high[1] - low[1]), high[2] - 0.03])
+        corner = np.array([(low[0] + high[0]) / 2, low[1], low[2]])
         matrix = np.eye(4)
-        matrix[:3, :3] = turn @ np.diag([0.075, 0.008, 0.085])
-        matrix[:3, 3] = turn @ brow
-        return placed(ball(HEADWEAR, 10), matrix)
+        matrix[:3, :3] = turn @ np.diag(size)
+        matrix[:3, 3] = turn @ (corner + np.array(share) * (high - low))
+        return matrix
 
 
 def _outward(vertices: Floats, triangles: Ints) -> Floats:

@@ -18,7 +18,7 @@ from .shapes import SLOTS, Mesh
 _VERTEX = """
 #version 330
 uniform mat4 view; uniform mat4 model; uniform mat4 light;
-uniform vec2 tex[SLOTS];
+uniform vec4 tex[SLOTS];
 in vec3 position; in vec3 normal; in vec2 uv; in float slot;
 out vec3 where; out vec3 facing; out vec3 spot; out vec2 coordinate; flat out int kind;
 void main() {
@@ -34,7 +34,7 @@ void main() {
 
 _FRAGMENT = """
 #version 330
-uniform vec4 colours[SLOTS]; uniform vec2 tex[SLOTS]; uniform vec3 person;
+uniform vec4 colours[SLOTS]; uniform vec4 tex[SLOTS]; uniform vec3 person;
 uniform sampler2DArray layers; uniform sampler2DShadow shadow;
 uniform vec3 eye; uniform vec3 sun; uniform vec3 sun_colour; uniform vec3 sky; uniform vec3 ground;
 uniform vec3 lamp; uniform vec3 lamp_colour; uniform float exposure;
@@ -59,9 +59,8 @@ void main() {
     vec3 shine = mix(ground, sky, 0.5 + 0.5 * n.y) + sun_colour * facing_sun * lit
         + lamp_colour * max(dot(n, ray) * inversesqrt(far), 0.0) / (0.6 + far);
     vec3 h = normalize(normalize(towards) + sun);
-    float gloss = kind == 1 ? 0.12 : kind == 2 ? 0.10 : 0.02;
     shine *= albedo;
-    shine += sun_colour * lit * gloss * pow(max(dot(n, h), 0.0), 24.0) + albedo * colours[kind].a;
+    shine += sun_colour * lit * tex[kind].z * pow(max(dot(n, h), 0.0), tex[kind].w) + albedo * colours[kind].a;
     colour = vec4(sqrt(1.0 - exp(-shine * exposure)), 1.0);
     identity = vec4(person.x, (kind >= 1 && kind <= 3) ? person.y : 0.0, person.z, 1.0);
 }
@@ -114,7 +113,7 @@ class Draw:
         mesh: Number that `Renderer.upload` gave.
         matrix: (4, 4) model to world.
         colours: (SLOTS, 4) linear red, green, blue, and how much of it glows by itself.
-        textures: (SLOTS, 2) layer of the texture array, and repeats a metre.
+        textures: (SLOTS, 4) layer of the texture array, repeats a metre, gloss and how sharp the gloss is.
         person: 1 to 255, or 0 for a thing.
         shadow: Whether it casts one.
     """

@@ -30,6 +30,13 @@ _MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 
 _GOOD_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
 """The same where the light is good."""
 
+_CLOTHS = {"plain": 0.16, "fabric": 0.28, "creased": 0.36, "print": 0.12, "photograph": 0.08}
+"""What clothes are made of, and how often each is drawn."""
+_WIDE_LOADS = ("umbrella", "pram", "trolley")
+"""Nobody carries these in a queue close under a low camera, where they would hide everybody else."""
+_PHOTOGRAPHED = 0.18
+"""Share of scenes that stand in a photographed place, and not on a floor of ours."""
+
 Kind = Literal["any", "ordinary", "queue"]
 """
 Kinds of scene: any at all; an ordinary shop by day, well lit and nearly free of clutter; a queue in dark coats that
@@ -114,8 +121,8 @@ def colours(value: npt.ArrayLike = (1.0, 1.0, 1.0), glow: float = 0.0) -> Floats
 
 
 def textured(layer: int = 0, repeats: float = 1.0) -> Floats:
-    """Return one texture for every slot."""
-    return np.tile(np.array([layer, repeats], np.float32), (shapes.SLOTS, 1))
+    """Return one texture for every slot, hardly glossy."""
+    return np.tile(np.array([layer, repeats, 0.02, 24.0], np.float32), (shapes.SLOTS, 1))
 
 
 def _any_colour(random: np.random.Generator, dark: float = 0.35) -> npt.NDArray[np.float64]:
@@ -136,12 +143,19 @@ def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
     hair = _HAIRS[random.choice(len(_HAIRS), p=[0.32, 0.22, 0.16, 0.08, 0.07, 0.1, 0.05])] * random.uniform(0.7, 1.3)
     for slot in (shapes.TOP, shapes.BOTTOM, shapes.HEADWEAR, shapes.OTHER, shapes.MORE, shapes.SHOES):
         paint[slot, :3] = _any_colour(random)
-        if random.random() < 0.5 and slot != shapes.SHOES:
-            cloth[slot] = random.choice(stock.kinds["fabric"]), random.uniform(1.0, 4.0)
-            paint[slot, :3] = np.clip(paint[slot, :3] * 2.0, 0.02, 1)
+        kind = str(random.choice(list(_CLOTHS), p=list(_CLOTHS.values())))
+        if slot != shapes.SHOES and kind != "plain":
+            cloth[slot, :2] = random.choice(stock.kinds[kind]), random.uniform(0.7, 4.0 if kind == "fabric" else 2.0)
+            paint[slot, :3] = np.clip(paint[slot, :3] * (2.0 if kind == "fabric" else 1.4), 0.02, 1)
+        if kind in {"print", "photograph"} and random.random() < 0.6:
+            paint[slot, :3] = random.uniform(0.3, 1.0)
     paint[[shapes.SKIN, shapes.FACE], :3] = skin
     paint[[shapes.HAIR, shapes.LONG_HAIR], :3] = hair
-    cloth[[shapes.HAIR, shapes.LONG_HAIR]] = stock.kinds["hair"][0], 5.0
+    cloth[[shapes.SKIN, shapes.FACE], 2] = random.uniform(0.01, 0.12)
+    cloth[[shapes.HAIR, shapes.LONG_HAIR]] = (
+        random.choice(stock.kinds["hair"]), random.uniform(2.0, 7.0), min(random.exponential(0.035), 0.15),
+        random.uniform(6, 40),
+    )  # fmt: skip
     return paint.astype(np.float32), cloth
 
 
@@ -172,7 +186,9 @@ class SceneMaker:
         mood = str(self._random.choice(list(moods), p=list(moods.values())))
         spots = self._spots(view, 60)
         clear = kind != "any" and self._random.random() < 0.7
-        draws = self._ground(mood) + self._walls(mood) + ([] if clear else self._clutter(spots))
+        photographed = kind != "queue" and self._random.random() < _PHOTOGRAPHED
+        draws = [] if photographed else self._ground(mood) + self._walls(mood)
+        draws += [] if clear else self._clutter(spots)
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
         return Scene(draws, self._light(mood, view), {}, middle, mood)
 
@@ -199,7 +215,7 @@ class SceneMaker:
         wanted = int(random.integers(10, 24)) if crowd > 0.9 else wanted
         apart, steps = random.uniform(0.3, 0.6), (0.0, 0.0, 0.0, 0.15)
         if kind == "queue":
-            wanted, apart, steps = int(random.integers(2, 9)), random.uniform(0.28, 0.45), (0.0, -0.2, -0.4)
+            wanted, apart, steps = int(random.integers(2, 13)), random.uniform(0.26, 0.42), (0.0, -0.2, -0.4)
         way = random.choice([0.0, np.pi, random.uniform(0, 6.28)])
         people: dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]] = {}
         taken: list[npt.NDArray[np.float64]] = []
@@ -210,6 +226,8 @@ class SceneMaker:
             if any(np.hypot(*(near - other)[[0, 2]]) < apart for other in taken):
                 continue
             someone = stock.people[int(random.integers(len(stock.people)))]
+            if kind == "queue" and someone.look.load in _WIDE_LOADS:
+                continue
             away = np.linalg.norm(np.array([near[0], someone.person.height - 0.1, near[2]]) - view.pinhole.eye)
             if away < 0.38:
                 continue
@@ -353,7 +371,8 @@ class SceneMaker:
             "night": (random.uniform(0.01, 0.06), random.uniform(0.0, 0.05), random.uniform(0.1, 0.8), 0.05),
             "dim": (random.uniform(0.08, 0.2), random.uniform(0.0, 0.3), random.uniform(0, 0.8), 0.2),
         }[mood]
-        way = random.normal((0, 1, 0), 0.35)
+        way = random.normal((0, 1, 0), 0.35 if random.random() < 0.7 else 0.8)
+        way[1] = abs(way[1]) + 0.2
         warm = np.clip(1 + random.normal(0, 0.1) * np.array([1, 0, -1]), 0.6, 1.4)
         place = view.pinhole.eye + random.normal(0, (1.5, 0.2, 1.5))
         if mood == "night" and random.random() < 0.4:

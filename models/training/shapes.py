@@ -109,6 +109,15 @@ def dome(slot: int = OTHER, sides: int = 8) -> Mesh:
     return _swept([(1e-3, 0.35), (0.35, 0.31), (0.7, 0.2), (1, 0), (0.7, 0.19), (1e-3, 0.33)], sides, slot)
 
 
+def brimmed(slot: int = HEADWEAR, sides: int = 18) -> Mesh:
+    """Return a soft hat whose crown has radius 1 about the upright at y = 0; its brim hangs below that."""
+    return _swept(
+        [(1.0, -0.1), (1.45, -0.34), (1.6, -0.42), (1.45, -0.32), (1.02, 0.0), (0.95, 0.62), (0.7, 0.82), (1e-3, 0.86)],
+        sides,
+        slot,
+    )
+
+
 def box(slot: int = OTHER) -> Mesh:
     """Return a box of side 1 standing on y = 0, centred in x and z."""
     meshes = []

@@ -15,6 +15,9 @@ from .people import Look, Person, Wardrobe
 from .render import Renderer
 from .shapes import SLOTS, Mesh
 
+Layer = npt.NDArray[np.uint8]
+"""(128, 128, 4) RGBA."""
+
 _SIDE = 128
 _MOST_TRIANGLES = 2600
 _METRES = ("bm-", "polyhaven-")
@@ -50,8 +53,8 @@ class Stock:
     """
 
     def __init__(self, width: int = 640, height: int = 480, folder: Path = CC0) -> None:
-        self.kinds: dict[str, list[int]] = {"plain": [0], "hair": [1]}
-        layers = [_plain(), _hair()]
+        self.kinds: dict[str, list[int]] = {"plain": [0]}
+        layers = [_plain(), _hair(0)]
         for kind, place in (("texture", "textures"), ("fabric", "fabrics")):
             for path in sorted((folder / place).rglob("*.jpg")):
                 stem = path.stem.split("-")[0]
@@ -69,9 +72,13 @@ class Stock:
             placed_layers.append(len(layers) if prop.picture is not None else 0)
             if prop.picture is not None:
                 layers.append(_square(prop.picture))
-        panoramas = [_read(path)[:, :, :3] for path in sorted((folder / "backgrounds").glob("*.jpg"))]
-        small = [np.ascontiguousarray(cv2.resize(p, (512, 256))) for p in panoramas]
-        self.renderer = Renderer(np.stack(layers), small, width, height)
+        panoramas = [
+            np.ascontiguousarray(_read(path)[:, :, :3]) for path in sorted((folder / "backgrounds").glob("*.jpg"))
+        ]
+        for kind, made in _made(layers, self.kinds["floor"], panoramas).items():
+            self.kinds.setdefault(kind, []).extend(range(len(layers), len(layers) + len(made)))
+            layers += made
+        self.renderer = Renderer(np.stack(layers), panoramas, width, height)
         self.solids = {
             "ball": self.renderer.upload(shapes.ball()),
             "cylinder": self.renderer.upload(shapes.cylinder()),
@@ -144,9 +151,84 @@ def _plain() -> npt.NDArray[np.uint8]:
     return np.dstack((grey, grey, grey, np.full_like(grey, 255)))
 
 
-def _hair() -> npt.NDArray[np.uint8]:
-    """Return streaks."""
-    random = np.random.default_rng(3)
-    noise = cv2.GaussianBlur(random.standard_normal((_SIDE, _SIDE)), (0, 0), sigmaX=1.2, sigmaY=14)
-    grey = np.clip(205 + 170 * noise, 60, 255).astype(np.uint8)
+def _made(layers: list[Layer], floors: list[int], panoramas: list[npt.NDArray[np.uint8]]) -> dict[str, list[Layer]]:
+    """Return textures that no file holds, by kind: hair, creased and printed cloth, photographs, quieter floors."""
+    random = np.random.default_rng(4)
+    return {
+        "hair": [_hair(seed) for seed in range(12)],
+        "creased": [_creased(random) for _ in range(20)],
+        "print": [_printed(random) for _ in range(24)],
+        "photograph": [_photograph(panoramas[n % len(panoramas)], random) for n in range(24)],
+        "floor": [_quiet(layers[floor], float(random.uniform(0.1, 0.5))) for floor in floors],
+    }
+
+
+def _grey(values: npt.NDArray[np.float64]) -> Layer:
+    """Return an opaque grey layer for (h, w) values, 255 for white."""
+    grey = np.clip(values, 0, 255).astype(np.uint8)
     return np.dstack((grey, grey, grey, np.full_like(grey, 255)))
+
+
+def _noise(random: np.random.Generator, wide: float, tall: float) -> npt.NDArray[np.float64]:
+    """Return noise of spread 1 that tiles, smooth over so many px across and down."""
+    border = 64
+    noise = np.pad(random.standard_normal((_SIDE, _SIDE)), border, mode="wrap")
+    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=wide, sigmaY=tall)[border:-border, border:-border]
+    return np.asarray(noise / noise.std(), np.float64)
+
+
+def _hair(seed: int) -> Layer:
+    """Return streaks; from some seeds curls."""
+    random = np.random.default_rng(3 + seed)
+    fine, long = random.uniform(0.7, 2.0), random.choice([14.0, random.uniform(6, 20), random.uniform(1.5, 4)])
+    streaks = _noise(random, fine, max(fine, long)) + 0.6 * _noise(random, 3 * fine, 2 * long)
+    return _grey(195 + random.uniform(8, 30) * streaks)
+
+
+def _creased(random: np.random.Generator) -> Layer:
+    """Return cloth in folds: ridges where smooth noise is near nought, soft shade between them."""
+    folds = np.zeros((_SIDE, _SIDE))
+    for wide in (random.uniform(10, 18), random.uniform(5, 9)):
+        slant = wide * random.uniform(1.0, 2.2)
+        sizes = (wide, slant) if random.random() < 0.5 else (slant, wide)
+        folds += np.exp(-np.abs(_noise(random, *sizes)) / random.uniform(0.15, 0.5)) * wide / 18
+    shade = _noise(random, 12, 12)
+    weave = _noise(random, 0.6, 0.6)
+    return _grey(225 - random.uniform(40, 130) * folds - 22 * shade - random.uniform(0, 14) * weave)
+
+
+def _printed(random: np.random.Generator) -> Layer:
+    """Return cloth with letters, stripes or spots on it, creased as well."""
+    cloth = np.full((_SIDE, _SIDE, 3), random.uniform(30, 255, 3) if random.random() < 0.5 else 235.0).astype(np.uint8)
+    ink = random.uniform(0, 255, 3).tolist()
+    kind = str(random.choice(["letters", "stripes", "checks", "spots"]))
+    pitch = int(random.choice([8, 16, 32]))
+    if kind == "letters":
+        for _ in range(int(random.integers(1, 4))):
+            text = "".join(random.choice(list("ABCDEHKMNORSTUX0123456789"), int(random.integers(2, 7))))
+            place = int(random.integers(-10, 60)), int(random.integers(20, _SIDE))
+            cv2.putText(cloth, text, place, cv2.FONT_HERSHEY_DUPLEX, float(random.uniform(0.6, 1.8)), ink, 2)
+    elif kind == "spots":
+        for x, y in random.integers(0, _SIDE, (int(random.integers(8, 60)), 2)).tolist():
+            cv2.circle(cloth, (x, y), int(random.integers(2, 11)), random.uniform(0, 255, 3).tolist(), -1)
+    for start in range(0, _SIDE, pitch) if kind in {"stripes", "checks"} else ():
+        cloth[start : start + pitch // 2] = ink
+        if kind == "checks":
+            cloth[:, start : start + pitch // 2] = ink
+    creases = _creased(random)[:, :, :3] / 255
+    return np.dstack((np.clip(cloth * creases, 0, 255), np.full((_SIDE, _SIDE), 255))).astype(np.uint8)
+
+
+def _photograph(panorama: npt.NDArray[np.uint8], random: np.random.Generator) -> Layer:
+    """Return a piece of a photographed place, as printed cloth and patterned hats look like from afar."""
+    side = int(random.integers(60, 240))
+    top, left = (int(random.integers(0, whole - side)) for whole in panorama.shape[:2])
+    piece = cv2.resize(panorama[top : top + side, left : left + side], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    piece = cv2.normalize(piece, np.empty_like(piece), 10, 250, cv2.NORM_MINMAX)
+    return np.dstack((piece, np.full((_SIDE, _SIDE), 255, np.uint8)))
+
+
+def _quiet(layer: Layer, contrast: float) -> Layer:
+    """Return a texture with less contrast, as most floors have."""
+    mean = layer[:, :, :3].mean(axis=(0, 1))
+    return np.dstack(((mean + contrast * (layer[:, :, :3] - mean)).astype(np.uint8), layer[:, :, 3]))

@@ -4,20 +4,25 @@ Train the head network.
     python -m models.training.train PICTURES... --out RUN --epochs 24
 
 Goes on from RUN/last.pt if it is there. Pictures that arrive while it runs are used from the next epoch on.
+
+On two cores `--processes 2` is quicker than two threads. Each process takes a batch of its own, and their gradients are
+averaged.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed, multiprocessing
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import answer, cut
@@ -25,17 +30,18 @@ from .data import Shard, load
 from .network import STRIDE, HeadNet, Maps
 
 _WARM_UP = 200
-_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.6, 0.25, 0.15)
+_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.55, 0.22, 0.23)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
 
 class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
-    """One epoch of augmented batches, in an order given by the seed."""
+    """One process's part of an epoch of augmented batches, in an order given by the seed."""
 
-    def __init__(self, shards: list[Shard], batch: int, seed: int) -> None:
-        self._shards, self._batch, self._seed = shards, batch, seed
-        self._order = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
-        np.random.default_rng(seed).shuffle(self._order)
+    def __init__(self, shards: list[Shard], batch: int, seed: int, process: int, processes: int) -> None:
+        self._shards, self._batch, self._seed = shards, batch, seed * processes + process
+        order = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
+        np.random.default_rng(seed).shuffle(order)
+        self._order = order[process::processes]
 
     def __len__(self) -> int:
         return len(self._order) // self._batch
@@ -85,6 +91,8 @@ class Training:
     """
     A network, its average and its optimiser.
 
+    Convolutions are multiplied in bfloat16, which halves the time; weights and their average are float32.
+
     Args:
         rate: Learning rate after the warm-up; it falls to a fiftieth of it along half a cosine.
         total: Steps until it has fallen.
@@ -95,6 +103,9 @@ class Training:
         self._rate, self._total, self.step = rate, total, 0
         self._network = HeadNet().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = torch.optim.swa_utils.AveragedModel(self._network, avg_fn=_average, use_buffers=True)
+        self._trained: torch.nn.Module = self._network
+        if distributed.is_initialized():
+            self._trained = DistributedDataParallel(self._network)
         weights = [p for p in self._network.parameters() if p.ndim > 1]
         others = [p for p in self._network.parameters() if p.ndim == 1]
         self._optimiser = torch.optim.AdamW(
@@ -135,7 +146,9 @@ class Training:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._rate * share
             inputs = images.to(self._device).permute(0, 3, 1, 2).float()
-            parts = loss(self._network(inputs), wanted.to(self._device))
+            with torch.autocast(self._device.type, torch.bfloat16):
+                maps = self._trained(inputs)
+            parts = loss(maps, wanted.to(self._device))
             self._optimiser.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
@@ -159,8 +172,23 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--steps", type=int, default=440, help="most batches an epoch")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.processes == 1:
+        _train(0, options, Path())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        multiprocessing.spawn(_train, (options, Path(folder) / "meeting"), options.processes)
+
+
+def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
+    """Train as one of several processes, which find each other by the file *meeting*."""
+    if options.processes > 1:
+        torch.set_num_threads(1)
+        distributed.init_process_group(
+            "gloo", init_method=f"file://{meeting}", rank=process, world_size=options.processes
+        )
     torch.manual_seed(options.seed)
     training, first, last = Training(options.rate, options.epochs * options.steps), 0, options.out / "last.pt"
     if last.exists():
@@ -170,7 +198,10 @@ def main() -> None:
     for epoch in range(first, options.epochs):
         shards = [shard for folder in options.pictures for shard in load(folder)]
         begun = time.monotonic()
-        parts = training.epoch(Pictures(shards, options.batch, 1000 * options.seed + epoch), options.steps)
+        pictures = Pictures(shards, options.batch, 1000 * options.seed + epoch, process, options.processes)
+        parts = training.epoch(pictures, options.steps)
+        if process:
+            continue
         training.save(last, epoch + 1)
         spent = time.monotonic() - begun
         told = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())

@@ -206,6 +206,17 @@ def test_the_report(tmp_path: Path, signature: Signature | None, verdict: str) -
     assert "://" not in page
 
 
+def test_nobody_was_tapped() -> None:
+    """Where the person tapped nobody, the report says that it shows nothing."""
+    tapped, untapped = (
+        Report({"site": "s"}, Result(60.0, 60, [Interval((person, 0), (2, 0))], None, [], True), None)
+        for person in (1, 0)
+    )
+
+    assert "tapped nobody" in untapped.text()
+    assert "tapped nobody" not in tapped.text()
+
+
 def test_the_chart_is_to_scale() -> None:
     """A bar is as high as its count: three is full, one a third."""
     page = Report(ABOUT, RESULT, None).page()

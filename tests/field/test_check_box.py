@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,6 +226,52 @@ def test_counts_without_a_place(tmp_path: Path) -> None:
 
     assert "warn" == found.state
     assert found.found.startswith("60 crossings of 1 boots")
+
+
+# --- the broker's files ----------------------------------------------------------------------------------------------
+
+
+def broker_files(folder: Path, authority: Path) -> list[Finding]:
+    """Return what is said of *authority* under `broker.tls.ca_file`."""
+    tls = f"{{ca_file: {authority}}}"
+    return list(check_box.check_broker_files(config.load(write_config(folder, tls=tls)).publisher()))
+
+
+@pytest.fixture(name="authority")
+def _authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file in a folder that the units show; the service's user is the one that runs the test."""
+    monkeypatch.setattr(check_box, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(check_box, "_HIDDEN", ("/nowhere",))
+    monkeypatch.setattr(check_box, "_PUBLISHER_USER", pwd.getpwuid(os.geteuid()).pw_name)
+    path = tmp_path / "closed" / "ca.pem"
+    path.parent.mkdir(mode=0o700)
+    path.touch(0o600)
+    return path
+
+
+def test_the_publisher_reads_its_files(tmp_path: Path, authority: Path) -> None:
+    """Nothing is said of a file that its user can read, nor where there is none."""
+    assert not broker_files(tmp_path, authority)
+    assert not list(check_box.check_broker_files(config.load(write_config(tmp_path)).publisher()))
+
+
+def test_another_users_file(tmp_path: Path, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only root may read fails in the service, though the check itself can read it: told, with the command."""
+    monkeypatch.setattr(check_box, "_PUBLISHER_USER", "nobody")
+    (found,) = broker_files(tmp_path, authority)
+
+    assert "fail" == found.state
+    assert "nobody may not" in found.found
+    assert "sudo chgrp nobody" in found.advice
+
+
+def test_a_file_out_of_the_units_sight(tmp_path: Path, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unit hides whole folders from the publisher, whatever a file's mode."""
+    monkeypatch.setattr(check_box, "_HIDDEN", (str(authority.parent),))
+    (found,) = broker_files(tmp_path, authority)
+
+    assert "fail" == found.state
+    assert "hides" in found.found
 
 
 # --- units -----------------------------------------------------------------------------------------------------------
