@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import __version__, config, model
-from edge.clock import Clock, KernelClock, TrialClock
+from edge import __version__, arguments, config, model
+from edge.clock import Clock, KernelClock
 from edge.config import VisionSettings
 from edge.errors import ConfigError, EdgeError
 from edge.systemd import Notifier
@@ -28,9 +25,9 @@ if TYPE_CHECKING:
     from edge.vision.seal import Seal
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (see edge.errors)."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     try:
         return int(options.command(options) or 0)
@@ -293,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(publisher)
     publisher.add_argument(
         "--diode",
-        type=_camera_descriptor,
+        type=arguments.camera_descriptor,
         action="append",
         default=[],
         metavar="CAMERA=FD",
@@ -305,15 +302,22 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="both, from one terminal, for a trial")
     _add_config(run)
     run.add_argument(
-        "--trial-speed", type=_number(0.01, 10_000), metavar="N", help="a made-up clock that runs N times as fast"
+        "--trial-speed",
+        type=arguments.number(0.01, 10_000),
+        metavar="N",
+        help="a made-up clock that runs N times as fast",
     )
     run.add_argument("--unsealed", action="store_true", help="don't seal vision; for development only")
     run.set_defaults(command=_run)
 
     count = commands.add_parser("count", help="count a clip as fast as it goes")
     count.add_argument("clip", type=Path, metavar="CLIP")
-    count.add_argument("--line", type=_numbers(4), metavar="x1,y1,x2,y2", help="as shares of the picture, 0 to 1")
-    count.add_argument("--inside", type=_numbers(2), metavar="x,y", default=(), help="a point on the shop's side")
+    count.add_argument(
+        "--line", type=arguments.numbers(4), metavar="x1,y1,x2,y2", help="as shares of the picture, 0 to 1"
+    )
+    count.add_argument(
+        "--inside", type=arguments.numbers(2), metavar="x,y", default=(), help="a point on the shop's side"
+    )
     count.add_argument("--camera", metavar="CAMERA", help="take the lines of this camera in the config instead")
     _add_config(count)
     _add_counting(count)
@@ -348,7 +352,7 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     _add_broker(collect)
     _add_store(collect)
     collect.add_argument(
-        "--name", type=_name, default="1", metavar="N", help="this collector's; each has its own (default 1)"
+        "--name", type=arguments.name, default="1", metavar="N", help="this collector's; each has its own (default 1)"
     )
     collect.add_argument("--share", action="store_true", help="split the load with all collectors that share")
     collect.add_argument("--trial", action="store_true", help="store the hours of trials and rehearsals, too")
@@ -367,8 +371,10 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     report.add_argument("--csv", type=Path, metavar="FILE", help="write one row an hour, the missing ones too")
     report.add_argument("--parquet", type=Path, metavar="FILE", help="the same for data frames")
     report.add_argument("--site", action="append", default=[], metavar="NAME", help="only this site; may be repeated")
-    report.add_argument("--last", type=date.fromisoformat, metavar="DATE", help="the last day (default: yesterday)")
-    report.add_argument("--days", type=_days, default=28, metavar="N", help="how many days, 1 to 366 (default 28)")
+    report.add_argument("--last", type=arguments.day, metavar="DAY", help="the last day (default: yesterday)")
+    report.add_argument(
+        "--days", type=arguments.days, default=28, metavar="N", help="how many days, 1 to 366 (default 28)"
+    )
     report.set_defaults(command=_report)
 
     broker = commands.add_parser("broker", help="headquarters: a secured mosquitto configuration, with its accounts")
@@ -413,19 +419,6 @@ def _add_store(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= 366:  # noqa: PLR2004 - a year
-        raise argparse.ArgumentTypeError(f"1 to 366 days, not {days}")
-    return days
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
-        raise argparse.ArgumentTypeError(f"a name has 1 to 32 letters, digits, dashes, not {text!r}")
-    return text
-
-
 def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add what a technician types at the door."""
     check = commands.add_parser("check", help="everything that has to be right at the door, one line each")
@@ -438,7 +431,7 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_config(measure)
     measure.add_argument("--look", action="store_true", help="look through the camera instead of timing the stages")
     measure.add_argument(
-        "--seconds", type=_number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
+        "--seconds", type=arguments.number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
     )
     measure.set_defaults(command=_measure)
 
@@ -457,7 +450,9 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench = commands.add_parser("bench", help="how fast this box is, stage by stage")
     _add_config(bench)
     bench.add_argument("--camera", metavar="CAMERA", help="measure with its size and rate (default: the first)")
-    bench.add_argument("--seconds", type=_number(0.5, 3600), default=20.0, metavar="N", help="for so long (default 20)")
+    bench.add_argument(
+        "--seconds", type=arguments.number(0.5, 3600), default=20.0, metavar="N", help="for so long (default 20)"
+    )
     bench.add_argument("--json", action="store_true", help="one JSON object on stdout instead of tables")
     bench.set_defaults(command=_bench)
 
@@ -469,9 +464,15 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     counts = commands.add_parser("counts", help="the hours in this box's ledger")
     _add_config(counts)
     counts.add_argument(
-        "--from", dest="first", type=_day, metavar="DAY", help="from this day on, 2026-11-24 (default: six days ago)"
+        "--from",
+        dest="first",
+        type=arguments.day,
+        metavar="DAY",
+        help="from this day on, 2026-11-24 (default: six days ago)",
     )
-    counts.add_argument("--to", dest="last", type=_day, metavar="DAY", help="up to and with this day (default: today)")
+    counts.add_argument(
+        "--to", dest="last", type=arguments.day, metavar="DAY", help="up to and with this day (default: today)"
+    )
     counts.add_argument("--camera", metavar="CAMERA", help="only this one's")
     form = counts.add_mutually_exclusive_group()
     form.add_argument(
@@ -510,7 +511,7 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 def _add_counting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--fps", type=_number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
+        "--fps", type=arguments.number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
 
@@ -519,7 +520,7 @@ def _add_page(parser: argparse.ArgumentParser, minutes: float) -> None:
     parser.add_argument("--port", type=int, default=8770, metavar="N", help="the page's, on 127.0.0.1 (default 8770)")
     parser.add_argument(
         "--minutes",
-        type=_number(0.05, 240),
+        type=arguments.number(0.05, 240),
         default=minutes,
         metavar="N",
         help=f"it ends by itself after N (default {minutes:g})",
@@ -527,58 +528,7 @@ def _add_page(parser: argparse.ArgumentParser, minutes: float) -> None:
 
 
 def _add_trial_clock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trial-clock", type=_trial_clock, metavar="SPEC", help=argparse.SUPPRESS)
-
-
-def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
-    """Return a reader of *count* numbers divided by commas."""
-
-    def read(text: str) -> tuple[float, ...]:
-        try:
-            numbers = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != count:
-            raise argparse.ArgumentTypeError(f"{count} numbers are needed, divided by commas, not {text!r}")
-        return numbers
-
-    return read
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    """Return a reader of a number from *least* to *most*."""
-
-    def read(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"a number from {least:g} to {most:g} is needed, not {text!r}")
-        return number
-
-    return read
-
-
-def _trial_clock(spec: str) -> TrialClock:
-    try:
-        return TrialClock.from_spec(spec)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"a day is needed, as in 2026-11-24, not {text!r}") from exc
-
-
-def _camera_descriptor(text: str) -> tuple[str, int]:
-    camera, _, descriptor = text.rpartition("=")
-    if not descriptor.isdecimal():
-        raise argparse.ArgumentTypeError(f"CAMERA=FD is needed, as in door=3, not {text!r}")
-    return camera, int(descriptor)
+    parser.add_argument("--trial-clock", type=arguments.trial_clock, metavar="SPEC", help=argparse.SUPPRESS)
 
 
 if __name__ == "__main__":

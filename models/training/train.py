@@ -30,15 +30,19 @@ from .data import Shard, load
 from .network import STRIDE, HeadNet, Maps
 
 _WARM_UP = 200
-_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.55, 0.22, 0.23)
+_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.58, 0.24, 0.18)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
 
 class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
-    """One process's part of an epoch of augmented batches, in an order given by the seed."""
+    """
+    One process's part of an epoch of augmented batches, in an order given by the seed.
+
+    All processes cut parts of the same size at a time, so that none waits for another.
+    """
 
     def __init__(self, shards: list[Shard], batch: int, seed: int, process: int, processes: int) -> None:
-        self._shards, self._batch, self._seed = shards, batch, seed * processes + process
+        self._shards, self._batch, self._seed, self._process = shards, batch, seed, process
         order = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
         np.random.default_rng(seed).shuffle(order)
         self._order = order[process::processes]
@@ -47,10 +51,10 @@ class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
         return len(self._order) // self._batch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        random = np.random.default_rng(self._seed + 1)
+        sizes, random = np.random.default_rng(self._seed), np.random.default_rng((self._seed, self._process))
         by_picture = [[shard.of(index) for index in range(len(shard.pictures))] for shard in self._shards]
         for number in range(len(self)):
-            width, height = _CUTS[int(random.choice(len(_CUTS), p=_CUT_SHARES))]
+            width, height = _CUTS[int(sizes.choice(len(_CUTS), p=_CUT_SHARES))]
             parts, answers = [], []
             for shard, index in self._order[number * self._batch : (number + 1) * self._batch]:
                 part, labels = cut(self._shards[shard].pictures[index], by_picture[shard][index], width, height, random)
@@ -139,7 +143,9 @@ class Training:
         sums: dict[str, float] = {}
         done = 0
         self._network.train()
-        for images, wanted in DataLoader(pictures, batch_size=None, num_workers=1, prefetch_factor=4):
+        for images, wanted in DataLoader(
+            pictures, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="fork"
+        ):
             share = min(1.0, (self.step + 1) / _WARM_UP) * (
                 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
             )
