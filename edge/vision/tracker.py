@@ -16,6 +16,9 @@ from edge.vision.track import Head, Track
 
 _REACH = 3.0
 """No head is sought farther from where it should be than this, diameters."""
+_WEAK_REACH = 1.0
+"""Nor a weak one farther than this, once the head's motion is known: a weak one far off is mostly a shoulder, or
+somebody else's head."""
 _GATE = 11.8
 """Squared distance over its variance beyond which a head is another one's: 99.7 % of the right ones are nearer."""
 _SIZE_STEP = 0.35
@@ -103,8 +106,8 @@ class Tracker:
         """
         strong, weak = self._plain(heads)
         self._move_on(t_ms)
-        free, strong = _match(self._tracks, strong)
-        free, _ = _match(free, weak)
+        free, strong = _match(self._tracks, strong, _REACH)
+        free, _ = _match(free, weak, _WEAK_REACH)
         for head in _find_again(free, strong):
             self._give_birth(head, t_ms)
         for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
@@ -233,10 +236,11 @@ def _alike(one: Head | Track, other: Head | Track) -> bool:
     return abs(math.log(one.diameter / other.diameter)) <= _LARGEST_SIZE_STEP
 
 
-def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], list[Head]]:
+def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple[list[Track], list[Head]]:
     """
     Give each of *heads* to the track that most likely made it; return the tracks and heads that are left.
 
+    None is sought farther than *farthest*, diameters, from where a head whose motion is known should be.
     The likeliest pair of all goes first. Likelihood counts a track's own uncertainty against it: one that was long
     unseen could be anywhere near, and must not take the head of one that was seen a moment ago. The assignment that is
     best in sum (Hungarian method) counted no better on the same traffic.
@@ -247,7 +251,8 @@ def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], lis
     pairs: list[tuple[float, int, int]] = []
     for row, track in enumerate(tracks):
         spread = track.spread()
-        reach = min(math.sqrt(_GATE * spread), _REACH * track.diameter)
+        most = farthest if track.hits > _NEW_HITS else _REACH
+        reach = min(math.sqrt(_GATE * spread), most * track.diameter)
         penalty = 2 * math.log(spread / track.diameter**2)
         for column, head in enumerate(heads):
             dx, dy = head.x - track.x, head.y - track.y
