@@ -82,6 +82,14 @@ def test_weak_heads_continue_a_track() -> None:
     assert all(reports[6:])
 
 
+@pytest.mark.parametrize(("away", "score", "seen"), [(24.0, 0.3, True), (56.0, 0.3, False), (56.0, 0.9, True)])
+def test_weak_heads_count_only_near(away: float, score: float, seen: bool) -> None:
+    """A lost head is taken for found where something weak comes up near by, not a diameter and a half away."""
+    _, reports = follow([*[[(320, 240)]] * 8, *[[]] * 5, *[[(320 + away, 240, score)]] * 3])
+
+    assert any(reports[-3:]) == seen
+
+
 def test_below_weak_is_nothing() -> None:
     """A head under the weak threshold is not seen at all."""
     _, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 4)], [(320, 100, 0.2)]])
