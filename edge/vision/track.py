@@ -22,6 +22,7 @@ _START_SPEED = 5.0
 _AGILITY = 16.0
 """How fast heads change their speed: variance gained each second, (diameters / s)^2 / s."""
 _SIZE_GAIN = 0.2
+_SCORE_GAIN = 0.1
 _CALM_S = 1.0
 """An unseen head is thought to slow down with this time constant: who is hidden has often stopped."""
 
@@ -44,6 +45,7 @@ class Head:
     x: float
     y: float
     diameter: float
+    score: float
     strong: bool
 
 
@@ -56,6 +58,7 @@ class Track:
         number: Never used again for another head.
         x, y: Centre, px.
         diameter: px.
+        score: The mean of its heads' scores, the newest ones first of all.
         t_ms: The time of all these: of the newest frame, whether seen in it or not.
         host: The head that this one may be a part of: seen beside it from the first.
         vx, vy: Velocity, px / s.
@@ -74,6 +77,7 @@ class Track:
     y: float
     diameter: float
     t_ms: float
+    score: float = 0.0
     host: Track | None = None
     vx: float = 0.0
     vy: float = 0.0
@@ -141,6 +145,7 @@ class Track:
         self.hits += 1
         self.trust = min(self.trust + _MISS + (1 if head.strong else _WEAK_TRUST), _MOST_TRUST)
         self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
+        self.score += max(_SCORE_GAIN, 1 / self.hits) * (head.score - self.score)
         self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
 
     def begin_anew(self, head: Head) -> None:

@@ -54,6 +54,9 @@ _APART, _APART_SIGHTINGS = 0.3, 2
 """Seen so much farther from it than that, diameters of the larger, so many times in a row, it is another one's."""
 _STEADY_MS, _STEADY = 3_000, 0.85
 """Or if it is seen in nearly every frame for so long, as no shoulder is."""
+_OUTSHONE, _COMPANY_IN_SHADE = 0.7, 2.5
+"""A head whose scores are under this share of those of another that goes along with it, so near, may be a part of that
+person: a hand, a bag."""
 _TAKEN_OVER_MS = 300
 """A head that is unseen for so long, while what is beside it is seen, was the shoulder itself."""
 
@@ -111,8 +114,8 @@ class Tracker:
         for head in _find_again(free, strong):
             self._give_birth(head, t_ms)
         for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
-            if track.hits <= _NEW_HITS:
-                track.host = track.host or self._beside(track)
+            if track.host is None:
+                track.host = self._beside(track)
             if track.host is not None:
                 self._look_at_company(track, track.host)
             if track.convincing and not track.proven:
@@ -126,9 +129,9 @@ class Tracker:
         rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
         for (x, y), diameter, score in rows:
             if score >= self._strong:
-                strong.append(Head(x, y, diameter, strong=True))
+                strong.append(Head(x, y, diameter, score, strong=True))
             elif score >= self._weak:
-                weak.append(Head(x, y, diameter, strong=False))
+                weak.append(Head(x, y, diameter, score, strong=False))
         return strong, weak
 
     def _move_on(self, t_ms: float) -> None:
@@ -169,17 +172,20 @@ class Tracker:
         """Return how near to another a head may be that is only a part of it, diameters of the larger."""
         return _COMPANY if self._at_edge(track.born_x, track.born_y, track.diameter) else _COMPANY_IN_MIDDLE
 
+    def _company_of(self, track: Track, host: Track) -> float:
+        """Return the same for one host, which may be so much surer that a part of it may be farther off."""
+        return _COMPANY_IN_SHADE if _outshone(track, host) else self._company(track)
+
     def _beside(self, track: Track) -> Track | None:
         """Return the nearest head of which *track*, which is new, may be a part, if there is one."""
-        company = self._company(track)
         near = [
             (away, host.number, host)
             for host in self._tracks
             if host is not track
             and host.host is None
             and host.seen_ms == track.t_ms
-            and host.born_ms <= track.born_ms
-            and (away := _between(track, host)) < company
+            and (_outshone(track, host) or (track.hits <= _NEW_HITS and host.born_ms <= track.born_ms))
+            and (away := _between(track, host)) < self._company_of(track, host)
         ]
         return min(near)[2] if near else None
 
@@ -191,14 +197,18 @@ class Tracker:
                 track.waiting = []
             return
         away = _between(track, host)
-        if away > self._company(track) + _APART:
+        if away > self._company_of(track, host) + _APART:
             track.apart += 1
         elif host.seen_ms == track.t_ms:
             track.apart = 0
         elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < self._company(track):
             self._replace(host, track)
             return
-        steady = track.t_ms - track.born_ms >= _STEADY_MS and track.hits >= _STEADY * (track.frames + 1)
+        steady = (
+            not _outshone(track, host)
+            and track.t_ms - track.born_ms >= _STEADY_MS
+            and track.hits >= _STEADY * (track.frames + 1)
+        )
         if steady or track.apart >= _APART_SIGHTINGS:
             track.host = None
 
@@ -229,6 +239,11 @@ def _between(one: Track, other: Track) -> float:
     predicted = math.hypot(one.x - other.x, one.y - other.y)
     seen = math.hypot(one.x - other.seen_x, one.y - other.seen_y)
     return min(predicted, seen) / max(one.diameter, other.diameter)
+
+
+def _outshone(track: Track, host: Track) -> bool:
+    """Tell whether *host* is so much surer a head that *track*, beside it, need not be one."""
+    return track.score < _OUTSHONE * host.score
 
 
 def _alike(one: Head | Track, other: Head | Track) -> bool:
