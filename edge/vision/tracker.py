@@ -4,6 +4,7 @@ Follow each head from frame to frame, by place, size and motion; by nothing that
 People come in at the picture's edge and leave through it. So a head that comes up in its middle, where another one was
 lost a moment ago, is that one; one that vanishes in the middle is waited for. And no two people's heads can be nearer
 to each other than a head and its own shoulder: one that comes up beside another, and stays there, is a part of it.
+So, farther off, is one of which the detector is far less sure: a hand, or a bag.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ from .walkers import Walker, crossings, middles, through, walking
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 10, 20
 _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _WEAK = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
-_STEP = 0.051
-"""Thresholds that are no farther apart than this are neighbours."""
+_NEARLY = 0.02
+"""What F1 may be less by than the best, for thresholds that count nearly as well."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,9 @@ def counted(level: float, seen: list[Heads], contract: Contract) -> Iterator[Eve
 
 def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Score]:
     """
-    Return the strong and the weak score that count best together with their neighbours, and what they give.
+    Return the strong and weak score in the middle of those that count nearly as well as the best, with what they give.
 
-    With their neighbours, since other doors are other: not on a peak, but in the middle of what is high.
+    In the middle, since other doors are other: heads there get lower scores, and more is there that isn't one.
     """
     detector = Detector(replace(contract, weak=min(_WEAK)))
     watched = [
@@ -160,16 +160,10 @@ def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Sco
         found = together(score(counted(line, seen, thresholds), events) for line, events, seen in watched)
         print(f"{strong:.2f} {weak:.2f}  F1 {found.f1:.3f}, {found.right} of {sum(found.true.values())} right")
         tried[strong, weak] = found
-    best = max(tried, key=lambda pair: _around(tried, pair))
-    return *best, tried[best]
-
-
-def _around(tried: dict[tuple[float, float], Score], pair: tuple[float, float]) -> float:
-    """Return the mean F1 of a pair of thresholds and its neighbours."""
-    near = [
-        found.f1 for other, found in tried.items() if max(abs(a - b) for a, b in zip(other, pair, strict=True)) < _STEP
-    ]
-    return sum(near) / len(near)
+    best = max(found.f1 for found in tried.values())
+    near = np.array([pair for pair, found in tried.items() if found.f1 >= best - _NEARLY])
+    strong, weak = near[np.argmin(np.linalg.norm(near - near.mean(axis=0), axis=1))].tolist()
+    return strong, weak, tried[strong, weak]
 
 
 def main() -> None:

@@ -90,6 +90,24 @@ def test_weak_heads_count_only_near(away: float, score: float, seen: bool) -> No
     assert any(reports[-3:]) == seen
 
 
+@pytest.mark.parametrize(
+    ("away", "score", "people"), [(80.0, 0.55, 1), (80.0, 0.9, 2), (120.0, 0.55, 2), (80.0, 0.7, 2)]
+)
+def test_what_goes_along_with_a_much_surer_head(away: float, score: float, people: int) -> None:
+    """A hand or a bag that walks along, seen as a head but far less surely, isn't one; a person beside another is."""
+    sure, doubtful = walk(200, 20, 0, 20, 15), walk(200 + away, 20, 0, 20, 15)
+    _, reports = follow([[place, (*other[:2], score)] for place, other in zip(sure, doubtful, strict=True)])
+
+    assert len(numbers(reports)) == people
+
+
+def test_a_doubtful_head_alone_is_one() -> None:
+    """What would be a hand beside a surer head is a head where there is none."""
+    _, reports = follow([[(x, y, 0.55)] for x, y, *_ in walk(200, 20, 0, 20, 15)])
+
+    assert len(numbers(reports)) == 1
+
+
 def test_below_weak_is_nothing() -> None:
     """A head under the weak threshold is not seen at all."""
     _, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 4)], [(320, 100, 0.2)]])
