@@ -60,7 +60,7 @@ class Track:
         diameter: px.
         score: The mean of its heads' scores, the newest ones first of all.
         t_ms: The time of all these: of the newest frame, whether seen in it or not.
-        host: The head that this one may be a part of: seen beside it from the first.
+        host: The head that this one may be a part of: seen beside it from the first, or far surer.
         vx, vy: Velocity, px / s.
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
