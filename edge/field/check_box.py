@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import stat
@@ -110,15 +109,21 @@ def _write_test(folder: Path) -> float:
 
 def _check_owner(folder: Path) -> Iterator[Finding]:
     """Say so where the service's user, if there is one, doesn't own the folder that it must write to."""
-    with contextlib.suppress(KeyError):
-        wanted = pwd.getpwnam(_PUBLISHER_USER).pw_uid
-        owner = folder.stat().st_uid
-        if SYSTEMD.exists() and owner not in (wanted, os.geteuid() or wanted):
-            yield fail(
-                "disk owner",
-                f"{folder} belongs to user {owner}, not to {_PUBLISHER_USER}",
-                f"sudo chown -R {_PUBLISHER_USER}: {folder}",
-            )
+    user, owner = _publisher_user(), folder.stat().st_uid
+    if user is not None and SYSTEMD.exists() and owner not in (user.pw_uid, os.geteuid() or user.pw_uid):
+        yield fail(
+            "disk owner",
+            f"{folder} belongs to user {owner}, not to {_PUBLISHER_USER}",
+            f"sudo chown -R {_PUBLISHER_USER}: {folder}",
+        )
+
+
+def _publisher_user() -> pwd.struct_passwd | None:
+    """Return the service's user; None where the units aren't installed."""
+    try:
+        return pwd.getpwnam(_PUBLISHER_USER)
+    except KeyError:
+        return None
 
 
 def check_broker_files(settings: PublisherSettings) -> Iterator[Finding]:
@@ -127,24 +132,18 @@ def check_broker_files(settings: PublisherSettings) -> Iterator[Finding]:
 
     Its password is another matter: systemd reads that for it.
     """
-    tls = settings.broker.tls
-    if tls is None or not SYSTEMD.exists():
+    tls, user = settings.broker.tls, _publisher_user()
+    if tls is None or user is None or not SYSTEMD.exists():
         return
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwnam(_PUBLISHER_USER)
-        groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
-        for path in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
-            real = path.resolve()
-            if any(real.is_relative_to(hidden) for hidden in _HIDDEN):
-                yield fail(
-                    "broker files", f"{path}: the publisher's unit hides that folder from it", f"move it to {_ETC}"
-                )
-            elif path.exists() and (barred := _barred(real, user.pw_uid, groups)) is not None:
-                where = f"{path}: {user.pw_name} may not " + ("read it" if barred == real else f"enter {barred}")
-                right = "r" if barred == real else "x"
-                yield fail(
-                    "broker files", where, f"sudo chgrp {user.pw_name} {barred} && sudo chmod g+{right} {barred}"
-                )
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    for path in filter(None, (tls.ca_file, tls.cert_file, tls.key_file)):
+        real = path.resolve()
+        if any(real.is_relative_to(hidden) for hidden in _HIDDEN):
+            yield fail("broker files", f"{path}: the publisher's unit hides that folder from it", f"move it to {_ETC}")
+        elif os.access(real, os.R_OK) and (barred := _barred(real, user.pw_uid, groups)) is not None:
+            where = f"{path}: {user.pw_name} may not " + ("read it" if barred == real else f"enter {barred}")
+            right = "r" if barred == real else "x"
+            yield fail("broker files", where, f"sudo chgrp {user.pw_name} {barred} && sudo chmod g+{right} {barred}")
 
 
 def _barred(path: Path, uid: int, groups: set[int]) -> Path | None:

@@ -125,6 +125,12 @@ def _discernible(picture: npt.NDArray[np.uint8], head: Head) -> float:
     return head.visible if shown > _PLAIN or (shown > _FAINT and shown > 0.8 * noise) else min(head.visible, 0.3)
 
 
+def shared_out(count: int, part: str) -> range:
+    """Return which of *count* numbers are one process's *part*, as 0/2 and 1/2."""
+    first, parts = map(int, part.split("/"))
+    return range(first, count, parts)
+
+
 def sheet(shard: Shard, columns: int, rows: int) -> npt.NDArray[np.uint8]:
     """Return the first pictures of a shard side by side, BGR, with rings round the heads that are mostly seen."""
     tiles = []
@@ -149,10 +155,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="also write a contact sheet of the first shard here")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    part, parts = map(int, options.part.split("/"))
     kinds: dict[Kind, float] = {"ordinary": options.ordinary, "queue": options.queue}
     kinds["any"] = 1 - sum(kinds.values())
-    numbers = range(part, -(-options.pictures // SHARD), parts)
+    numbers = shared_out(-(-options.pictures // SHARD), options.part)
     maker, begun = PictureMaker(), time.monotonic()
     for done, number in enumerate(numbers, 1):
         path = options.out / f"{number:04d}.pictures.npy"

@@ -29,6 +29,7 @@ from edge.vision.line import Counter
 from edge.vision.scene import Direction, Heads
 from edge.vision.tracker import Tracker
 
+from .data import shared_out
 from .scene import Scene, SceneMaker, View, look
 from .sensor import pass_on, spoil
 from .stock import Stock
@@ -181,8 +182,7 @@ def main() -> None:
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     maker = DoorMaker()
-    part, parts = map(int, options.part.split("/"))
-    for number in range(part, options.doors, parts):
+    for number in shared_out(options.doors, options.part):
         path = options.folder / f"{number:03d}.npz"
         if path.exists():
             continue

@@ -54,7 +54,7 @@ class Stock:
 
     def __init__(self, width: int = 640, height: int = 480, folder: Path = CC0) -> None:
         self.kinds: dict[str, list[int]] = {"plain": [0]}
-        layers = [_plain(), _hair(0)]
+        layers = [_plain()]
         for kind, place in (("texture", "textures"), ("fabric", "fabrics")):
             for path in sorted((folder / place).rglob("*.jpg")):
                 stem = path.stem.split("-")[0]
@@ -147,8 +147,7 @@ def _plain() -> npt.NDArray[np.uint8]:
     """Return nearly even white with soft unevenness: skin, plastic, paint."""
     random = np.random.default_rng(2)
     noise = cv2.GaussianBlur(random.standard_normal((_SIDE, _SIDE)), (0, 0), 5)
-    grey = np.clip(243 + 60 * noise, 0, 255).astype(np.uint8)
-    return np.dstack((grey, grey, grey, np.full_like(grey, 255)))
+    return _grey(243 + 60 * noise)
 
 
 def _made(layers: list[Layer], floors: list[int], panoramas: list[npt.NDArray[np.uint8]]) -> dict[str, list[Layer]]:
@@ -223,7 +222,7 @@ def _photograph(panorama: npt.NDArray[np.uint8], random: np.random.Generator) ->
     """Return a piece of a photographed place, as printed cloth and patterned hats look like from afar."""
     side = int(random.integers(60, 240))
     top, left = (int(random.integers(0, whole - side)) for whole in panorama.shape[:2])
-    piece = cv2.resize(panorama[top : top + side, left : left + side], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    piece = _square(panorama[top : top + side, left : left + side])
     piece = cv2.normalize(piece, np.empty_like(piece), 10, 250, cv2.NORM_MINMAX)
     return np.dstack((piece, np.full((_SIDE, _SIDE), 255, np.uint8)))
 

@@ -113,7 +113,7 @@ class Report:
                 f"{events.count('false')} counted where nobody was tapped; F1 {events.f1:.3f}."
             )
         yield "The box's count was " + ("in sight" if result.box_shown else "hidden") + " while the person tapped."
-        if not any(map(sum, (interval.person for interval in result.intervals))):
+        if not any(result.totals(way)[0] for way in WAYS):
             yield "The person tapped nobody: if anybody went through, this shows nothing about the box's count."
         if result.unwatched:
             yield f"For a part of the time the box could not see well: {', '.join(result.unwatched)}."
