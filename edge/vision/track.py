@@ -26,6 +26,9 @@ _SCORE_GAIN = 0.1
 _CALM_S = 1.0
 """An unseen head is thought to slow down with this time constant: who is hidden has often stopped."""
 
+_STILL_MS, _SWAY = 15_000, 0.5
+"""A head stands still that was for so long no farther than this from one place, diameters."""
+
 _SURE = 2.5
 """Trust from which a track is reported: three sightings, with at most two misses between."""
 _UNSURE = 0.5
@@ -64,6 +67,7 @@ class Track:
         vx, vy: Velocity, px / s.
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
+        stood_x, stood_y, stood_ms: Where it came to stand, and when.
         hits, frames: How often it was seen, and in how many frames after the first it could have been.
         apart: Sightings in a row in which it was too far from its host to be a part of it.
         trust: Grows with each sighting and shrinks with each miss.
@@ -87,6 +91,9 @@ class Track:
     seen_x: float = 0.0
     seen_y: float = 0.0
     seen_ms: float = 0.0
+    stood_x: float = 0.0
+    stood_y: float = 0.0
+    stood_ms: float = 0.0
     hits: int = 0
     frames: int = 0
     apart: int = 0
@@ -102,6 +109,7 @@ class Track:
 
     def __post_init__(self) -> None:
         self.born_x, self.born_y, self.born_ms = self.x, self.y, self.t_ms
+        self.stood_x, self.stood_y, self.stood_ms = self.x, self.y, self.t_ms
         self._forget_motion()
 
     def predict(self, t_ms: float) -> None:
@@ -147,6 +155,8 @@ class Track:
         self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
         self.score += max(_SCORE_GAIN, 1 / self.hits) * (head.score - self.score)
         self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
+        if math.hypot(self.x - self.stood_x, self.y - self.stood_y) > _SWAY * self.diameter:
+            self.stood_ms, self.stood_x, self.stood_y = self.t_ms, self.x, self.y
 
     def begin_anew(self, head: Head) -> None:
         """Take *head* for its own though it is not where it should be: its motion is unknown again."""
@@ -183,6 +193,11 @@ class Track:
         told = [waited._replace(track=self.number) for waited in self.waiting]
         self.waiting = []
         return told
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was seen in one place for so long that it may be a thing: a mannequin, a lamp."""
+        return self.seen_ms - self.stood_ms >= _STILL_MS
 
     @property
     def convincing(self) -> bool:

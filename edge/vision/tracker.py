@@ -17,9 +17,12 @@ from edge.vision.track import Head, Track
 
 _REACH = 3.0
 """No head is sought farther from where it should be than this, diameters."""
-_WEAK_REACH = 1.0
-"""Nor a weak one farther than this, once the head's motion is known: a weak one far off is mostly a shoulder, or
-somebody else's head."""
+_WEAK_REACH, _MOVED_HITS = 1.0, 3
+"""Nor a weak one farther than this, once so many sightings tell the head's motion: a weak one far off is mostly a
+shoulder, or somebody else's head."""
+_STILL, _SETTING_OUT = 0.4, 1.5
+"""Nor one that stood still for long farther than this, diameters, and so much for each second that it was unseen,
+diameters / s. Else a mannequin would walk off with the head of somebody who passes it."""
 _GATE = 11.8
 """Squared distance over its variance beyond which a head is another one's: 99.7 % of the right ones are nearer."""
 _SIZE_STEP = 0.35
@@ -235,6 +238,11 @@ class Tracker:
         self._tracks.remove(lost)
 
 
+def _first_step(track: Track) -> float:
+    """Return how far *track* can have gone if it stood still until it was last seen, diameters; else no limit."""
+    return _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000 if track.stands else math.inf
+
+
 def _between(one: Track, other: Track) -> float:
     """Return how far *one*, seen now, is from where *other* is or at least was last seen, diameters of the larger."""
     predicted = math.hypot(one.x - other.x, one.y - other.y)
@@ -267,8 +275,8 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
     pairs: list[tuple[float, int, int]] = []
     for row, track in enumerate(tracks):
         spread = track.spread()
-        most = farthest if track.hits > _NEW_HITS else _REACH
-        reach = min(math.sqrt(_GATE * spread), most * track.diameter)
+        most = farthest if track.hits >= _MOVED_HITS else _REACH
+        reach = min(math.sqrt(_GATE * spread), min(most, _first_step(track)) * track.diameter)
         penalty = 2 * math.log(spread / track.diameter**2)
         for column, head in enumerate(heads):
             dx, dy = head.x - track.x, head.y - track.y
@@ -300,7 +308,7 @@ def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
         near = [
             (away, index)
             for index, track in enumerate(lost)
-            if (away := track.away(head)) < _BACK_AGAIN * track.diameter and _alike(head, track)
+            if (away := track.away(head)) < min(_BACK_AGAIN, _first_step(track)) * track.diameter and _alike(head, track)
         ]
         if near:
             lost.pop(min(near)[1]).begin_anew(head)

@@ -217,6 +217,28 @@ def test_a_false_head_leads_nobody_astray_for_long() -> None:
     assert (reports[-1][0].x, reports[-1][0].y) == pytest.approx(path[-1], abs=6)
 
 
+def test_a_mannequin_does_not_walk_off() -> None:
+    """What stood still for long doesn't go on as somebody who comes up beside it while it is hidden."""
+    stood: list[list[Place]] = [[(320, 240)]] * 160
+    passing = walk(368, 240, 15, 0, 14)
+    frames = [*stood, *([place] for place in passing[:2]), *([place, (320.0, 240.0)] for place in passing[2:])]
+    tracker, reports = follow(frames)
+
+    assert len(numbers(reports)) == 2
+    assert {(track.number, round(track.x)) for track in tracker.tracks} == {(1, 320), (2, 563)}
+
+
+@pytest.mark.parametrize("missed", [0, 2])
+def test_who_stood_still_sets_out(missed: int) -> None:
+    """Somebody who waited for long and walks off, quicker with each step, is still the same."""
+    steps = np.cumsum([0.0, 2, 5, 8, 12, 15, 18, 20, 20, 20, 20])
+    setting_out: list[list[Place]] = [[(320, 240 + float(step))] for step in steps]
+    setting_out[2 : 2 + missed] = [[]] * missed
+    _, reports = follow([[(320, 240)]] * 160 + setting_out)
+
+    assert len(numbers(reports)) == 1
+
+
 def test_a_second_peak_on_a_head_is_not_born() -> None:
     """A strong head on the ground of one that is followed begins no track."""
     path = walk(320, 20, 0, 15, 20)
