@@ -38,6 +38,8 @@ from .walkers import Walker, crossings, middles, through, walking
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 10, 20
 _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _WEAK = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+_LEVEL, _LOWEST_LINTEL = 1.6, 2.0
+"""Metres over the floor: heads, and the lowest top of a door."""
 _NEARLY = 0.02
 """What F1 may be less by than the best, for thresholds that count nearly as well."""
 
@@ -91,7 +93,10 @@ class DoorMaker:
     def door(self, seed: int) -> Door:
         """Return the door of a *seed*: an ordinary shop's where it is odd."""
         random = np.random.default_rng(seed)
-        stock, view, walkers = self._stock, random_view(random), random_walkers(random)
+        view = random_view(random)
+        while _behind_lintel(view):
+            view = random_view(random)
+        stock, walkers = self._stock, random_walkers(random)
         stock.renderer.drop_after(stock.fixed)
         scene = SceneMaker(stock, random).furnished(view, "ordinary" if seed % 2 else "any")
         looks = [stock.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
@@ -99,7 +104,7 @@ class DoorMaker:
             replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
             for one, walker in zip(looks, walkers, strict=True)
         ]
-        line = self._line(view)
+        line, _ = _line(view)
         frames, paths = [], {number: [] for number in range(1, len(walkers) + 1)}  # type: ignore[var-annotated]
         for index in range(FPS * SECONDS):
             stock.renderer.drop_after(stock.fixed)
@@ -114,12 +119,22 @@ class DoorMaker:
         events = (Event(t, "in" if down else "out") for t, down, _ in crossings(paths, line))
         return Door(np.stack(frames), line, tuple(events))
 
-    @staticmethod
-    def _line(view: View) -> float:
-        """Return the height of a level line that everybody crosses in the picture's middle part."""
-        heights = np.array([(0.0, 1.6, z) for z in np.linspace(-0.6, 2.4, 40)])
-        y = view.lens.bent(view.pinhole.project(heights)[:, :2], view.pinhole.focal)[:, 1] / HEIGHT
-        return float(np.clip(y[np.argmin(np.abs(y - 0.5))], 0.25, 0.75))
+
+def _line(view: View) -> tuple[float, float]:
+    """Return the height, 0 to 1, of a level line that everybody crosses in the picture's middle part, and its z."""
+    heads = np.array([(0.0, _LEVEL, z) for z in np.linspace(-0.6, 2.4, 40)])
+    y = view.lens.bent(view.pinhole.project(heads)[:, :2], view.pinhole.focal)[:, 1] / HEIGHT
+    nearest = int(np.argmin(np.abs(y - 0.5)))
+    return float(np.clip(y[nearest], 0.25, 0.75)), float(heads[nearest, 2])
+
+
+def _behind_lintel(view: View) -> bool:
+    """Tell whether the top of a door would hide the heads on the line: nobody mounts a camera like that."""
+    _, line_z = _line(view)
+    _, eye_y, eye_z = view.pinhole.eye
+    if not line_z < 0 < eye_z:
+        return False
+    return bool(eye_y + (_LEVEL - eye_y) * eye_z / (eye_z - line_z) > _LOWEST_LINTEL)
 
 
 def load(folder: Path) -> Iterator[Door]:
