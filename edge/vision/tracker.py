@@ -308,7 +308,8 @@ def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
         near = [
             (away, index)
             for index, track in enumerate(lost)
-            if (away := track.away(head)) < min(_BACK_AGAIN, _first_step(track)) * track.diameter and _alike(head, track)
+            if (away := track.away(head)) < min(_BACK_AGAIN, _first_step(track)) * track.diameter
+            and _alike(head, track)
         ]
         if near:
             lost.pop(min(near)[1]).begin_anew(head)
