@@ -79,11 +79,29 @@ def cut(
     moved = labels.copy()
     moved[:, :2] = labels[:, :2] @ move[:, :2].T + move[:, 2]
     moved[:, 2] *= scale
-    return _in_other_light(_refocused(np.asarray(part, np.uint8), random), random), moved
+    return _refocused(_in_other_light(_lit_unevenly(np.asarray(part, np.uint8), random), random), random), moved
+
+
+def _lit_unevenly(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Let light fall on some places more than on others, softly, and sometimes with the edge of a shadow."""
+    if random.random() >= 0.3:
+        return part
+    height, width = part.shape[:2]
+    coarse = random.standard_normal((int(random.integers(2, 5)), int(random.integers(2, 6)))).astype(np.float32)
+    waves = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    light = np.exp(float(random.uniform(0.1, 0.55)) * waves)
+    if random.random() < 0.4:
+        light[waves > random.normal(0, 0.5)] *= np.float32(random.uniform(1.2, 2.0))
+    light *= np.float32(random.uniform(0.8, 1.3) / float(light.mean()))
+    return np.asarray(cv2.multiply(part, cv2.merge((light, light, light)), dtype=cv2.CV_8U), np.uint8)
 
 
 def _refocused(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Soften or sharpen the finest detail, and sometimes add grain: no two lenses and encoders leave the same."""
+    """Soften or sharpen detail, and sometimes add grain: no two lenses and encoders leave the same."""
+    if random.random() < 0.15:
+        soft = cv2.GaussianBlur(part, (0, 0), float(random.uniform(0.8, 2.0)))
+        amount = float(random.uniform(0.5, 2.0))
+        part = np.asarray(cv2.addWeighted(part, 1 + amount, soft, -amount, 0), np.uint8)
     if random.random() < 0.5:
         edge = float(random.uniform(-0.08, 0.2))
         kernel = np.full((3, 3), -edge / 2, np.float32)
@@ -97,12 +115,19 @@ def _refocused(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.
 
 
 def _in_other_light(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Vary saturation, contrast, balance, brightness and the curve from dark to light."""
+    """Vary saturation, hue, contrast, balance, brightness and the curve from dark to light."""
     colour = 0.0 if random.random() < 0.1 else random.uniform(0.4, 1.2)
     grey = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     part = np.asarray(cv2.addWeighted(part, colour, grey, 1 - colour, 0), np.uint8)
+    if random.random() < 0.25:
+        mix = np.eye(3) + random.normal(0, 0.12, (3, 3))
+        part = np.asarray(cv2.transform(part, mix / mix.sum(axis=1, keepdims=True)), np.uint8)
     light = random.normal(1, 0.15) * (1 + random.normal(0, 0.05, 3))
-    level = np.arange(256, dtype=np.float32)[:, None] * light[None] + 114 * (1 - light[None]) + random.normal(0, 14)
+    middle = 114.0
+    if random.random() < 0.3:
+        # Cheap cameras, and glaring light, leave little between black and white.
+        light, middle = light * np.exp(random.uniform(0, 0.65)), float(random.uniform(60, 190))
+    level = np.arange(256, dtype=np.float32)[:, None] * light[None] + middle * (1 - light[None]) + random.normal(0, 14)
     curve = float(np.exp(random.normal(0, 0.2)))
     table = (255 * (np.clip(level, 0, 255) / 255) ** curve).astype(np.uint8)
     return np.asarray(cv2.LUT(part, table[None]), np.uint8)

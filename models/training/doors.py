@@ -40,7 +40,7 @@ _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _WEAK = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 _LEVEL, _LOWEST_LINTEL = 1.6, 2.0
 """Metres over the floor: heads, and the lowest top of a door."""
-_NEARLY = 0.02
+_NEARLY = 0.01
 """What F1 may be less by than the best, for thresholds that count nearly as well."""
 
 
@@ -159,9 +159,10 @@ def counted(level: float, seen: list[Heads], contract: Contract) -> Iterator[Eve
 
 def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Score]:
     """
-    Return the strong and weak score in the middle of those that count nearly as well as the best, with what they give.
+    Return the strong and weak score with the most right of those that count nearly as well as the best; its Score.
 
-    In the middle, since other doors are other: heads there get lower scores, and more is there that isn't one.
+    The most right, since real heads get lower scores than rendered ones: what is missed here is missed more often
+    there.
     """
     detector = Detector(replace(contract, weak=min(_WEAK)))
     watched = [
@@ -177,8 +178,8 @@ def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Sco
         print(f"{strong:.2f} {weak:.2f}  F1 {found.f1:.3f}, {found.right} of {sum(found.true.values())} right")
         tried[strong, weak] = found
     best = max(found.f1 for found in tried.values())
-    near = np.array([pair for pair, found in tried.items() if found.f1 >= best - _NEARLY])
-    strong, weak = near[np.argmin(np.linalg.norm(near - near.mean(axis=0), axis=1))].tolist()
+    near = [pair for pair, found in tried.items() if found.f1 >= best - _NEARLY]
+    strong, weak = max(near, key=lambda pair: (tried[pair].right, tried[pair].f1))
     return strong, weak, tried[strong, weak]
 
 

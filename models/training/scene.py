@@ -29,6 +29,8 @@ _MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 
 """Kinds of light, and how often each is drawn."""
 _GOOD_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
 """The same where the light is good."""
+_QUEUE_MOODS = {"indoor": 0.3, "day": 0.2, "backlight": 0.5}
+"""The same where a queue comes up a step: there, outside is mostly far brighter than inside."""
 
 _CLOTHS = {"plain": 0.16, "fabric": 0.28, "creased": 0.36, "print": 0.12, "photograph": 0.08}
 """What clothes are made of, and how often each is drawn."""
@@ -88,8 +90,8 @@ def random_view(random: np.random.Generator, width: int, height: int, kind: Kind
     if kind == "queue":
         eye = np.array([random.normal(0, 0.3), random.uniform(2.05, 2.5), random.uniform(0.2, 1.2)], np.float32)
         yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.3)
-        tilt, bend = abs(random.normal(0, 20)), random.uniform(0, 0.8)
-        return look(eye, min(tilt, 50), yaw, random.normal(0, 0.1), random.uniform(65, 110), bend, width, height)
+        tilt, bend = random.uniform(0, 50), random.uniform(0, 0.8)
+        return look(eye, tilt, yaw, random.normal(0, 0.1), random.uniform(65, 110), bend, width, height)
     tilt = abs(random.normal(0, 9)) if random.random() < 0.5 else random.uniform(10, 65)
     high = random.uniform(2.15, 2.65) if random.random() < 0.25 else random.uniform(2.2, 4.5)
     eye = np.array([random.normal(0, 0.5), high, random.uniform(0.0, 3.0)], np.float32)
@@ -151,6 +153,8 @@ def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
             paint[slot, :3] = random.uniform(0.3, 1.0)
     paint[[shapes.SKIN, shapes.FACE], :3] = skin
     paint[[shapes.HAIR, shapes.LONG_HAIR], :3] = hair
+    if random.random() < 0.25:
+        paint[shapes.LONG_HAIR, :3] = np.clip(hair * random.uniform(1.5, 5.0) * (1.1, 1.0, 0.8), 0, 0.7)
     cloth[[shapes.SKIN, shapes.FACE], 2] = random.uniform(0.01, 0.12)
     cloth[[shapes.HAIR, shapes.LONG_HAIR]] = (
         random.choice(stock.kinds["hair"]), random.uniform(2.0, 7.0), min(random.exponential(0.035), 0.15),
@@ -182,13 +186,14 @@ class SceneMaker:
 
     def furnished(self, view: View, kind: Kind = "any") -> Scene:
         """Return a scene of a *kind* for *view* without anybody in it."""
-        moods = _MOODS if kind == "any" else _GOOD_MOODS
+        moods = {"any": _MOODS, "ordinary": _GOOD_MOODS, "queue": _QUEUE_MOODS}[kind]
         mood = str(self._random.choice(list(moods), p=list(moods.values())))
         spots = self._spots(view, 60)
-        clear = kind != "any" and self._random.random() < 0.7
+        clear = kind != "any" and self._random.random() < (0.7 if kind == "ordinary" else 0.4)
         photographed = kind != "queue" and self._random.random() < _PHOTOGRAPHED
         draws = [] if photographed else self._ground(mood) + self._walls(mood)
         draws += [] if clear else self._clutter(spots)
+        draws += self._rails(spots) if kind == "queue" and len(spots) and self._random.random() < 0.5 else []
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
         return Scene(draws, self._light(mood, view), {}, middle, mood)
 

@@ -30,7 +30,7 @@ from .data import Shard, load
 from .network import STRIDE, HeadNet, Maps
 
 _WARM_UP = 200
-_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.58, 0.24, 0.18)
+_CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
 
