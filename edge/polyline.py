@@ -34,17 +34,19 @@ class Polyline:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = tuple(points)
-        self._pieces = tuple((x1, y1, x2 - x1, y2 - y1) for (x1, y1), (x2, y2) in pairwise(self.points))
+        self._pieces = tuple(
+            (x1, y1, x2 - x1, y2 - y1, math.hypot(x2 - x1, y2 - y1)) for (x1, y1), (x2, y2) in pairwise(self.points)
+        )
 
     def distance(self, x: float, y: float) -> float:
         """Return how far (x, y) is from the line or from where it is drawn on; less than 0 on the negative side."""
         nearest = widest = math.inf
         distance = 0.0
         last = len(self._pieces) - 1
-        for index, (x1, y1, ux, uy) in enumerate(self._pieces):
-            length = math.hypot(ux, uy)
-            beside = (ux * (y - y1) - uy * (x - x1)) / length
-            along = (ux * (x - x1) + uy * (y - y1)) / (length * length)
+        for index, (x1, y1, ux, uy, length) in enumerate(self._pieces):
+            dx, dy = x - x1, y - y1
+            beside = (ux * dy - uy * dx) / length
+            along = (ux * dx + uy * dy) / (length * length)
             if along < 0 and index > 0:
                 away = math.dist((x, y), self.points[index])
             elif along > 1 and index < last:

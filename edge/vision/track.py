@@ -115,7 +115,7 @@ class Track:
     def predict(self, t_ms: float) -> None:
         """Move on to *t_ms*, unseen so far."""
         dt_s = (t_ms - self.t_ms) / 1000
-        agility = _AGILITY * self.diameter**2
+        agility = _AGILITY * self.diameter * self.diameter
         self.x += self.vx * dt_s
         self.y += self.vy * dt_s
         if self.t_ms > self.seen_ms:
@@ -133,15 +133,16 @@ class Track:
 
     def spread(self) -> float:
         """Return the variance of the distance, per axis, at which its head should now be found, px^2."""
-        return self._place_var + (PLACE_NOISE * self.diameter) ** 2
+        beside = PLACE_NOISE * self.diameter
+        return self._place_var + beside * beside
 
     def take(self, head: Head) -> None:
         """Take *head*, of the frame to which it was moved on, for its own."""
         self._before = (self.x, self.y, self.vx, self.vy, self.t_ms)
         if self.hits:
-            noise = (PLACE_NOISE * self.diameter * (1 if head.strong else _WEAK_NOISE)) ** 2
-            place_gain = self._place_var / (self._place_var + noise)
-            speed_gain = self._cross_var / (self._place_var + noise)
+            beside = PLACE_NOISE * self.diameter * (1 if head.strong else _WEAK_NOISE)
+            whole_var = self._place_var + beside * beside
+            place_gain, speed_gain = self._place_var / whole_var, self._cross_var / whole_var
             dx, dy = head.x - self.x, head.y - self.y
             self.x += place_gain * dx
             self.y += place_gain * dy
@@ -152,10 +153,12 @@ class Track:
             self._place_var *= 1 - place_gain
         self.hits += 1
         self.trust = min(self.trust + _MISS + (1 if head.strong else _WEAK_TRUST), _MOST_TRUST)
-        self.diameter += max(_SIZE_GAIN, 1 / self.hits) * (head.diameter - self.diameter)
-        self.score += max(_SCORE_GAIN, 1 / self.hits) * (head.score - self.score)
+        share = 1 / self.hits
+        self.diameter += max(share, _SIZE_GAIN) * (head.diameter - self.diameter)
+        self.score += max(share, _SCORE_GAIN) * (head.score - self.score)
         self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
-        if math.hypot(self.x - self.stood_x, self.y - self.stood_y) > _SWAY * self.diameter:
+        sway_x, sway_y, most = self.x - self.stood_x, self.y - self.stood_y, _SWAY * self.diameter
+        if sway_x * sway_x + sway_y * sway_y > most * most:
             self.stood_ms, self.stood_x, self.stood_y = self.t_ms, self.x, self.y
 
     def begin_anew(self, head: Head) -> None:

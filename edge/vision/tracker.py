@@ -39,6 +39,7 @@ _LOST_MS = 2_000
 """How long a sure one may, in the middle of the picture."""
 _GONE_MS = 400
 """How long a sure one may when it should be outside the picture."""
+_LEAST_PATIENCE_MS = min(_DOUBTFUL_MS, _ONCE_MS, _LOST_MS, _GONE_MS)
 _MOST_TRACKS = 200
 
 _BACK_AGAIN = 1.5
@@ -144,7 +145,8 @@ class Tracker:
         self._ended = []
         for track in self._tracks:
             track.predict(t_ms)
-            if t_ms - track.seen_ms <= self._patience_ms(track):
+            unseen_ms = t_ms - track.seen_ms
+            if unseen_ms <= _LEAST_PATIENCE_MS or unseen_ms <= self._patience_ms(track):
                 kept.append(track)
             else:
                 self._ended.append(track.number)
@@ -239,8 +241,13 @@ class Tracker:
 
 
 def _first_step(track: Track) -> float:
-    """Return how far *track* can have gone if it stood still until it was last seen, diameters; else no limit."""
-    return _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000 if track.stands else math.inf
+    """Return how far *track*, which stood still until it was last seen, can have gone since, diameters."""
+    return _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000
+
+
+def _back_again(track: Track) -> float:
+    """Return how near to where *track* vanished a head is that track's, diameters."""
+    return min(_BACK_AGAIN, _first_step(track)) if track.stands else _BACK_AGAIN
 
 
 def _between(one: Track, other: Track) -> float:
@@ -274,18 +281,21 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
         return tracks, heads
     pairs: list[tuple[float, int, int]] = []
     for row, track in enumerate(tracks):
-        spread = track.spread()
-        most = farthest if track.hits >= _MOVED_HITS else _REACH
-        reach = min(math.sqrt(_GATE * spread), min(most, _first_step(track)) * track.diameter)
-        penalty = 2 * math.log(spread / track.diameter**2)
+        spread, most = track.spread(), farthest if track.hits >= _MOVED_HITS else _REACH
+        if track.stands:
+            most = min(most, _first_step(track))
+        x, y, diameter = track.x, track.y, track.diameter
+        reach = min(_GATE * spread, most * most * diameter * diameter)
         for column, head in enumerate(heads):
-            dx, dy = head.x - track.x, head.y - track.y
-            if abs(dx) > reach or abs(dy) > reach or dx * dx + dy * dy > reach * reach:
+            dx, dy = head.x - x, head.y - y
+            away = dx * dx + dy * dy
+            if away > reach:
                 continue
-            size_step = abs(math.log(head.diameter / track.diameter))
-            if size_step <= _LARGEST_SIZE_STEP:
-                cost = (dx * dx + dy * dy) / spread + (size_step / _SIZE_STEP) ** 2 + penalty
-                pairs.append((cost, row, column))
+            size_step = math.log(head.diameter / diameter)
+            if -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
+                size_step /= _SIZE_STEP
+                penalty = 2 * math.log(spread / (diameter * diameter))
+                pairs.append((away / spread + size_step * size_step + penalty, row, column))
     pairs.sort()
     matched: set[int] = set()
     given: set[int] = set()
@@ -308,8 +318,7 @@ def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
         near = [
             (away, index)
             for index, track in enumerate(lost)
-            if (away := track.away(head)) < min(_BACK_AGAIN, _first_step(track)) * track.diameter
-            and _alike(head, track)
+            if (away := track.away(head)) < _back_again(track) * track.diameter and _alike(head, track)
         ]
         if near:
             lost.pop(min(near)[1]).begin_anew(head)
