@@ -312,7 +312,7 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
 
 def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
     """Give *heads* that appear where a sure track vanished to that track; return those that are left."""
-    lost = [track for track in lost if track.proven]
+    lost = [track for track in lost if track.proven] if heads else []
     left: list[Head] = []
     for head in heads:
         near = [

@@ -232,9 +232,10 @@ def test_a_mannequin_does_not_walk_off() -> None:
 def test_who_stood_still_sets_out(missed: int) -> None:
     """Somebody who waited for long and walks off, quicker with each step, is still the same."""
     steps = np.cumsum([0.0, 2, 5, 8, 12, 15, 18, 20, 20, 20, 20])
+    stood: list[list[Place]] = [[(320, 240)]] * 160
     setting_out: list[list[Place]] = [[(320, 240 + float(step))] for step in steps]
     setting_out[2 : 2 + missed] = [[]] * missed
-    _, reports = follow([[(320, 240)]] * 160 + setting_out)
+    _, reports = follow(stood + setting_out)
 
     assert len(numbers(reports)) == 1
 
