@@ -157,8 +157,7 @@ class Track:
         self.diameter += max(share, _SIZE_GAIN) * (head.diameter - self.diameter)
         self.score += max(share, _SCORE_GAIN) * (head.score - self.score)
         self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
-        sway_x, sway_y, most = self.x - self.stood_x, self.y - self.stood_y, _SWAY * self.diameter
-        if sway_x * sway_x + sway_y * sway_y > most * most:
+        if math.hypot(self.x - self.stood_x, self.y - self.stood_y) > _SWAY * self.diameter:
             self.stood_ms, self.stood_x, self.stood_y = self.t_ms, self.x, self.y
 
     def begin_anew(self, head: Head) -> None:

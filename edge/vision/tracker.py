@@ -240,14 +240,11 @@ class Tracker:
         self._tracks.remove(lost)
 
 
-def _first_step(track: Track) -> float:
-    """Return how far *track*, which stood still until it was last seen, can have gone since, diameters."""
-    return _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000
-
-
-def _back_again(track: Track) -> float:
-    """Return how near to where *track* vanished a head is that track's, diameters."""
-    return min(_BACK_AGAIN, _first_step(track)) if track.stands else _BACK_AGAIN
+def _sought(track: Track, most: float) -> float:
+    """Return how far off, but no farther than *most*, *track*'s head may be, diameters."""
+    if not track.stands:
+        return most
+    return min(most, _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000)
 
 
 def _between(one: Track, other: Track) -> float:
@@ -281,9 +278,7 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
         return tracks, heads
     pairs: list[tuple[float, int, int]] = []
     for row, track in enumerate(tracks):
-        spread, most = track.spread(), farthest if track.hits >= _MOVED_HITS else _REACH
-        if track.stands:
-            most = min(most, _first_step(track))
+        spread, most = track.spread(), _sought(track, farthest if track.hits >= _MOVED_HITS else _REACH)
         x, y, diameter = track.x, track.y, track.diameter
         reach = min(_GATE * spread, most * most * diameter * diameter)
         for column, head in enumerate(heads):
@@ -312,13 +307,15 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
 
 def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
     """Give *heads* that appear where a sure track vanished to that track; return those that are left."""
-    lost = [track for track in lost if track.proven] if heads else []
+    if not heads:
+        return heads
+    lost = [track for track in lost if track.proven]
     left: list[Head] = []
     for head in heads:
         near = [
             (away, index)
             for index, track in enumerate(lost)
-            if (away := track.away(head)) < _back_again(track) * track.diameter and _alike(head, track)
+            if (away := track.away(head)) < _sought(track, _BACK_AGAIN) * track.diameter and _alike(head, track)
         ]
         if near:
             lost.pop(min(near)[1]).begin_anew(head)

@@ -54,11 +54,15 @@ class Door:
 
 
 def random_view(random: np.random.Generator) -> View:
-    """Draw a camera that looks along or against the way through the door."""
-    tilt = abs(random.normal(0, 8)) if random.random() < 0.5 else random.uniform(10, 50)
-    eye = np.array([random.normal(0, 0.2), random.uniform(2.3, 4.0), random.uniform(0.4, 1.6)], np.float32)
-    yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.05)
-    return look(eye, tilt, yaw, random.normal(0, 0.03), random.uniform(60, 105), random.uniform(0, 0.6), WIDTH, HEIGHT)
+    """Draw a camera that looks along or against the way through the door, and sees the heads on its line."""
+    while True:
+        tilt = abs(random.normal(0, 8)) if random.random() < 0.5 else random.uniform(10, 50)
+        eye = np.array([random.normal(0, 0.2), random.uniform(2.3, 4.0), random.uniform(0.4, 1.6)], np.float32)
+        yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.05)
+        roll, wide, bend = random.normal(0, 0.03), random.uniform(60, 105), random.uniform(0, 0.6)
+        view = look(eye, tilt, yaw, roll, wide, bend, WIDTH, HEIGHT)
+        if not _behind_lintel(view):
+            return view
 
 
 def random_walkers(random: np.random.Generator) -> list[Walker]:
@@ -93,10 +97,7 @@ class DoorMaker:
     def door(self, seed: int) -> Door:
         """Return the door of a *seed*: an ordinary shop's where it is odd."""
         random = np.random.default_rng(seed)
-        view = random_view(random)
-        while _behind_lintel(view):
-            view = random_view(random)
-        stock, walkers = self._stock, random_walkers(random)
+        stock, view, walkers = self._stock, random_view(random), random_walkers(random)
         stock.renderer.drop_after(stock.fixed)
         scene = SceneMaker(stock, random).furnished(view, "ordinary" if seed % 2 else "any")
         looks = [stock.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]

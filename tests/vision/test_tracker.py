@@ -18,6 +18,9 @@ STEP_MS = 100.0
 
 Place = tuple[float, float] | tuple[float, float, float]
 
+STOOD: list[list[Place]] = [[(320, 240)]] * 160
+"""Frames of somebody, or something, that stands still for 16 s."""
+
 
 def heads(places: Iterable[Place]) -> Heads:
     """Return heads of one size at (x, y) or (x, y, score)."""
@@ -219,9 +222,8 @@ def test_a_false_head_leads_nobody_astray_for_long() -> None:
 
 def test_a_mannequin_does_not_walk_off() -> None:
     """What stood still for long doesn't go on as somebody who comes up beside it while it is hidden."""
-    stood: list[list[Place]] = [[(320, 240)]] * 160
     passing = walk(368, 240, 15, 0, 14)
-    frames = [*stood, *([place] for place in passing[:2]), *([place, (320.0, 240.0)] for place in passing[2:])]
+    frames = [*STOOD, *([place] for place in passing[:2]), *([place, (320.0, 240.0)] for place in passing[2:])]
     tracker, reports = follow(frames)
 
     assert len(numbers(reports)) == 2
@@ -232,10 +234,9 @@ def test_a_mannequin_does_not_walk_off() -> None:
 def test_who_stood_still_sets_out(missed: int) -> None:
     """Somebody who waited for long and walks off, quicker with each step, is still the same."""
     steps = np.cumsum([0.0, 2, 5, 8, 12, 15, 18, 20, 20, 20, 20])
-    stood: list[list[Place]] = [[(320, 240)]] * 160
     setting_out: list[list[Place]] = [[(320, 240 + float(step))] for step in steps]
     setting_out[2 : 2 + missed] = [[]] * missed
-    _, reports = follow(stood + setting_out)
+    _, reports = follow(STOOD + setting_out)
 
     assert len(numbers(reports)) == 1
 
