@@ -68,6 +68,7 @@ class Track:
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
         stood_x, stood_y, stood_ms: Where it came to stand, and when.
+        stands: Whether it was seen in one place for so long that it may be a thing: a mannequin, a lamp.
         hits, frames: How often it was seen, and in how many frames after the first it could have been.
         apart: Sightings in a row in which it was too far from its host to be a part of it.
         trust: Grows with each sighting and shrinks with each miss.
@@ -94,6 +95,7 @@ class Track:
     stood_x: float = 0.0
     stood_y: float = 0.0
     stood_ms: float = 0.0
+    stands: bool = False
     hits: int = 0
     frames: int = 0
     apart: int = 0
@@ -141,24 +143,28 @@ class Track:
         self._before = (self.x, self.y, self.vx, self.vy, self.t_ms)
         if self.hits:
             beside = PLACE_NOISE * self.diameter * (1 if head.strong else _WEAK_NOISE)
-            whole_var = self._place_var + beside * beside
-            place_gain, speed_gain = self._place_var / whole_var, self._cross_var / whole_var
+            place_var, cross_var = self._place_var, self._cross_var
+            whole_var = place_var + beside * beside
+            place_gain, speed_gain = place_var / whole_var, cross_var / whole_var
             dx, dy = head.x - self.x, head.y - self.y
             self.x += place_gain * dx
             self.y += place_gain * dy
             self.vx += speed_gain * dx
             self.vy += speed_gain * dy
-            self._speed_var -= speed_gain * self._cross_var
-            self._cross_var *= 1 - place_gain
-            self._place_var *= 1 - place_gain
+            self._speed_var -= speed_gain * cross_var
+            self._cross_var = (1 - place_gain) * cross_var
+            self._place_var = (1 - place_gain) * place_var
         self.hits += 1
         self.trust = min(self.trust + _MISS + (1 if head.strong else _WEAK_TRUST), _MOST_TRUST)
         share = 1 / self.hits
         self.diameter += max(share, _SIZE_GAIN) * (head.diameter - self.diameter)
         self.score += max(share, _SCORE_GAIN) * (head.score - self.score)
-        self.seen_ms, self.seen_x, self.seen_y = self.t_ms, self.x, self.y
-        if math.hypot(self.x - self.stood_x, self.y - self.stood_y) > _SWAY * self.diameter:
-            self.stood_ms, self.stood_x, self.stood_y = self.t_ms, self.x, self.y
+        x, y, t_ms = self.x, self.y, self.t_ms
+        self.seen_ms, self.seen_x, self.seen_y = t_ms, x, y
+        moved_x, moved_y, sway = x - self.stood_x, y - self.stood_y, _SWAY * self.diameter
+        if moved_x * moved_x + moved_y * moved_y > sway * sway:
+            self.stood_ms, self.stood_x, self.stood_y = t_ms, x, y
+        self.stands = t_ms - self.stood_ms >= _STILL_MS
 
     def begin_anew(self, head: Head) -> None:
         """Take *head* for its own though it is not where it should be: its motion is unknown again."""
@@ -183,6 +189,11 @@ class Track:
         self.number, self.proven, self.host = lost.number, True, None
         self.waiting = [sighting for sighting in self.waiting if sighting.t_ms > lost.seen_ms]
 
+    def step_down(self, number: int, host: Track) -> None:
+        """Go on as what may be a part of *host*, under a new *number*."""
+        self.number, self.host, self.apart = number, host, 0
+        self.proven = self.sure = False
+
     def report(self) -> list[Sighting]:
         """Return what it, seen in this frame, has to tell: nothing until it is sure, then all it saw, oldest first."""
         sighting = Sighting(self.number, self.x, self.y, self.diameter, self.t_ms)
@@ -195,11 +206,6 @@ class Track:
         told = [waited._replace(track=self.number) for waited in self.waiting]
         self.waiting = []
         return told
-
-    @property
-    def stands(self) -> bool:
-        """Whether it was seen in one place for so long that it may be a thing: a mannequin, a lamp."""
-        return self.seen_ms - self.stood_ms >= _STILL_MS
 
     @property
     def convincing(self) -> bool:

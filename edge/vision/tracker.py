@@ -62,6 +62,8 @@ _STEADY_MS, _STEADY = 3_000, 0.85
 _OUTSHONE, _COMPANY_IN_SHADE = 0.7, 2.5
 """A head whose scores are under this share of those of another that goes along with it, so near, may be a part of that
 person: a hand, a bag."""
+_DIMMER, _DIMMER_HITS = 0.75, 3
+"""A head whose scores are under this share of those of what is beside it, seen so often, is itself the part."""
 _TAKEN_OVER_MS = 300
 """A head that is unseen for so long, while what is beside it is seen, was the shoulder itself."""
 
@@ -119,10 +121,11 @@ class Tracker:
         for head in _find_again(free, strong):
             self._give_birth(head, t_ms)
         for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
-            if track.host is None:
-                track.host = self._beside(track)
-            if track.host is not None:
-                self._look_at_company(track, track.host)
+            before = track.host
+            if before is not None:
+                self._look_at_company(track, before)
+            if track.host is None and not track.proven:
+                track.host = self._beside(track, before)
             if track.convincing and not track.proven:
                 self._find_past(track)
         return [sighting for track in self._tracks if track.seen_ms == t_ms for sighting in track.report()]
@@ -182,15 +185,24 @@ class Tracker:
         """Return the same for one host, which may be so much surer that a part of it may be farther off."""
         return _COMPANY_IN_SHADE if _outshone(track, host) else self._company(track)
 
-    def _beside(self, track: Track) -> Track | None:
-        """Return the nearest head of which *track*, which is new, may be a part, if there is one."""
+    def _beside(self, track: Track, before: Track | None) -> Track | None:
+        """
+        Return the nearest head of which *track* may be a part, if there is one.
+
+        A new track may be a part of an older one; one that isn't taken for a part of *before* any longer, of any other.
+        """
         near = [
             (away, host.number, host)
             for host in self._tracks
             if host is not track
+            and host is not before
             and host.host is None
             and host.seen_ms == track.t_ms
-            and (_outshone(track, host) or (track.hits <= _NEW_HITS and host.born_ms <= track.born_ms))
+            and (
+                (before is not None and host.proven)
+                or (track.hits <= _NEW_HITS and host.born_ms <= track.born_ms)
+                or _outshone(track, host)
+            )
             and (away := _between(track, host)) < self._company_of(track, host)
         ]
         return min(near)[2] if near else None
@@ -202,12 +214,15 @@ class Tracker:
             if host.proven:
                 track.waiting = []
             return
+        if host.proven and track.hits >= _DIMMER_HITS and host.score < _DIMMER * track.score:
+            self._change_places(host, track)
+            return
         away = _between(track, host)
         if away > self._company_of(track, host) + _APART:
             track.apart += 1
         elif host.seen_ms == track.t_ms:
             track.apart = 0
-        elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < self._company(track):
+        elif track.t_ms - host.seen_ms >= _TAKEN_OVER_MS and away < self._company(track) + _APART:
             self._replace(host, track)
             return
         steady = (
@@ -233,6 +248,12 @@ class Tracker:
                 near.append((away, lost.number, lost))
         if near:
             self._replace(min(near)[2], track)
+
+    def _change_places(self, host: Track, track: Track) -> None:
+        """Let *track* be the head, and *host* what may be a part of it."""
+        track.inherit(host)
+        self._born += 1
+        host.step_down(self._born, track)
 
     def _replace(self, lost: Track, heir: Track) -> None:
         """Let *heir* go on as *lost*."""
@@ -277,16 +298,22 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
     if not tracks or not heads:
         return tracks, heads
     pairs: list[tuple[float, int, int]] = []
+    places = [(column, head.x, head.y, head.diameter) for column, head in enumerate(heads)]
     for row, track in enumerate(tracks):
-        spread, most = track.spread(), _sought(track, farthest if track.hits >= _MOVED_HITS else _REACH)
+        spread, most = track.spread(), farthest if track.hits >= _MOVED_HITS else _REACH
+        if track.stands:
+            most = _sought(track, most)
         x, y, diameter = track.x, track.y, track.diameter
-        reach = min(_GATE * spread, most * most * diameter * diameter)
-        for column, head in enumerate(heads):
-            dx, dy = head.x - x, head.y - y
-            away = dx * dx + dy * dy
-            if away > reach:
+        reach = min(math.sqrt(_GATE * spread), most * diameter)
+        for column, head_x, head_y, head_diameter in places:
+            dx = head_x - x
+            if dx > reach or -dx > reach:
                 continue
-            size_step = math.log(head.diameter / diameter)
+            dy = head_y - y
+            away = dx * dx + dy * dy
+            if away > reach * reach:
+                continue
+            size_step = math.log(head_diameter / diameter)
             if -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
                 size_step /= _SIZE_STEP
                 penalty = 2 * math.log(spread / (diameter * diameter))

@@ -144,6 +144,7 @@ def cases(many: int, few: int) -> Iterator[tuple[str, str, list[Case]]]:
         [
             *(Case(f"{r}", alone, Errors(recall=r), many) for r in (0.7, 0.9)),
             Case("0.9, nothing beside a head taken for one", alone, Errors(double=0, shoulder=0), many),
+            Case("0.9, shoulders on 15 % of heads, 0.65 times as sure", alone, Errors(shoulder=0.15, dim=0.65), many),
         ],
     )
     yield (

@@ -241,6 +241,37 @@ def test_who_stood_still_sets_out(missed: int) -> None:
     assert len(numbers(reports)) == 1
 
 
+def test_the_surer_of_two_is_the_head() -> None:
+    """A shoulder seen before the head it belongs to gives its number up to the head, which is by far the surer one."""
+    shoulder, head = walk(366, 20, 0, 15, 24), walk(320, 20, 0, 15, 24)
+    frames = [[(x, y, 0.6), *head[index : index + 1][: index > 3]] for index, (x, y, *_) in enumerate(shoulder)]
+    _, reports = follow(frames)
+
+    assert numbers(reports) == {1}
+    assert reports[3][0].x == pytest.approx(366, abs=2)
+    assert reports[-1][0].x == pytest.approx(320, abs=2)
+
+
+def test_a_false_head_that_drifts_off_was_the_head() -> None:
+    """What is seen beside a false head goes on as that one when it vanishes, though the two were drawing apart."""
+    head, false = walk(320, 20, 0, 15, 24), walk(366, 20, 2, 15, 4)
+    frames = [[*head[index : index + 1][: index > 0], *false[index : index + 1]] for index in range(24)]
+    _, reports = follow(frames)
+
+    assert numbers(reports) == {1}
+
+
+def test_a_shoulder_that_passes_a_mannequin_is_still_a_shoulder() -> None:
+    """What was taken for a part of a mannequin, and leaves it, isn't somebody: it goes along with a head."""
+    head = walk(400, 460, 0, -20, 20)
+    frames: list[list[Place]] = [
+        [(320, 240), (x, y), *([(x - 45, y)] if y < 280 else [])] for x, y, *_ in [(400.0, 460.0)] * 3 + head
+    ]
+    _, reports = follow(frames)
+
+    assert numbers(reports) == {1, 2}
+
+
 def test_a_second_peak_on_a_head_is_not_born() -> None:
     """A strong head on the ground of one that is followed begins no track."""
     path = walk(320, 20, 0, 15, 20)
