@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .data import HEIGHT, PADDING, WIDTH
-from .network import STRIDE
+from .canvas import HEIGHT, PADDING, STRIDE, WIDTH
 
 SEEN = 0.4
 """Heads of which less is visible are neither asked for nor punished."""

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .canvas import HEIGHT, PADDING, WIDTH
 from .scene import Head, Kind, SceneMaker, heads, random_view
 from .sensor import pass_on, spoil
 from .stock import Stock
 
-WIDTH, HEIGHT, PADDING = 400, 300, 114
 SHARD = 250
 _SHAPES = [((400, 300), 0.55), ((400, 225), 0.25), ((300, 300), 0.1), ((225, 300), 0.06), ((169, 300), 0.04)]
 """Sizes of pictures on the 400 x 300 canvas, and how often each is drawn."""

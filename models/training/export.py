@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-STRIDE, PADDING = 4, 114
+from .canvas import PADDING, STRIDE
+
 _CALIBRATION = 300
 
 

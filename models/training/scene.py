@@ -6,6 +6,7 @@ A scene's floor is at y = 0. Doors stand in a wall along x at z = 0: the shop is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,25 +26,53 @@ _HAIRS = np.array(
      [0.5, 0.5, 0.49], [0.3, 0.07, 0.03]]
 )  # fmt: skip
 
-_MOODS = {"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}
-"""Kinds of light, and how often each is drawn."""
-_GOOD_MOODS = {"indoor": 0.5, "day": 0.3, "backlight": 0.2}
-"""The same where the light is good."""
-_QUEUE_MOODS = {"indoor": 0.3, "day": 0.2, "backlight": 0.5}
-"""The same where a queue comes up a step: there, outside is mostly far brighter than inside."""
-
 _CLOTHS = {"plain": 0.16, "fabric": 0.28, "creased": 0.36, "print": 0.12, "photograph": 0.08}
 """What clothes are made of, and how often each is drawn."""
 _WIDE_LOADS = ("umbrella", "pram", "trolley")
-"""Nobody carries these in a queue close under a low camera, where they would hide everybody else."""
-_PHOTOGRAPHED = 0.18
-"""Share of scenes that stand in a photographed place, and not on a floor of ours."""
 
 Kind = Literal["any", "ordinary", "queue"]
 """
 Kinds of scene: any at all; an ordinary shop by day, well lit and nearly free of clutter; a queue in dark coats that
 comes up a step, close under a low camera.
 """
+
+
+@dataclass(frozen=True)
+class _Habits:
+    """
+    What differs from kind to kind of scene.
+
+    Attributes:
+        moods: Kinds of light, and how often each is drawn.
+        clear: How often nothing stands about.
+        rails: How often there are rails besides those that stand about.
+        photographed: How often all stands in a photographed place, and not on a floor of ours.
+        dark: How often a person's clothes are nearly black.
+        crowd: Fewest and most people; None for anything from nobody to a crowd.
+        apart: Least and most distance that people keep, metres.
+        steps: How high they stand above the shop's floor, metres; each as often.
+        wide: Whether people carry umbrellas and push prams, which hide others close under a camera.
+    """
+
+    moods: Mapping[str, float]
+    clear: float = 0.0
+    rails: float = 0.0
+    photographed: float = 0.18
+    dark: float = 0.0
+    crowd: tuple[int, int] | None = None
+    apart: tuple[float, float] = (0.3, 0.6)
+    steps: tuple[float, ...] = (0.0, 0.0, 0.0, 0.15)
+    wide: bool = True
+
+
+_HABITS: dict[Kind, _Habits] = {
+    "any": _Habits({"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}),
+    "ordinary": _Habits({"indoor": 0.5, "day": 0.3, "backlight": 0.2}, clear=0.7),
+    "queue": _Habits(
+        {"indoor": 0.3, "day": 0.2, "backlight": 0.5}, clear=0.4, rails=0.5, photographed=0.0, dark=0.6,
+        crowd=(2, 12), apart=(0.26, 0.42), steps=(0.0, -0.2, -0.4), wide=False,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,13 +200,13 @@ class SceneMaker:
 
     def make(self, view: View, kind: Kind = "any") -> Scene:
         """Return a furnished and peopled scene of a *kind* for *view*."""
-        random = self._random
+        random, habits = self._random, _HABITS[kind]
         scene = self.furnished(view, kind)
         draws, mood, spots = scene.draws, scene.mood, self._spots(view, 60)
-        people = self._people(view, spots, kind)
+        people = self._people(view, spots, habits)
         for number, (someone, matrix) in people.items():
             paint, cloth = dyed(self._stock, someone)
-            if kind == "queue" and random.random() < 0.6:
+            if habits.dark and random.random() < habits.dark:
                 paint[[shapes.TOP, shapes.OTHER, shapes.MORE], :3] *= random.uniform(0.05, 0.4)
             if mood == "night" and random.random() < 0.5:
                 paint[:, :3] = 0.3 * paint[:, :3] + 0.7 * paint[:, :3].mean(axis=1, keepdims=True) + 0.06
@@ -186,14 +215,14 @@ class SceneMaker:
 
     def furnished(self, view: View, kind: Kind = "any") -> Scene:
         """Return a scene of a *kind* for *view* without anybody in it."""
-        moods = {"any": _MOODS, "ordinary": _GOOD_MOODS, "queue": _QUEUE_MOODS}[kind]
-        mood = str(self._random.choice(list(moods), p=list(moods.values())))
+        random, habits = self._random, _HABITS[kind]
+        mood = str(random.choice(list(habits.moods), p=list(habits.moods.values())))
         spots = self._spots(view, 60)
-        clear = kind != "any" and self._random.random() < (0.7 if kind == "ordinary" else 0.4)
-        photographed = kind != "queue" and self._random.random() < _PHOTOGRAPHED
+        clear = habits.clear and random.random() < habits.clear
+        photographed = habits.photographed and random.random() < habits.photographed
         draws = [] if photographed else self._ground(mood) + self._walls(mood)
         draws += [] if clear else self._clutter(spots)
-        draws += self._rails(spots) if kind == "queue" and len(spots) and self._random.random() < 0.5 else []
+        draws += self._rails(spots) if habits.rails and len(spots) and random.random() < habits.rails else []
         middle = np.array([*spots.mean(axis=0)], np.float32) if len(spots) else np.zeros(3, np.float32)
         return Scene(draws, self._light(mood, view), {}, middle, mood)
 
@@ -211,16 +240,16 @@ class SceneMaker:
         return np.asarray(places[down & (far < 9)][:count])
 
     def _people(
-        self, view: View, spots: npt.NDArray[np.float64], kind: Kind
+        self, view: View, spots: npt.NDArray[np.float64], habits: _Habits
     ) -> dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]]:
         """Stand people on some spots; groups walk the same way."""
         random, stock = self._random, self._stock
         crowd = random.random()
         wanted = 0 if crowd < 0.07 else int(random.integers(1, 4)) if crowd < 0.5 else int(random.integers(3, 10))
         wanted = int(random.integers(10, 24)) if crowd > 0.9 else wanted
-        apart, steps = random.uniform(0.3, 0.6), (0.0, 0.0, 0.0, 0.15)
-        if kind == "queue":
-            wanted, apart, steps = int(random.integers(2, 13)), random.uniform(0.26, 0.42), (0.0, -0.2, -0.4)
+        if habits.crowd:
+            wanted = int(random.integers(*habits.crowd, endpoint=True))
+        apart = random.uniform(*habits.apart)
         way = random.choice([0.0, np.pi, random.uniform(0, 6.28)])
         people: dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]] = {}
         taken: list[npt.NDArray[np.float64]] = []
@@ -231,14 +260,14 @@ class SceneMaker:
             if any(np.hypot(*(near - other)[[0, 2]]) < apart for other in taken):
                 continue
             someone = stock.people[int(random.integers(len(stock.people)))]
-            if kind == "queue" and someone.look.load in _WIDE_LOADS:
+            if not habits.wide and someone.look.load in _WIDE_LOADS:
                 continue
             away = np.linalg.norm(np.array([near[0], someone.person.height - 0.1, near[2]]) - view.pinhole.eye)
             if away < 0.38:
                 continue
             yaw = way + (np.pi if random.random() < 0.3 else 0) + random.normal(0, 0.4)
             taken.append(near)
-            step = shapes.transform((near[0], random.choice(steps), near[2]), yaw)
+            step = shapes.transform((near[0], random.choice(habits.steps), near[2]), yaw)
             people[len(people) + 1] = someone, step
         return people
 

@@ -26,8 +26,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import answer, cut
+from .canvas import STRIDE
 from .data import Shard, load
-from .network import STRIDE, HeadNet, Maps
+from .network import HeadNet, Maps
 
 _WARM_UP = 200
 _CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .data import HEIGHT, PADDING, WIDTH, Shard, store
+from .canvas import HEIGHT, PADDING, WIDTH
+from .data import Shard, store
 from .labelled import HeadSet
 
 _PARTS = 6
