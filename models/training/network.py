@@ -118,7 +118,7 @@ class HeadNet(nn.Module):
         self.stem = Unit(3, 16, 3, stride=2)
         self.fine = nn.Sequential(Block(16, 24, 2, stride=2), Block(24, 24, 2))
         self.middle = nn.Sequential(Block(24, 40, 3, stride=2), *(Block(40, 40, 3) for _ in range(4)))
-        self.coarse = nn.Sequential(Block(40, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(10)))
+        self.coarse = nn.Sequential(Block(40, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(8)))
         self.from_coarse = Unit(72, 48)
         self.from_middle = Unit(40, 48, linear=True)
         self.from_fine = Unit(24, 48, linear=True)

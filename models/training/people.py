@@ -277,22 +277,11 @@ class Wardrobe:
             return None
         side = 1.0 if name.endswith("L") else -1.0
         busy = look.load in {"umbrella", "trolley", "pram"} and (side < 0 or look.load != "umbrella")
-        posed = busy or not (look.arms == "swing" or (look.arms == "reach" and side > 0))
-        if name.startswith("upperarm") and posed:
-            ways = {
-                "phone": (0.25, -1, 0.35),
-                "up": (0.5, 0.9, 0.5),
-                "pockets": (0.35, -1, -0.15),
-                "reach": (0.1, -0.6, 0.8),
-            }
+        if name.startswith("upperarm") and (busy or look.arms != "swing"):
+            ways = {"phone": (0.25, -1, 0.35), "up": (0.5, 0.9, 0.5), "pockets": (0.35, -1, -0.15)}
             return _unit((0.15, -1, 0.5) if busy else ways[look.arms], side)
-        if name.startswith("lowerarm") and posed:
-            ways = {
-                "phone": (-0.5, 0.55, 1),
-                "up": (-0.2, 1, 0.3),
-                "pockets": (-0.1, -1, 0.5),
-                "reach": (-0.1, -0.2, 1),
-            }
+        if name.startswith("lowerarm") and (busy or look.arms != "swing"):
+            ways = {"phone": (-0.5, 0.55, 1), "up": (-0.2, 1, 0.3), "pockets": (-0.1, -1, 0.5)}
             up = 0.9 if look.load == "umbrella" else -0.1
             return _unit((0.0, up, 0.9) if busy else ways[look.arms], side)
         return step[_LIMBS[name]]

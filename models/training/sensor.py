@@ -17,7 +17,7 @@ def spoil(picture: Picture, moving: npt.NDArray[np.float32], mood: str, random: 
     noisier, and often grey.
     """
     dark = mood in {"night", "dim"}
-    values = _flared(_exposed(picture.astype(np.float32), random, dark=dark), random)
+    values = _exposed(picture.astype(np.float32), random, dark=dark)
     if random.random() < (0.6 if dark else 0.35):
         values = _walked(values, moving, random)
     if random.random() < 0.5:
@@ -41,7 +41,6 @@ def pass_on(picture: Picture, moving: npt.NDArray[np.float32], random: np.random
     values = picture.astype(np.float32)
     values *= np.clip(random.uniform(75, 150) / (float(values.mean()) + 1), 0.5, 2.5)
     values = 255 * np.power(np.clip(values / 255, 0, 1.2), random.uniform(0.8, 1.25))
-    values = _flared(values, random)
     if random.random() < 0.25:
         values = _walked(values, moving, random)
     if random.random() < 0.4:
@@ -67,16 +66,6 @@ def _exposed(values: npt.NDArray[np.float32], random: np.random.Generator, *, da
     contrast = random.uniform(0.35, 1.0) if random.random() < 0.25 else random.uniform(0.85, 1.5)
     haze = random.uniform(0, 60) if random.random() < 0.12 else 0.0
     return np.asarray((bent - bent.mean()) * contrast + bent.mean() + haze, np.float32)
-
-
-def _flared(values: npt.NDArray[np.float32], random: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Let what is too bright shine over what is beside it, as in a cheap or dirty lens."""
-    if random.random() < 0.6:
-        return values
-    glare = np.clip(values - random.uniform(170, 235), 0, None)
-    near, far = float(random.uniform(1.5, 5)), float(random.uniform(8, 40))
-    shine = random.uniform(0.3, 2.0) * cv2.GaussianBlur(glare, (0, 0), near)
-    return np.asarray(values + shine + random.uniform(0, 2.0) * cv2.GaussianBlur(glare, (0, 0), far), np.float32)
 
 
 def _walked(

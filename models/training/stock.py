@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -124,13 +124,11 @@ class Stock:
 
 
 def _moved(look: Look, random: np.random.Generator) -> Look:
-    """Return the look held a little differently: some bend down, bow their heads, or reach for something."""
+    """Return the look with the trunk and head held a little differently; one in twelve bends down."""
     lean = look.lean + np.radians(random.normal(0, (3, 2, 8, 15, 3))).astype(np.float32)
-    if random.random() < 0.15:
-        lean[0] += np.float32(np.radians(random.uniform(10, 60)))
-    if random.random() < 0.2:
-        lean[2] += np.float32(np.radians(random.uniform(15, 40)))
-    return replace(look, lean=lean, arms="reach" if random.random() < 0.12 else look.arms)
+    if random.random() < 0.08:
+        lean[0] += np.float32(np.radians(random.uniform(20, 60)))
+    return Look(**{**{name: getattr(look, name) for name in look.__slots__}, "lean": lean})
 
 
 def _read(path: Path) -> npt.NDArray[np.uint8]:
