@@ -193,6 +193,7 @@ class Track:
         """Go on as what may be a part of *host*, under a new *number*."""
         self.number, self.host, self.apart = number, host, 0
         self.proven = self.sure = False
+        self.waiting = []
 
     def report(self) -> list[Sighting]:
         """Return what it, seen in this frame, has to tell: nothing until it is sure, then all it saw, oldest first."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.vision.scene import NO_HEADS, Heads, Sighting
+from edge.vision.track import Head, Track
 from edge.vision.tracker import Tracker
 
 STRONG, WEAK = 0.5, 0.25
@@ -250,6 +251,23 @@ def test_the_surer_of_two_is_the_head() -> None:
     assert numbers(reports) == {1}
     assert reports[3][0].x == pytest.approx(366, abs=2)
     assert reports[-1][0].x == pytest.approx(320, abs=2)
+
+
+def test_what_gave_its_number_up_forgets_what_it_saw_under_it() -> None:
+    """If it turns out to be somebody after all, what it tells of begins there: the crossing before was the other's."""
+    track, other = (Track(number, 320, 240, HEAD, 0) for number in (1, 2))
+    for frame in range(6):
+        if frame == 2:
+            track.step_down(3, other)
+        if frame == 3:
+            track.host = None
+        track.predict(frame * STEP_MS)
+        track.take(Head(320, 240, HEAD, 0.9, strong=True))
+        told = track.report()
+        if told:
+            break
+
+    assert [(sighting.track, sighting.t_ms) for sighting in told] == [(3, 200), (3, 300)]
 
 
 def test_a_false_head_that_drifts_off_was_the_head() -> None:
