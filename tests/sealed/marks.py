@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-_BARS = 18
+_WIDTHS, _TIMES = (1, 2, 3), 8
+"""Widths of the bars, and how many there are of each: fewer, or mostly narrow ones, are found in any memory."""
 _LEAST_UNIT = 1.6
 """Samples that the narrowest bar must be wide: the mark is found in pictures down to about 80 px of width."""
 _TOLERANCE = 0.55
@@ -43,8 +44,9 @@ class Mark:
     @classmethod
     def of(cls, seed: int) -> Mark:
         """Return the mark that belongs to *seed*."""
-        lots = random.Random(seed)
-        return cls(tuple(lots.choice((1, 1, 2, 3)) for _ in range(_BARS)))
+        bars = list(_WIDTHS * _TIMES)
+        random.Random(seed).shuffle(bars)
+        return cls(tuple(bars))
 
     def row(self, width: int) -> npt.NDArray[np.uint8]:
         """Return one row of the mark, (width,) uint8."""
