@@ -40,7 +40,7 @@ class Polyline:
 
     def distance(self, x: float, y: float) -> float:
         """Return how far (x, y) is from the line or from where it is drawn on; less than 0 on the negative side."""
-        if len(self._pieces) == 1:
+        if len(self._pieces) == 1:  # as most lines, which are asked for every head of every frame
             x1, y1, ux, uy, length = self._pieces[0]
             return (ux * (y - y1) - uy * (x - x1)) / length
         nearest = widest = math.inf

@@ -68,7 +68,6 @@ class Track:
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
         stood_x, stood_y, stood_ms: Where it came to stand, and when.
-        stands: Whether it was seen in one place for so long that it may be a thing: a mannequin, a lamp.
         hits, frames: How often it was seen, and in how many frames after the first it could have been.
         apart: Sightings in a row in which it was too far from its host to be a part of it.
         trust: Grows with each sighting and shrinks with each miss.
@@ -95,7 +94,6 @@ class Track:
     stood_x: float = 0.0
     stood_y: float = 0.0
     stood_ms: float = 0.0
-    stands: bool = False
     hits: int = 0
     frames: int = 0
     apart: int = 0
@@ -164,7 +162,6 @@ class Track:
         moved_x, moved_y, sway = x - self.stood_x, y - self.stood_y, _SWAY * self.diameter
         if moved_x * moved_x + moved_y * moved_y > sway * sway:
             self.stood_ms, self.stood_x, self.stood_y = t_ms, x, y
-        self.stands = t_ms - self.stood_ms >= _STILL_MS
 
     def begin_anew(self, head: Head) -> None:
         """Take *head* for its own though it is not where it should be: its motion is unknown again."""
@@ -207,6 +204,11 @@ class Track:
         told = [waited._replace(track=self.number) for waited in self.waiting]
         self.waiting = []
         return told
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was seen in one place for so long that it may be a thing: a mannequin, a lamp."""
+        return self.seen_ms - self.stood_ms >= _STILL_MS
 
     @property
     def convincing(self) -> bool:

@@ -300,9 +300,7 @@ def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple
     pairs: list[tuple[float, int, int]] = []
     places = [(column, head.x, head.y, head.diameter) for column, head in enumerate(heads)]
     for row, track in enumerate(tracks):
-        spread, most = track.spread(), farthest if track.hits >= _MOVED_HITS else _REACH
-        if track.stands:
-            most = _sought(track, most)
+        spread, most = track.spread(), _sought(track, farthest if track.hits >= _MOVED_HITS else _REACH)
         x, y, diameter = track.x, track.y, track.diameter
         reach = min(math.sqrt(_GATE * spread), most * diameter)
         for column, head_x, head_y, head_diameter in places:
