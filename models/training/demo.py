@@ -107,7 +107,7 @@ def _light() -> Light:
     return Light(
         (way / np.linalg.norm(way)).astype(np.float32), np.full(3, 0.45, np.float32), np.full(3, 0.6, np.float32),
         np.full(3, 0.3, np.float32), np.array([0.3, 2.9, 1.6], np.float32), np.full(3, 0.8, np.float32), 1.6, 5, 0.2,
-        1.0,
+        1.0, 0.8,
     )  # fmt: skip
 
 

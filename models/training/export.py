@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from .canvas import PADDING, STRIDE
+from .level import of_layer
 
 _CALIBRATION = 300
 
@@ -137,9 +138,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(320, 240), help="width and height, multiples of 16 px")
     parser.add_argument("--strong", type=float, default=0.4)
     parser.add_argument("--weak", type=float, default=0.2)
+    parser.add_argument("--by-size", type=float, default=0.0, help="the rise that `level` tells of")
     parser.add_argument("--version", default="0.1.0")
     options = parser.parse_args()
-    graph = Graph(dict(np.load(options.folded)))
+    arrays = dict(np.load(options.folded))
+    arrays["out/kernel"], arrays["out/bias"] = of_layer(arrays["out/kernel"], arrays["out/bias"], options.by_size)
+    graph = Graph(arrays)
     pictures: list[np.ndarray] = []
     for path in sorted(options.pictures.glob("*.pictures.npy")):
         shard = np.load(path, mmap_mode="r")

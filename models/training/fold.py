@@ -1,7 +1,10 @@
 """
 Fold a checkpoint's normalisation into its convolutions, for export.
 
-    python -m models.training.fold RUN/last.pt RUN/folded.npz
+    python -m models.training.fold RUN/last.pt --out RUN/folded.npz
+
+Of several checkpoints the mean of their weights is taken (Wortsman et al. 2022, Model soups, arXiv 2203.05482): of runs
+that began from the same weights it is often better than each.
 """
 
 from __future__ import annotations
@@ -10,18 +13,33 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from .network import Unit
-from .train import load_network
+from .network import HeadNet, Unit
+from .train import averaged_weights
+
+
+def mean_network(checkpoints: list[Path]) -> HeadNet:
+    """Return the network with the mean of the checkpoints' weights, ready to be asked."""
+    runs = [averaged_weights(checkpoint) for checkpoint in checkpoints]
+    network = HeadNet()
+    network.load_state_dict(
+        {name: torch.stack([run[name].double() for run in runs]).mean(0).to(runs[0][name].dtype) for name in runs[0]}
+    )
+    return network.eval()
 
 
 def main() -> None:
     """Write each convolution's kernel, (height, width, inputs, outputs) or (height, width, channels, 1), and bias."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="also write the float weights, for others to go on from")
     options = parser.parse_args()
-    network = load_network(options.checkpoint)
+    network = mean_network(options.checkpoints)
+    if options.weights:
+        state = {f"module.{name}": value for name, value in network.state_dict().items()}
+        torch.save({"averaged": state}, options.weights)
     arrays: dict[str, np.ndarray] = {}
     for name, unit in network.named_modules():
         if isinstance(unit, Unit):

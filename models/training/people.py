@@ -29,10 +29,12 @@ from .shapes import (
     box,
     brimmed,
     build,
+    collar,
     cylinder,
     dome,
     join,
     placed,
+    ring,
     transform,
 )
 
@@ -91,7 +93,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What makes one person: the shaped body, (v, 3), and the pieces they wear."""
+    """
+    What makes one person: the shaped body, (v, 3), and the pieces they wear.
+
+    Attributes:
+        bulk: How far a jacket stands off the body, metres.
+        neck: What is round it: nothing, a collar, a hood that hangs down, a scarf.
+        bare: From which share of the skull's height on hair has gone; 1 for none.
+    """
 
     body: Floats
     outfit: str
@@ -106,6 +115,9 @@ class Look:
     arms: str
     tousled: float
     bun: bool
+    bulk: float
+    neck: str
+    bare: float
 
 
 class Wardrobe:
@@ -149,6 +161,8 @@ class Wardrobe:
         self._chin = float(low[1] + 0.1 * (high[1] - low[1]))
         self._cap = head & ((up > 0.72) | ((front < 0.45) & (up > 0.3)))
         neck = skin & np.isin(self._rig.bones[:, 0], [self._rig.names.index(f"neck0{n}") for n in (1, 2, 3)])
+        self._neck = neck
+        self._up = up
         hands = self._rig.family("wrist.L") | self._rig.family("wrist.R")
         self._clothed = ~(self._on_head | neck | np.isin(self._rig.bones[:, 0], list(hands)))
         self._hood = (head & ~((front > 0.55) & (up < 0.74))) | neck
@@ -210,6 +224,9 @@ class Wardrobe:
         arms = str(random.choice(["swing", "phone", "up", "pockets"], p=[0.68, 0.15, 0.05, 0.12]))
         pool = [name for name in self._outfits if name.startswith(sex)]
         outfit = "tights" if random.random() < 0.2 else str(random.choice(pool))
+        hair = "thinned" if sex == "male" and not child and random.random() < 0.08 + 0.2 * old else hair
+        bulk = float(random.uniform(0.005, 0.05)) if random.random() < 0.5 else 0.0
+        neck = str(random.choice(["none", "collar", "hood", "scarf"], p=[0.46, 0.22, 0.2, 0.12]))
         lean = np.radians(
             [random.normal(6, 7), random.normal(0, 4), random.normal(10, 14), random.normal(0, 20), random.normal(0, 6)]
         ).astype(np.float32)
@@ -217,6 +234,7 @@ class Wardrobe:
             body, outfit, str(random.choice(self._shoes)), hair, cover, face,
             bool(sex == "female" and random.random() < 0.35), load, float(wanted), lean, arms,
             float(random.uniform(0, 0.016)), bool(hair in _PUT_UP and random.random() < 0.4),
+            bulk, neck, float(random.uniform(0.8, 0.96)) if hair == "thinned" else 1.0,
         )  # fmt: skip
 
     def pose(self, look: Look, step: dict[str, Floats], random: np.random.Generator) -> Person:
@@ -297,20 +315,28 @@ class Wardrobe:
         posed = np.einsum("vij,vj->vi", blended, body) + np.einsum("vk,vki->vi", weights, shifts[bones])
         return posed.astype(np.float32), blended.astype(np.float32)
 
-    def _dressed(self, look: Look, body: Floats, rotations: Floats, random: np.random.Generator) -> list[Mesh]:
-        """Return skin, clothes, hair and headwear as meshes."""
+    def _outfit(self, look: Look, body: Floats, rotations: Floats) -> tuple[list[Mesh], npt.NDArray[np.bool_]]:
+        """Return outfit and shoes as meshes, and which of the body's vertices they hide."""
         hidden = np.zeros(len(body), bool)
-        shapes = []
+        shapes: list[Mesh] = []
         for kind, name in (("outfit", look.outfit), ("shoes", look.shoes)):
             if name == "tights":
-                slots = np.where(self._on_legs, BOTTOM, TOP)[self._tights.picked]
-                shapes.append(build(body[self._tights.picked], self._tights.triangles, slots))
+                legs = self._on_legs[self._tights.picked]
+                points = self._bulky(look, body[self._tights.picked], self._tights.triangles, ~legs)
+                shapes.append(build(points, self._tights.triangles, np.where(legs, BOTTOM, TOP)))
                 continue
             piece, thinned = self._piece("clothes", name)
             points = piece.fit(body, thinned.picked, rotations)
             legs = self._on_legs[piece.anchors[thinned.picked, 0]]
+            if kind == "outfit":
+                points = self._bulky(look, points, thinned.triangles, ~legs)
             shapes.append(build(points, thinned.triangles, SHOES if kind == "shoes" else np.where(legs, BOTTOM, TOP)))
             hidden[piece.hidden] = True
+        return shapes, hidden
+
+    def _dressed(self, look: Look, body: Floats, rotations: Floats, random: np.random.Generator) -> list[Mesh]:
+        """Return skin, clothes, hair and headwear as meshes."""
+        shapes, hidden = self._outfit(look, body, rotations)
         if look.skirt:
             shapes.append(build(body[self._skirt.picked], self._skirt.triangles, BOTTOM))
         outward = _outward(body, self._base.triangles["body"])
@@ -344,11 +370,44 @@ class Wardrobe:
             shapes.append(
                 placed(brimmed(), self._on_skull(body, rotations, (0.0, 0.66, 0.48), (size, 0.12, 1.12 * size)))
             )
+        shapes += self._round_neck(look, body, rotations)
         if look.bun and wearable:
             size = float(random.uniform(0.03, 0.055))
             place = (0.0, float(random.uniform(0.55, 0.98)), float(random.uniform(-0.1, 0.3)))
             shapes.append(placed(ball(HAIR), self._on_skull(body, rotations, place, (size, 0.9 * size, size))))
         return shapes
+
+    @staticmethod
+    def _bulky(look: Look, points: Floats, triangles: Ints, jacket: npt.NDArray[np.bool_]) -> Floats:
+        """Puff up the part of an outfit that is a *jacket*, unevenly, as cloth hangs."""
+        if not look.bulk:
+            return points
+        random = np.random.default_rng(int(look.bulk * 1e9))
+        waves = sum(np.sin(points @ random.normal(0, length, 3) + random.uniform(0, 6.3)) for length in (12, 20, 30))
+        puff = look.bulk * np.clip(0.8 + 0.25 * np.asarray(waves), 0.1, 1.6) * jacket
+        return np.asarray(points + puff[:, None] * _outward(points, triangles), np.float32)
+
+    def _round_neck(self, look: Look, body: Floats, rotations: Floats) -> list[Mesh]:
+        """Return the collar, the hood that hangs down or the scarf that lies round the neck."""
+        if look.neck == "none" or look.cover in {"hood", "scarf"}:
+            return []
+        random = np.random.default_rng(int(look.height * 1e9) % (1 << 31))
+        neck = body[self._neck]
+        matrix = np.eye(4)
+        turn = rotations[self._neck].mean(axis=0).astype(np.float64)
+        wide = 0.5 * float(np.ptp(neck[:, 0])) * random.uniform(1.05, 1.35)
+        middle = (neck.min(axis=0) + neck.max(axis=0)) / 2
+        if look.neck == "collar":
+            solid, size, place = collar(TOP), (wide, random.uniform(0.05, 0.1), 1.1 * wide), (0.0, -0.035, 0.0)
+        elif look.neck == "scarf":
+            solid, size, place = ring(MORE), (wide, random.uniform(0.05, 0.09), 1.1 * wide), (0.0, -0.01, 0.01)
+        else:
+            solid = ball(TOP)
+            size = (random.uniform(0.11, 0.16), random.uniform(0.04, 0.08), random.uniform(0.06, 0.1))
+            place = (0.0, random.uniform(-0.04, 0.02), -wide - random.uniform(0.02, 0.06))
+        matrix[:3, :3] = turn @ np.diag(size)
+        matrix[:3, 3] = middle + turn @ np.array(place)
+        return [placed(solid, matrix)]
 
     def _tousled(self, points: Floats, body: Floats, most: float, random: np.random.Generator) -> Floats:
         """Push hair in and out by waves of at most some *most* metres, so that no outline is smooth."""
@@ -371,6 +430,8 @@ class Wardrobe:
             region, slot = self._hood, HEADWEAR
         elif look.hair == "bald":
             return
+        elif look.hair == "thinned":
+            region = region & (self._up < look.bare)
         elif look.hair != "shaved":
             thickness = 0.008
         bumps = 1 + 0.15 * random.standard_normal(int(region.sum()))

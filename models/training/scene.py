@@ -66,8 +66,8 @@ class _Habits:
 
 
 _HABITS: dict[Kind, _Habits] = {
-    "any": _Habits({"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}),
-    "ordinary": _Habits({"indoor": 0.5, "day": 0.3, "backlight": 0.2}, clear=0.7),
+    "any": _Habits({"indoor": 0.46, "day": 0.17, "backlight": 0.16, "night": 0.13, "dim": 0.08}, dark=0.15),
+    "ordinary": _Habits({"indoor": 0.5, "day": 0.3, "backlight": 0.2}, clear=0.7, dark=0.35),
     "queue": _Habits(
         {"indoor": 0.3, "day": 0.2, "backlight": 0.5}, clear=0.4, rails=0.5, photographed=0.0, dark=0.6,
         crowd=(2, 12), apart=(0.26, 0.42), steps=(0.0, -0.2, -0.4), wide=False,
@@ -417,6 +417,7 @@ class SceneMaker:
             (sky * warm[::-1]).astype(np.float32), (sky * random.uniform(0.25, 0.6) * warm).astype(np.float32),
             place.astype(np.float32), (3.0 * lamp * warm).astype(np.float32),
             float(random.uniform(1.0, 2.6) / strength), int(random.integers(1000)), float(random.random()), gain,
+            float(random.uniform(0.3, 1.6)),
         )  # fmt: skip
 
 

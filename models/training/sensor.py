@@ -134,8 +134,9 @@ def _written_on(picture: Picture, random: np.random.Generator) -> Picture:
     colour = ((255, 255, 255), (230, 30, 30), (250, 230, 40), (20, 20, 20))[int(random.integers(4))]
     for _ in range(int(random.integers(1, 4))):
         text = "".join(random.choice(list("0123456789:/- ABCDEM"), int(random.integers(5, 20))))
+        size = float(np.exp(random.uniform(np.log(0.3), np.log(1.1))))
         place = int(random.integers(0, 160)), int(random.integers(8, max(9, picture.shape[0] - 2)))
-        cv2.putText(written, text, place, cv2.FONT_HERSHEY_SIMPLEX, float(random.uniform(0.3, 0.6)), colour, 1)
+        cv2.putText(written, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1 + (size > 0.7))
     return written
 
 

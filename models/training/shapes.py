@@ -118,6 +118,17 @@ def brimmed(slot: int = HEADWEAR, sides: int = 18) -> Mesh:
     )
 
 
+def collar(slot: int = OTHER, sides: int = 14) -> Mesh:
+    """Return an upright collar about the origin: open, of radius 1 at y = 0, wider at y = 1, with an inside."""
+    return _swept([(1.25, -0.6), (1.0, 0.0), (1.12, 1.0), (1.0, 0.98), (0.9, 0.0)], sides, slot)
+
+
+def ring(slot: int = OTHER, sides: int = 14) -> Mesh:
+    """Return a thick ring about the upright, of radius 1, from y = -1 to y = 1: a scarf."""
+    turns = np.linspace(0, 2 * np.pi, 9)
+    return _swept([(1.1 + 0.35 * float(np.cos(t)), float(np.sin(t))) for t in turns], sides, slot)
+
+
 def box(slot: int = OTHER) -> Mesh:
     """Return a box of side 1 standing on y = 0, centred in x and z."""
     meshes = []

@@ -120,7 +120,7 @@ class Training:
 
     def start_from(self, checkpoint: Path) -> None:
         """Take the averaged weights of another run; blocks that it hadn't begin by adding nothing."""
-        self._network.load_state_dict(_averaged_weights(checkpoint), strict=False)
+        self._network.load_state_dict(averaged_weights(checkpoint), strict=False)
 
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
@@ -220,14 +220,8 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
         )
 
 
-def load_network(checkpoint: Path) -> HeadNet:
-    """Return the averaged network of a checkpoint, ready to be asked."""
-    network = HeadNet()
-    network.load_state_dict(_averaged_weights(checkpoint))
-    return network.eval()
-
-
-def _averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """Return a checkpoint's averaged weights by name."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
     return {name[7:]: value for name, value in state.items() if name.startswith("module.")}
 

@@ -1,0 +1,90 @@
+"""
+Let scores rise with the size of the head, so that one threshold does for all sizes.
+
+    python -m models.training.level MODEL/head.json --pictures OTHERS
+
+prints by how much, from rendered pictures: a network is less sure of where in a large head its middle is, and so of the
+head. Score and size come from one convolution, so the rise goes into its weights (`export`) and costs the box nothing.
+The model must have been exported without a rise, and the pictures be none that it was trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .canvas import STRIDE
+
+USUAL = 20.0
+"""A head of this diameter keeps its score, px of the model's input."""
+_WEAKEST = 0.1
+"""Detections with lower scores are hardly ever heads, whatever their size."""
+_STEPS = 20
+
+Array = TypeVar("Array", bound=npt.NDArray[np.floating])
+
+
+def of_layer(kernel: Array, bias: Array, rise: float) -> tuple[Array, Array]:
+    """
+    Return the last convolution, *kernel* (..., outputs) and *bias* (outputs,), with the rise in it.
+
+    Its first two outputs are the score's logit and ln(diameter / STRIDE).
+    """
+    kernel, bias = kernel.copy(), bias.copy()
+    kernel[..., 0] += rise * kernel[..., 1]
+    bias[0] += rise * (bias[1] - np.log(USUAL / STRIDE))
+    return kernel, bias
+
+
+def by_size(
+    scores: npt.NDArray[np.floating], diameters: npt.NDArray[np.floating], hits: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """
+    Return by how much a score's logit should rise when a head is e times as large, and the standard error of that.
+
+    By logistic regression of whether a detection is a head on its logit and the logarithm of its diameter (after Platt
+    1999, Probabilistic outputs for support vector machines), fitted by Newton's method.
+
+    Args:
+        scores: (n,), of detections, more than 0 and less than 1.
+        diameters: (n,), of the same.
+        hits: (n,), which of them are heads.
+    """
+    told = np.column_stack((np.ones(len(scores)), np.log(scores / (1 - scores)), np.log(diameters))).astype(np.float64)
+    weights = np.zeros(3)
+    for _ in range(_STEPS):
+        likely = 1 / (1 + np.exp(-told @ weights))
+        bend = told.T @ (told * (likely * (1 - likely))[:, None])
+        weights += np.linalg.solve(bend, told.T @ (hits - likely))
+    errors = np.sqrt(np.diag(np.linalg.inv(bend)))
+    return float(weights[2] / weights[1]), float(errors[2] / weights[1])
+
+
+def main() -> None:
+    """Print the rise for each folder of pictures."""
+    from edge.model import read  # noqa: PLC0415 - export has neither this nor OpenGL
+
+    from .evaluate import rendered  # noqa: PLC0415
+    from .matching import matched  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("contract", type=Path)
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True)
+    options = parser.parse_args()
+    for folder in options.pictures:
+        rows = []
+        for detected, truth in rendered(read(options.contract), folder):
+            found, judged = matched(detected, truth, "circles")
+            judged &= (detected.scores > _WEAKEST) & (detected.scores < 1)
+            rows.append(np.stack((detected.scores, detected.diameters, found >= 0))[:, judged])
+        scores, diameters, hits = np.concatenate(rows, axis=1)
+        rise, error = by_size(scores, diameters, hits > 0)
+        print(f"{folder}: {rise:.2f}, standard error {error:.2f}")
+
+
+if __name__ == "__main__":
+    main()
