@@ -25,10 +25,9 @@ from edge.config import Line
 from edge.field.score import Event, Score, score, together
 from edge.model import Contract, read
 from edge.vision.detector import Detector
-from edge.vision.line import Counter
-from edge.vision.scene import Direction, Heads
-from edge.vision.tracker import Tracker
+from edge.vision.scene import Heads
 
+from .counting import counted
 from .data import shared_out
 from .scene import Scene, SceneMaker, View, look
 from .sensor import pass_on, spoil
@@ -146,18 +145,6 @@ def load(folder: Path) -> Iterator[Door]:
             yield Door(saved["frames"], told["line"], tuple(Event(t, way) for t, way in told["events"]))
 
 
-def counted(level: float, seen: list[Heads], contract: Contract) -> Iterator[Event]:
-    """Yield what is counted over a line at *level* (0 to 1); *seen* are the heads found in each frame of a door."""
-    line = Line.model_validate({"from": (0.0, level), "to": (1.0, level), "inside": (0.5, 0.98)})
-    tracker = Tracker(WIDTH, HEIGHT, strong=contract.strong, weak=contract.weak)
-    counter = Counter({"door": line}, WIDTH, HEIGHT)
-    for index, heads in enumerate(seen):
-        sightings = tracker.update(heads, 1000 * index / FPS)
-        for crossing in counter.update(sightings, tracker.ended):
-            way: Direction = crossing.direction
-            yield Event(crossing.t_ms / 1000, way)
-
-
 def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Score]:
     """
     Return the strong and weak score with the most right of those that count nearly as well as the best; its Score.
@@ -166,22 +153,33 @@ def choose(contract: Contract, doors: Iterable[Door]) -> tuple[float, float, Sco
     there.
     """
     detector = Detector(replace(contract, weak=min(_WEAK)))
-    watched = [
-        (door.line, door.events, [detector.detect(np.ascontiguousarray(frame)) for frame in door.frames])
-        for door in doors
-    ]
+    watched = [(_across(door.line), door.events, _watched(detector, door)) for door in doors]
     tried: dict[tuple[float, float], Score] = {}
     for strong, weak in product(_STRONG, _WEAK):
         if weak >= strong:
             continue
         thresholds = replace(contract, strong=strong, weak=weak)
-        found = together(score(counted(line, seen, thresholds), events) for line, events, seen in watched)
+        found = together(
+            score(counted(seen, line, (WIDTH, HEIGHT), thresholds), events) for line, events, seen in watched
+        )
         print(f"{strong:.2f} {weak:.2f}  F1 {found.f1:.3f}, {found.right} of {sum(found.true.values())} right")
         tried[strong, weak] = found
     best = max(found.f1 for found in tried.values())
     near = [pair for pair, found in tried.items() if found.f1 >= best - _NEARLY]
     strong, weak = max(near, key=lambda pair: (tried[pair].right, tried[pair].f1))
     return strong, weak, tried[strong, weak]
+
+
+def _across(level: float) -> Line:
+    """Return the line at *level*, 0 to 1, with the inside below it."""
+    return Line.model_validate({"from": (0.0, level), "to": (1.0, level), "inside": (0.5, 0.98)})
+
+
+def _watched(detector: Detector, door: Door) -> list[tuple[float, Heads]]:
+    """Return each frame's time, ms, and the heads found in it."""
+    return [
+        (1000 * index / FPS, detector.detect(np.ascontiguousarray(frame))) for index, frame in enumerate(door.frames)
+    ]
 
 
 def main() -> None:

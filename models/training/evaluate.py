@@ -21,6 +21,7 @@ import numpy as np
 from edge.field.evaluate import counted_by, evaluate
 from edge.field.score import Score, together
 from edge.model import Contract, read
+from edge.vision.count import DEFAULT_FPS
 from edge.vision.detector import Detector
 
 from .augment import SEEN, SMALLEST
@@ -35,7 +36,6 @@ _POINT_RADIUS = {"brt": 20.0, "mall": 10.0}
 """Px of the picture as stored, within which a detection finds a head of a set of points."""
 _SIZES = (0.0, 8.0, 12.0, 16.0, 24.0, 36.0, 56.0, 500.0)
 _TILTS = (0.0, 10.0, 25.0, 40.0, 55.0, 90.0)
-_CLIP_FPS = 15.0
 _LEAST = 12.0
 """Heads of fewer px at the model's input are told apart in the sets of boxes."""
 
@@ -69,7 +69,7 @@ def real(contract: Contract, folder: Path, name: str, split: str = "test") -> tu
 
 def doors(contract: Contract, folder: Path) -> dict[str, Any]:
     """Count real doors with the whole pipeline."""
-    evaluations = evaluate(folder, counted_by(contract, _CLIP_FPS))
+    evaluations = evaluate(folder, counted_by(contract, DEFAULT_FPS))
     return {
         **{evaluation.clip: _score(evaluation.score) for evaluation in evaluations},
         "all": _score(together(evaluation.score for evaluation in evaluations)),

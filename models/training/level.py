@@ -75,9 +75,10 @@ def main() -> None:
     parser.add_argument("contract", type=Path)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
     options = parser.parse_args()
+    contract = read(options.contract)
     for folder in options.pictures:
         rows = []
-        for detected, truth in rendered(read(options.contract), folder):
+        for detected, truth in rendered(contract, folder):
             found, judged = matched(detected, truth, "circles")
             judged &= (detected.scores > _WEAKEST) & (detected.scores < 1)
             rows.append(np.stack((detected.scores, detected.diameters, found >= 0))[:, judged])

@@ -160,12 +160,11 @@ class Wardrobe:
         self._skull = head
         self._chin = float(low[1] + 0.1 * (high[1] - low[1]))
         self._cap = head & ((up > 0.72) | ((front < 0.45) & (up > 0.3)))
-        neck = skin & np.isin(self._rig.bones[:, 0], [self._rig.names.index(f"neck0{n}") for n in (1, 2, 3)])
-        self._neck = neck
+        self._neck = skin & np.isin(self._rig.bones[:, 0], [self._rig.names.index(f"neck0{n}") for n in (1, 2, 3)])
         self._up = up
         hands = self._rig.family("wrist.L") | self._rig.family("wrist.R")
-        self._clothed = ~(self._on_head | neck | np.isin(self._rig.bones[:, 0], list(hands)))
-        self._hood = (head & ~((front > 0.55) & (up < 0.74))) | neck
+        self._clothed = ~(self._on_head | self._neck | np.isin(self._rig.bones[:, 0], list(hands)))
+        self._hood = (head & ~((front > 0.55) & (up < 0.74))) | self._neck
         aside = np.abs((vertices[:, 0] - low[0]) / (high[0] - low[0]) - 0.5)
         self._eyes = head & (front > 0.62) & (up > 0.42) & (up < 0.63) & (aside > 0.07) & (aside < 0.3)
         self._glasses = head & (front > 0.55) & (up > 0.42) & (up < 0.57) & (aside < 0.36)
@@ -295,10 +294,11 @@ class Wardrobe:
             return None
         side = 1.0 if name.endswith("L") else -1.0
         busy = look.load in {"umbrella", "trolley", "pram"} and (side < 0 or look.load != "umbrella")
-        if name.startswith("upperarm") and (busy or look.arms != "swing"):
+        posed = busy or look.arms != "swing"
+        if name.startswith("upperarm") and posed:
             ways = {"phone": (0.25, -1, 0.35), "up": (0.5, 0.9, 0.5), "pockets": (0.35, -1, -0.15)}
             return _unit((0.15, -1, 0.5) if busy else ways[look.arms], side)
-        if name.startswith("lowerarm") and (busy or look.arms != "swing"):
+        if name.startswith("lowerarm") and posed:
             ways = {"phone": (-0.5, 0.55, 1), "up": (-0.2, 1, 0.3), "pockets": (-0.1, -1, 0.5)}
             up = 0.9 if look.load == "umbrella" else -0.1
             return _unit((0.0, up, 0.9) if busy else ways[look.arms], side)
@@ -382,18 +382,15 @@ class Wardrobe:
         """Puff up the part of an outfit that is a *jacket*, unevenly, as cloth hangs."""
         if not look.bulk:
             return points
-        random = np.random.default_rng(int(look.bulk * 1e9))
-        waves = sum(np.sin(points @ random.normal(0, length, 3) + random.uniform(0, 6.3)) for length in (12, 20, 30))
-        puff = look.bulk * np.clip(0.8 + 0.25 * np.asarray(waves), 0.1, 1.6) * jacket
+        waves = _waves(points, (12, 20, 30), _steady(look.bulk))
+        puff = look.bulk * np.clip(0.8 + 0.25 * waves, 0.1, 1.6) * jacket
         return np.asarray(points + puff[:, None] * _outward(points, triangles), np.float32)
 
     def _round_neck(self, look: Look, body: Floats, rotations: Floats) -> list[Mesh]:
         """Return the collar, the hood that hangs down or the scarf that lies round the neck."""
         if look.neck == "none" or look.cover in {"hood", "scarf"}:
             return []
-        random = np.random.default_rng(int(look.height * 1e9) % (1 << 31))
-        neck = body[self._neck]
-        matrix = np.eye(4)
+        random, neck = _steady(look.height), body[self._neck]
         turn = rotations[self._neck].mean(axis=0).astype(np.float64)
         wide = 0.5 * float(np.ptp(neck[:, 0])) * random.uniform(1.05, 1.35)
         middle = (neck.min(axis=0) + neck.max(axis=0)) / 2
@@ -405,18 +402,15 @@ class Wardrobe:
             solid = ball(TOP)
             size = (random.uniform(0.11, 0.16), random.uniform(0.04, 0.08), random.uniform(0.06, 0.1))
             place = (0.0, random.uniform(-0.04, 0.02), -wide - random.uniform(0.02, 0.06))
-        matrix[:3, :3] = turn @ np.diag(size)
-        matrix[:3, 3] = middle + turn @ np.array(place)
-        return [placed(solid, matrix)]
+        return [placed(solid, _turned(turn, size, middle + turn @ np.array(place)))]
 
     def _tousled(self, points: Floats, body: Floats, most: float, random: np.random.Generator) -> Floats:
         """Push hair in and out by waves of at most some *most* metres, so that no outline is smooth."""
         skull = body[self._skull]
         away = points - (skull.min(axis=0) + skull.max(axis=0)) / 2
-        lengths = (40, 70, 110, 150)
-        waves = sum(np.sin(points @ random.normal(0, length, 3) + random.uniform(0, 6.3)) for length in lengths)
+        waves = _waves(points, (40, 70, 110, 150), random)
         reach = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-6)
-        return np.asarray(points + (0.4 + 0.5 * np.asarray(waves)[:, None]) * most * away / reach, np.float32)
+        return np.asarray(points + (0.4 + 0.5 * waves[:, None]) * most * away / reach, np.float32)
 
     def _cover(
         self, look: Look, slots: npt.NDArray[np.int64], lifted: Floats, outward: Floats, random: np.random.Generator
@@ -452,10 +446,26 @@ class Wardrobe:
         local = skull @ turn
         low, high = local.min(axis=0), local.max(axis=0)
         corner = np.array([(low[0] + high[0]) / 2, low[1], low[2]])
-        matrix = np.eye(4)
-        matrix[:3, :3] = turn @ np.diag(size)
-        matrix[:3, 3] = turn @ (corner + np.array(share) * (high - low))
-        return matrix
+        return _turned(turn, size, turn @ (corner + np.array(share) * (high - low)))
+
+
+def _steady(number: float) -> np.random.Generator:
+    """Return random numbers that are the same in each step of one person, whose *number*, from 0 on, is their own."""
+    return np.random.default_rng(int(number * 1e9))
+
+
+def _waves(points: Floats, lengths: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return the sum of waves across space at *points*, (n,), one for each of *lengths*, which are radians a metre."""
+    return np.asarray(sum(np.sin(points @ random.normal(0, length, 3) + random.uniform(0, 6.3)) for length in lengths))
+
+
+def _turned(
+    turn: npt.NDArray[np.float64], size: tuple[float, float, float], place: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the (4, 4) transform that scales by *size*, turns by *turn*, (3, 3), then moves to *place*."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn @ np.diag(size), place
+    return matrix
 
 
 def _outward(vertices: Floats, triangles: Ints) -> Floats:

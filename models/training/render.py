@@ -110,6 +110,7 @@ _NEAR, _FAR = 0.1, 60.0
 _HOLLOWS = (0.04, 0.09, 0.2)
 """Metres across that hollows are looked for."""
 _RAYS = ((1, 0), (0, 1), (0.7, 0.7), (0.7, -0.7))
+"""Ways, across and down, in which they are looked for."""
 
 
 @dataclass
@@ -182,12 +183,11 @@ class Pinhole:
 
     def matrix(self) -> npt.NDArray[np.float64]:
         """Return (4, 4) world to clip."""
-        near, far = _NEAR, _FAR
         view = np.eye(4)
         view[:3, :3], view[:3, 3] = self.turn, -self.turn @ self.eye
         lens = np.zeros((4, 4))
         lens[0, 0], lens[1, 1] = 2 * self.focal / self.width, 2 * self.focal / self.height
-        lens[2, 2], lens[2, 3], lens[3, 2] = (far + near) / (near - far), 2 * far * near / (near - far), -1
+        lens[2, 2], lens[2, 3], lens[3, 2] = (_FAR + _NEAR) / (_NEAR - _FAR), 2 * _FAR * _NEAR / (_NEAR - _FAR), -1
         return lens @ view
 
 
@@ -224,9 +224,9 @@ class Renderer:
         self._depth.compare_func = "<="
         self._shade = self._gl.framebuffer(depth_attachment=self._depth)
         self._size = (width, height)
-        self._far = self._gl.depth_texture((width, height))
         self._frame = self._gl.framebuffer(
-            [self._gl.texture((width, height), 4), self._gl.texture((width, height), 4)], self._far
+            [self._gl.texture((width, height), 4), self._gl.texture((width, height), 4)],
+            self._gl.depth_texture((width, height)),
         )
         corners = np.array([-1, -1, 1, -1, -1, 1, 1, 1], np.float32)
         self._backdrop = self._gl.vertex_array(self._sky, [(self._gl.buffer(corners.tobytes()), "2f", "corner")])

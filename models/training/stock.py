@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -128,7 +128,7 @@ def _moved(look: Look, random: np.random.Generator) -> Look:
     lean = look.lean + np.radians(random.normal(0, (3, 2, 8, 15, 3))).astype(np.float32)
     if random.random() < 0.08:
         lean[0] += np.float32(np.radians(random.uniform(20, 60)))
-    return Look(**{**{name: getattr(look, name) for name in look.__slots__}, "lean": lean})
+    return replace(look, lean=lean)
 
 
 def _read(path: Path) -> npt.NDArray[np.uint8]:

@@ -10,26 +10,28 @@ with eleven pairs of thresholds, and the mean F1 is told. That takes about three
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.field.evaluate import Truth, read_truth
-from edge.field.score import Event, Score, score, together
+from edge.config import Line
+from edge.field.evaluate import evaluate
+from edge.field.score import Event, together
 from edge.model import read
 from edge.vision.camera import ClipSource
+from edge.vision.count import DEFAULT_FPS
 from edge.vision.detector import Detector
-from edge.vision.line import Counter
 from edge.vision.scene import Heads
-from edge.vision.tracker import Tracker
+
+from .counting import counted
 
 Picture = npt.NDArray[np.uint8]
 
-_FPS = 15.0
 _PAIRS = (
     (0.25, 0.2), (0.3, 0.2), (0.3, 0.25), (0.35, 0.15), (0.35, 0.2), (0.35, 0.25), (0.4, 0.2), (0.4, 0.25),
     (0.45, 0.2), (0.45, 0.25), (0.5, 0.25),
@@ -47,18 +49,16 @@ def _coarse(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(small, (width, height)), np.uint8)
 
 
-def _grey(picture: Picture) -> Picture:
-    return np.asarray(cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
-
-
 _FORMS: dict[str, Callable[[Picture], Picture]] = {
     "as it is": lambda picture: picture,
     "mirrored": lambda picture: np.ascontiguousarray(picture[:, ::-1]),
     "brighter": _in_light(0.7),
     "darker": _in_light(1.5),
     "coarser": _coarse,
-    "grey": _grey,
+    "grey": lambda picture: np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8),
 }
+
+_MIRROR = np.array((-1, 1), np.float32)
 
 Seen = list[tuple[float, Heads]]
 """The heads of a clip's frames, each with its time, ms."""
@@ -66,27 +66,17 @@ Seen = list[tuple[float, Heads]]
 
 def watched(detector: Detector, clip: Path) -> tuple[tuple[int, int], dict[str, Seen]]:
     """Return a clip's width and height, and what is seen in each form of it."""
-    source = ClipSource(str(clip), fps=_FPS)
+    source = ClipSource(str(clip), fps=DEFAULT_FPS)
     width, height = source.size
     seen: dict[str, Seen] = {form: [] for form in _FORMS}
     while (frame := source.read()) is not None:
         for form, made in _FORMS.items():
             heads = detector.detect(made(frame.pixels))
             if form == "mirrored":
-                heads = heads._replace(centres=np.abs(np.array((width, 0), np.float32) - heads.centres))
+                heads = heads._replace(centres=heads.centres * _MIRROR + np.array((width, 0), np.float32))
             seen[form].append((frame.t_ms, heads))
     source.close()
     return (width, height), seen
-
-
-def counted(seen: Seen, size: tuple[int, int], truth: Truth, strong: float, weak: float) -> Score:
-    """Count what was seen in a clip with these thresholds."""
-    tracker, counter = Tracker(*size, strong=strong, weak=weak), Counter({"door": truth.line}, *size)
-    found = []
-    for t_ms, heads in seen:
-        crossings = counter.update(tracker.update(heads, t_ms), tracker.ended)
-        found += [Event(crossing.t_ms / 1000, crossing.direction) for crossing in crossings]
-    return score(found, [Event(event.t, event.dir) for event in truth.events])
 
 
 def main() -> None:
@@ -95,14 +85,22 @@ def main() -> None:
     parser.add_argument("contract", type=Path)
     parser.add_argument("--clips", type=Path, required=True, help="folder of clips with truth files")
     options = parser.parse_args()
-    detector = Detector(replace(read(options.contract), weak=min(weak for _, weak in _PAIRS)))
-    clips = [
-        (read_truth(clip.with_suffix(".json")), *watched(detector, clip))
-        for clip in sorted(options.clips.glob("*.mp4"))
-    ]
+    contract = read(options.contract)
+    detector = Detector(replace(contract, weak=min(weak for _, weak in _PAIRS)))
+    watched_once = cache(lambda clip: watched(detector, clip))
+
+    def f1(form: str, strong: float, weak: float) -> float:
+        thresholds = replace(contract, strong=strong, weak=weak)
+
+        def count(clip: Path, line: Line) -> Iterator[Event]:
+            size, seen = watched_once(clip)
+            return counted(seen[form], line, size, thresholds)
+
+        return together(evaluation.score for evaluation in evaluate(options.clips, count)).f1
+
     means = []
     for form in _FORMS:
-        each = [together(counted(seen[form], size, truth, *pair) for truth, size, seen in clips).f1 for pair in _PAIRS]
+        each = [f1(form, *pair) for pair in _PAIRS]
         means.append(float(np.mean(each)))
         print(f"{form}: mean F1 {means[-1]:.3f}, from {min(each):.3f} to {max(each):.3f}", flush=True)
     print(f"all: mean F1 {np.mean(means):.4f}")
