@@ -57,7 +57,7 @@ _COMPANY_IN_MIDDLE = 1.6
 """Or so near, if it came up in the middle of the picture, where nobody comes in."""
 _APART, _APART_SIGHTINGS = 0.3, 2
 """Seen so much farther from it than that, diameters of the larger, so many times in a row, it is another one's."""
-_STEADY_MS, _STEADY = 3_000, 0.85
+STEADY_MS, STEADY = 3_000, 0.85
 """Or if it is seen in nearly every frame for so long, as no shoulder is."""
 _OUTSHONE, _COMPANY_IN_SHADE = 0.7, 2.5
 """A head whose scores are under this share of those of another that goes along with it, so near, may be a part of that
@@ -227,8 +227,8 @@ class Tracker:
             return
         steady = (
             not _outshone(track, host)
-            and track.t_ms - track.born_ms >= _STEADY_MS
-            and track.hits >= _STEADY * (track.frames + 1)
+            and track.t_ms - track.born_ms >= STEADY_MS
+            and track.hits >= STEADY * (track.frames + 1)
         )
         if steady or track.apart >= _APART_SIGHTINGS:
             track.host = None

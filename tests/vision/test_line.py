@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -46,6 +47,7 @@ def straight(start: tuple[float, float], end: tuple[float, float], steps: int = 
 
 DOWN = straight((320, 120), (320, 360))
 UP = DOWN[::-1]
+BEFORE = straight((320, 120), (320, 230))
 
 WALKS: dict[str, tuple[Walk, list[str]]] = {
     "straight down, towards inside": (DOWN, ["in"]),
@@ -79,6 +81,8 @@ WALKS: dict[str, tuple[Walk, list[str]]] = {
         ["in"],
     ),
     "last seen in the band": (straight((320, 120), (320, 250)), []),
+    "turned back just beyond the band": ([*BEFORE, (320, 262), (320, 262), *BEFORE[::-1]], []),
+    "came to stand just beyond the band": ([*BEFORE, *[(320, 262)] * 3], ["in"]),
 }
 
 
@@ -99,7 +103,7 @@ def test_moment() -> None:
 
 def test_single_jump_is_not_believed() -> None:
     """One sighting beyond the band, less than a head clear of the line, is taken for a slip of the detector."""
-    walk = [*straight((320, 120), (320, 230)), (320, 265), *straight((320, 230), (320, 120))]
+    walk = [*BEFORE, (320, 265), *BEFORE[::-1]]
 
     assert ways(walk) == []
 
@@ -180,13 +184,95 @@ def test_corner_on_a_straight_line() -> None:
     assert [count(walk) for walk, _ in WALKS.values()] == [count(walk, bent) for walk, _ in WALKS.values()]
 
 
+def test_turning_back_at_any_frame_rate() -> None:
+    """A tenth of a second just beyond the band is no crossing, in however many frames it was seen."""
+    for fps in (10, 15, 30, 60):
+        beyond = [(320.0, 262.0)] * (1 + fps // 10)
+        walk = [*BEFORE, *beyond, *BEFORE[::-1]]
+
+        assert count(walk, step_ms=1000 / fps) == [], fps
+
+
+def of(track: int, walk: Walk, *, step_ms: float = 100.0) -> list[Sighting]:
+    """Return the sightings of one track that walks along places in px from 0 ms on."""
+    return [Sighting(track, x, y, HEAD, index * step_ms) for index, (x, y) in enumerate(walk)]
+
+
+def moved(walk: Walk, right: float, down: float) -> Walk:
+    """Return a walk beside *walk*, so many head diameters to the right and down."""
+    return [(x + right * HEAD, y + down * HEAD) for x, y in walk]
+
+
+def side_by_side(*walks: Walk, line: Line = ACROSS, told_late: bool = False, step_ms: float = 100.0) -> list[str]:
+    """Let several walk at once, and return what was counted; the last may be told of at the end only."""
+    counter = Counter({"door": line}, *SIZE)
+    tracks = [of(number, walk, step_ms=step_ms) for number, walk in enumerate(walks)]
+    late = tracks.pop() if told_late else []
+    frames = sorted((sighting for track in tracks for sighting in track), key=lambda s: (s.t_ms, s.track))
+    counted = [crossing for sighting in frames for crossing in counter.update([sighting], ended=[])]
+    return [crossing.direction for crossing in counted + counter.update(late, ended=range(len(walks)))]
+
+
+@given(st.floats(0, 6.28), st.floats(0.2, 1.45), st.integers(6, 24), st.booleans(), st.booleans())
+def test_a_shoulder_is_not_counted(angle: float, away: float, steps: int, down: bool, told_late: bool) -> None:
+    """What goes along with a head, on whatever side and however fast, counts once with it; also when told of late."""
+    walk = straight((320, 100), (320, 380), steps) if down else straight((320, 380), (320, 100), steps)
+    shoulder = moved(walk, away * math.cos(angle), away * math.sin(angle))
+
+    assert side_by_side(walk, shoulder, told_late=told_late) == ["in" if down else "out"]
+
+
+@given(st.floats(1.7, 4), st.floats(-1, 1))
+def test_abreast(right: float, down: float) -> None:
+    """Two who walk shoulder to shoulder count as two."""
+    assert side_by_side(DOWN, moved(DOWN, right, down)) == ["in", "in"]
+
+
+def test_squeezed_at_the_door() -> None:
+    """Two who are as near as a head and its shoulder at the line only, and came to it apart, count as two."""
+    left = straight((260, 120), (302, 240), 6) + straight((302, 240), (260, 360), 6)[1:]
+    right = straight((380, 120), (338, 240), 6) + straight((338, 240), (380, 360), 6)[1:]
+
+    assert side_by_side(left, right) == ["in", "in"]
+
+
+def test_past_each_other() -> None:
+    """Of two who brush past each other, one goes in and one out."""
+    assert sorted(side_by_side(DOWN, moved(UP, 1.2, 0))) == ["in", "out"]
+
+
+def test_one_after_the_other() -> None:
+    """Who follows a second later is another one, however near their paths are."""
+    follower = [*[(320, -200)] * 11, *DOWN]
+
+    assert side_by_side(DOWN, follower) == ["in", "in"]
+
+
+def test_a_shoulder_on_two_lines() -> None:
+    """Each line books what goes along with a head once."""
+    lower = Line.model_validate({"from": (0.1, 0.7), "to": (0.9, 0.7), "inside": (0.5, 0.9)})
+    counter = Counter({"street": ACROSS, "shop": lower}, *SIZE)
+    walk = straight((320, 120), (320, 440), 20)
+    frames = [list(pair) for pair in zip(of(1, walk), of(2, moved(walk, 0.9, 0.3)), strict=True)]
+    counted = [crossing for frame in frames for crossing in counter.update(frame, ended=[])]
+
+    assert [(c.line, c.direction) for c in counted] == [("street", "in"), ("shop", "in")]
+
+
+def test_there_and_back_with_a_shoulder() -> None:
+    """A head with a shoulder beside it that goes there and back counts one in and one out."""
+    walk = DOWN + UP
+
+    assert side_by_side(walk, moved(walk, -1, 0.2)) == ["in", "out"]
+
+
 def test_dead_tracks_are_forgotten() -> None:
     """Ten thousand heads that came and went leave nothing behind."""
     counter = Counter({"door": ACROSS}, *SIZE)
     for number in range(10_000):
         counter.update([Sighting(number, 320, 120, HEAD, number)], ended=[number])
 
-    assert not counter._paths
+    assert not counter._walks
 
 
 def test_numbers_are_not_shared() -> None:

@@ -109,7 +109,7 @@ def test_state_of_the_dead() -> None:
         ours.look(NO_HEADS, 20_000 + index / FPS)
 
     assert not ours.tracker.alive
-    assert not ours.counter._paths
+    assert not ours.counter._walks
 
 
 def test_side_by_side() -> None:
