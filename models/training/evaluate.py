@@ -25,9 +25,9 @@ from edge.vision.count import DEFAULT_FPS
 from edge.vision.detector import Detector
 
 from .augment import SEEN, SMALLEST
-from .data import load
 from .labelled import HeadSet
 from .matching import Pair, Sum, Truth, by_size, by_tilt, summed
+from .shards import load
 from .speed import speed
 
 FLOOR = 0.03

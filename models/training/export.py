@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from .canvas import PADDING, STRIDE
-from .level import of_layer
+from .rise import of_layer
 
 _CALIBRATION = 300
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from edge.model import read
 
-from .data import load
 from .evaluate import real, rendered
 from .matching import Pair, matched
+from .shards import load
 
 _TILE, _COLUMNS = 120, 12
 _SHOWN = 3 * _COLUMNS

@@ -12,32 +12,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import STRIDE
+from edge.model import read
 
-USUAL = 20.0
-"""A head of this diameter keeps its score, px of the model's input."""
+from .evaluate import rendered
+from .matching import matched
+
 _WEAKEST = 0.1
 """Detections with lower scores are hardly ever heads, whatever their size."""
 _STEPS = 20
-
-Array = TypeVar("Array", bound=npt.NDArray[np.floating])
-
-
-def of_layer(kernel: Array, bias: Array, rise: float) -> tuple[Array, Array]:
-    """
-    Return the last convolution, *kernel* (..., outputs) and *bias* (outputs,), with the rise in it.
-
-    Its first two outputs are the score's logit and ln(diameter / STRIDE).
-    """
-    kernel, bias = kernel.copy(), bias.copy()
-    kernel[..., 0] += rise * kernel[..., 1]
-    bias[0] += rise * (bias[1] - np.log(USUAL / STRIDE))
-    return kernel, bias
 
 
 def by_size(
@@ -66,11 +52,6 @@ def by_size(
 
 def main() -> None:
     """Print the rise for each folder of pictures."""
-    from edge.model import read  # noqa: PLC0415 - export has neither this nor OpenGL
-
-    from .evaluate import rendered  # noqa: PLC0415
-    from .matching import matched  # noqa: PLC0415
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contract", type=Path)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)

@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import answer, cut
 from .canvas import STRIDE
-from .data import Shard, load
 from .network import HeadNet, Maps
+from .shards import Shard, load
 
 _WARM_UP = 200
 _CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)

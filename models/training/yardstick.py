@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .canvas import HEIGHT, PADDING, WIDTH
-from .data import Shard, store
 from .labelled import HeadSet
+from .shards import Shard, store
 
 _PARTS = 6
 _LEAST_ACROSS = 200.0

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from models.training.canvas import STRIDE
-from models.training.level import USUAL, by_size, of_layer
+from models.training.level import by_size
+from models.training.rise import USUAL, of_layer
 
 
 @pytest.mark.parametrize("rise", [-0.3, 0.0, 0.2, 0.6])
