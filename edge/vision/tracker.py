@@ -20,6 +20,8 @@ _REACH = 3.0
 _WEAK_REACH, _MOVED_HITS = 1.0, 3
 """Nor a weak one farther than this, once so many sightings tell the head's motion: a weak one far off is mostly a
 shoulder, or somebody else's head."""
+_WEAK_PENALTY = 4.0
+"""So much is added to a weak one's squared distance over its variance: a strong one that is nearly as near is taken."""
 _STILL, _SETTING_OUT = 0.4, 1.5
 """Nor one that stood still for long farther than this, diameters, and so much for each second that it was unseen,
 diameters / s. Else a mannequin would walk off with the head of somebody who passes it."""
@@ -31,6 +33,10 @@ _LARGEST_SIZE_STEP = 0.9
 
 _EDGE = 1.5
 """Nearer to the picture's edge than this a head may have come in, diameters."""
+_STEP = 2.5
+"""First or last seen nearer to the edge than this, a head may have come in or gone out unseen, diameters."""
+_MOVED, _JUST_MS = 0.3, 500
+"""It came in if it moved so far since, diameters, that it would have been at the edge so shortly before."""
 _DOUBTFUL_MS = 800
 """How long a track that is not yet sure may be unseen."""
 _ONCE_MS = 400
@@ -72,8 +78,9 @@ class Tracker:
     """
     Gives the heads of one frame after another their tracks.
 
-    Strong heads are matched first; weak ones can only continue a track, as a head that is half hidden does. State: the
-    live tracks, at most `_MOST_TRACKS`.
+    Weak heads can only continue a track, as a head that is half hidden does. Where heads come in and go out over the
+    picture's edge is told too, though nobody sees it: a line may lie there. State: the live tracks, at most
+    `_MOST_TRACKS`.
 
     Args:
         width, height: The picture, px.
@@ -86,6 +93,7 @@ class Tracker:
         self._strong, self._weak = strong, weak
         self._tracks: list[Track] = []
         self._ended: list[int] = []
+        self._left: list[Sighting] = []
         self._born = 0
 
     @property
@@ -114,11 +122,9 @@ class Tracker:
             heads: The frame's heads.
             t_ms: The frame's time; not before that of the last update.
         """
-        strong, weak = self._plain(heads)
         self._move_on(t_ms)
-        free, strong = _match(self._tracks, strong, _REACH)
-        free, _ = _match(free, weak, _WEAK_REACH)
-        for head in _find_again(free, strong):
+        lost, left = _match(self._tracks, self._plain(heads))
+        for head in _find_again(lost, [head for head in left if head.strong]):
             self._give_birth(head, t_ms)
         for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
             before = track.host
@@ -128,24 +134,45 @@ class Tracker:
                 track.host = self._beside(track, before)
             if track.convincing and not track.proven:
                 self._find_past(track)
-        return [sighting for track in self._tracks if track.seen_ms == t_ms for sighting in track.report()]
+        sightings = self._left
+        for track in self._tracks:
+            if track.seen_ms == t_ms:
+                told = track.report()
+                if len(told) > 1 and told[0].t_ms == track.born_ms:
+                    sightings += self._came_in(told)
+                sightings += told
+        return sightings
 
-    def _plain(self, heads: Heads) -> tuple[list[Head], list[Head]]:
+    def _came_in(self, told: list[Sighting]) -> list[Sighting]:
+        """Return where a head of which all is *told*, from its birth on, came over the picture's edge just before."""
+        first, last = told[0], told[-1]
+        dt_ms = last.t_ms - first.t_ms
+        dx, dy = last.x - first.x, last.y - first.y
+        away = self._from_edge(first.x, first.y, first.diameter)
+        if away > _STEP or math.hypot(dx, dy) < _MOVED * last.diameter:
+            return []
+        ago_ms = dt_ms * min(
+            (first.x if dx > 0 else first.x - self._width) / dx if dx else math.inf,
+            (first.y if dy > 0 else first.y - self._height) / dy if dy else math.inf,
+        )
+        if not 0 < ago_ms <= _JUST_MS:
+            return []
+        share = ago_ms / dt_ms
+        return [first._replace(x=first.x - share * dx, y=first.y - share * dy, t_ms=first.t_ms - ago_ms)]
+
+    def _plain(self, heads: Heads) -> list[Head]:
         """Return the strong and the weak heads."""
-        strong: list[Head] = []
-        weak: list[Head] = []
         rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
-        for (x, y), diameter, score in rows:
-            if score >= self._strong:
-                strong.append(Head(x, y, diameter, score, strong=True))
-            elif score >= self._weak:
-                weak.append(Head(x, y, diameter, score, strong=False))
-        return strong, weak
+        return [
+            Head(x, y, diameter, score, strong=score >= self._strong)
+            for (x, y), diameter, score in rows
+            if score >= self._weak
+        ]
 
     def _move_on(self, t_ms: float) -> None:
         """Move every track on to *t_ms* and end those that have been unseen for too long."""
         kept: list[Track] = []
-        self._ended = []
+        self._ended, self._left = [], []
         for track in self._tracks:
             track.predict(t_ms)
             unseen_ms = t_ms - track.seen_ms
@@ -153,16 +180,27 @@ class Tracker:
                 kept.append(track)
             else:
                 self._ended.append(track.number)
+                if track.sure and self._went_out(track):
+                    self._left.append(Sighting(track.number, track.x, track.y, track.diameter, t_ms))
         self._tracks = kept
 
     def _patience_ms(self, track: Track) -> float:
         if not track.proven:
             return _DOUBTFUL_MS if track.hits > 1 and track.host is None else _ONCE_MS
-        inside = 0 <= track.x <= self._width and 0 <= track.y <= self._height
-        return _LOST_MS if inside else _GONE_MS
+        return _GONE_MS if self._is_out(track) else _LOST_MS
+
+    def _is_out(self, track: Track) -> bool:
+        return not (0 <= track.x <= self._width and 0 <= track.y <= self._height)
+
+    def _went_out(self, track: Track) -> bool:
+        return self._is_out(track) and self._from_edge(track.seen_x, track.seen_y, track.diameter) < _STEP
+
+    def _from_edge(self, x: float, y: float, diameter: float) -> float:
+        """Return how far a place is from the picture's edge, diameters."""
+        return min(x, y, self._width - x, self._height - y) / diameter
 
     def _at_edge(self, x: float, y: float, diameter: float) -> bool:
-        return min(x, y, self._width - x, self._height - y) < _EDGE * diameter
+        return self._from_edge(x, y, diameter) < _EDGE
 
     def _give_birth(self, head: Head, t_ms: float) -> None:
         """Begin a track with *head*, unless it stands on the ground of one that lives."""
@@ -285,37 +323,38 @@ def _alike(one: Head | Track, other: Head | Track) -> bool:
     return abs(math.log(one.diameter / other.diameter)) <= _LARGEST_SIZE_STEP
 
 
-def _match(tracks: Iterable[Track], heads: list[Head], farthest: float) -> tuple[list[Track], list[Head]]:
+def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], list[Head]]:
     """
     Give each of *heads* to the track that most likely made it; return the tracks and heads that are left.
 
-    None is sought farther than *farthest*, diameters, from where a head whose motion is known should be.
     The likeliest pair of all goes first. Likelihood counts a track's own uncertainty against it: one that was long
-    unseen could be anywhere near, and must not take the head of one that was seen a moment ago. The assignment that is
-    best in sum (Hungarian method) counted no better on the same traffic.
+    unseen could be anywhere near, and must not take the head of one that was seen a moment ago; and that a head is weak
+    counts against the pair. The assignment that is best in sum (Hungarian method) counted no better on the same
+    traffic.
     """
     tracks = list(tracks)
     if not tracks or not heads:
         return tracks, heads
     pairs: list[tuple[float, int, int]] = []
-    places = [(column, head.x, head.y, head.diameter) for column, head in enumerate(heads)]
+    places = [(column, head.x, head.y, head.diameter, head.strong) for column, head in enumerate(heads)]
     for row, track in enumerate(tracks):
-        spread, most = track.spread(), _sought(track, farthest if track.hits >= _MOVED_HITS else _REACH)
-        x, y, diameter = track.x, track.y, track.diameter
-        reach = min(math.sqrt(_GATE * spread), most * diameter)
-        for column, head_x, head_y, head_diameter in places:
-            dx = head_x - x
-            if dx > reach or -dx > reach:
+        spread, x, y, diameter = track.spread(), track.x, track.y, track.diameter
+        reach = min(math.sqrt(_GATE * spread), (_sought(track, _REACH) if track.stands else _REACH) * diameter)
+        weak_reach = _WEAK_REACH * diameter if track.hits >= _MOVED_HITS else reach
+        left, right = x - reach, x + reach
+        doubt = 2 * math.log(spread / (diameter * diameter))
+        for column, head_x, head_y, head_diameter, strong in places:
+            if head_x < left or head_x > right:
                 continue
-            dy = head_y - y
+            dx, dy = head_x - x, head_y - y
             away = dx * dx + dy * dy
-            if away > reach * reach:
+            if away > reach * reach or (not strong and away > weak_reach * weak_reach):
                 continue
             size_step = math.log(head_diameter / diameter)
             if -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
                 size_step /= _SIZE_STEP
-                penalty = 2 * math.log(spread / (diameter * diameter))
-                pairs.append((away / spread + size_step * size_step + penalty, row, column))
+                unlike = away / spread + size_step * size_step + doubt
+                pairs.append((unlike if strong else unlike + _WEAK_PENALTY, row, column))
     pairs.sort()
     matched: set[int] = set()
     given: set[int] = set()

@@ -16,6 +16,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from edge.vision.scene import Heads
 from tests.simulator.eye import WEAK, Errors, Eye
 from tests.simulator.judge import Outcome, run
 from tests.simulator.rivals import Centroid, Ours, Rival, Supervision
-from tests.simulator.walkers import HEIGHT, WIDTH, Traffic, World
+from tests.simulator.walkers import HEAD_M, HEIGHT, LINE_Y, PX, WIDTH, Traffic, World
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 SEED = 20
@@ -41,6 +42,11 @@ Row = tuple[str, Outcome]
 def busy(people: int) -> Traffic:
     """Return traffic in which up to so many people are in view, and mostly nearly so many are."""
     return Traffic(people, gap_s=BUSY_GAP_S)
+
+
+def below_line(diameters: float) -> int:
+    """Return the height, px, of a picture whose lower edge is so many head diameters below the line."""
+    return round((LINE_Y + diameters * HEAD_M) * PX)
 
 
 def table(first: str, rows: Sequence[Row], *, mean: bool = False) -> Iterator[str]:
@@ -69,9 +75,18 @@ class Case:
     errors: Errors
     crossings: int
     fps: float = 10.0
+    height: int = HEIGHT
 
     def row(self) -> Row:
-        (outcome,) = run(self.traffic, self.errors, fps=self.fps, crossings=self.crossings, seed=SEED)
+        (outcome,) = run(
+            self.traffic,
+            self.errors,
+            fps=self.fps,
+            crossings=self.crossings,
+            seed=SEED,
+            rivals=[partial(Ours, height=self.height)],
+            height=self.height,
+        )
         return self.name, outcome
 
 
@@ -161,6 +176,11 @@ def cases(many: int, few: int) -> Iterator[tuple[str, str, list[Case]]]:
         f"By frames a second\n\nUp to six in view, recall 0.9, {few:,} crossings each",
         "fps",
         [Case(f"{f:g}", busy(6), Errors(), few, f) for f in (5, 8, 10, 15, 30)],
+    )
+    yield (
+        f"By the line's distance from the edge\n\nUp to four in view, recall 0.9, 10 fps, {few:,} crossings each",
+        "head diameters",
+        [Case(f"{d:g}", busy(4), Errors(), few, height=below_line(d)) for d in (6.5, 4, 2.5, 1.5, 1, 0.7)],
     )
     hard = {
         "as above": Errors(),

@@ -78,14 +78,19 @@ class _Seen:
 
 
 class Eye:
-    """Sees one world, with its own randomness."""
+    """
+    Sees one world, with its own randomness.
 
-    def __init__(self, errors: Errors, seed: int) -> None:
-        self._errors = errors
+    Args:
+        height: Of its picture, px; what lies below isn't in it.
+    """
+
+    def __init__(self, errors: Errors, seed: int, height: float = HEIGHT) -> None:
+        self._errors, self._height = errors, height
         self._random = random.Random(seed)
         self._seen: dict[int, _Seen] = {}
         self._t_s = 0.0
-        self._ghosts = [(self._random.uniform(0, WIDTH), self._random.uniform(0, HEIGHT)) for _ in range(errors.ghosts)]
+        self._ghosts = [(self._random.uniform(0, WIDTH), self._random.uniform(0, height)) for _ in range(errors.ghosts)]
 
     def look(self, moment: Moment) -> Heads:
         """Return what is seen of *moment*."""
@@ -94,14 +99,16 @@ class Eye:
         found: list[_Found] = []
         seen: dict[int, _Seen] = {}
         for number, x, y, diameter, height in moment.heads:
+            if y >= self._height:
+                continue
             old = self._seen.get(number)
             now = seen[number] = _Seen(beside=old.beside if old else {})
             now.missed = self._lasts(old.missed if old else None, 1 - errors.recall, errors.run_s, dt_s)
             now.double = self._lasts(old.double if old else None, errors.double, errors.beside_s, dt_s)
             now.shoulder = self._lasts(old.shoulder if old else None, errors.shoulder, errors.beside_s, dt_s)
-            cut = _cut(x, y, diameter)
+            cut = self._cut(x, y, diameter)
             if not (now.missed or rnd.random() < errors.edge * cut or rnd.random() < errors.strip * _in_strip(y)):
-                found.append((height, 1.0, *self._blur(*_pulled_in(x, y, diameter, cut))))
+                found.append((height, 1.0, *self._blur(*self._pulled_in(x, y, diameter, cut))))
             for there, where in ((now.double, _DOUBLE), (now.shoulder, _SHOULDER)):
                 if there:
                     dx, dy, dim = now.beside.setdefault(where, self._beside(where))
@@ -113,7 +120,7 @@ class Eye:
             if rnd.random() < 0.7:
                 found.append((0.0, 1.0, *self._blur(x, y, 36.0)))
         while rnd.random() < errors.false:
-            found.append((0.0, 1.0, rnd.uniform(0, WIDTH), rnd.uniform(0, HEIGHT), rnd.uniform(20, 50)))
+            found.append((0.0, 1.0, rnd.uniform(0, WIDTH), rnd.uniform(0, self._height), rnd.uniform(20, 50)))
         return self._heads(found)
 
     def _lasts(self, before: bool | None, share: float, run_s: float, dt_s: float) -> bool:
@@ -142,7 +149,7 @@ class Eye:
         """Drop, of two that lie on each other, the lower; give each a score."""
         kept: list[tuple[float, float, float, float]] = []
         for _, dim, x, y, diameter in sorted(found, reverse=True):
-            inside = 0 <= x < WIDTH and 0 <= y < HEIGHT
+            inside = 0 <= x < WIDTH and 0 <= y < self._height
             if inside and all(math.dist((x, y), (kx, ky)) >= _SAME_HEAD * max(diameter, kd) for kx, ky, kd, _ in kept):
                 kept.append((x, y, diameter, dim * self._score()))
         rows = np.array(
@@ -150,26 +157,24 @@ class Eye:
         )
         return Heads(rows[:, :2], rows[:, 2], rows[:, 3]) if len(rows) else NO_HEADS
 
+    def _cut(self, x: float, y: float, diameter: float) -> float:
+        """Return how much of a head the edge cuts off: 1 where its centre is at the edge, 0 where it is whole."""
+        return max(0.0, 1 - min(x, y, WIDTH - x, self._height - y) / (diameter / 2))
+
+    def _pulled_in(self, x: float, y: float, diameter: float, cut: float) -> tuple[float, float, float]:
+        """Return the middle and the size of what is left of a head that the edge cuts."""
+        if not cut:
+            return x, y, diameter
+        least = diameter / 4 * (1 + (1 - cut))
+        return (
+            min(max(x, least), WIDTH - least),
+            min(max(y, least), self._height - least),
+            diameter * (1 - 0.25 * cut),
+        )
+
     def _score(self) -> float:
         rnd = self._random
         return rnd.uniform(*((WEAK, STRONG) if rnd.random() < self._errors.weak else (STRONG, 1.0)))
-
-
-def _cut(x: float, y: float, diameter: float) -> float:
-    """Return how much of a head the picture's edge cuts off: 1 where its centre is at the edge, 0 where it is whole."""
-    return max(0.0, 1 - min(x, y, WIDTH - x, HEIGHT - y) / (diameter / 2))
-
-
-def _pulled_in(x: float, y: float, diameter: float, cut: float) -> tuple[float, float, float]:
-    """Return the middle and the size of what is left of a head that the edge cuts."""
-    if not cut:
-        return x, y, diameter
-    least = diameter / 4 * (1 + (1 - cut))
-    return (
-        min(max(x, least), WIDTH - least),
-        min(max(y, least), HEIGHT - least),
-        diameter * (1 - 0.25 * cut),
-    )
 
 
 def _in_strip(y: float) -> bool:

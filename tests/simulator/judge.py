@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge.field.score import Event, Score, score
 from tests.simulator.eye import Errors, Eye
 from tests.simulator.rivals import Ours, Rival
-from tests.simulator.walkers import Traffic, World
+from tests.simulator.walkers import HEIGHT, Traffic, World
 
 _LAST_S = 10.0
 """After the last frame nobody's crossing is half seen: the world runs on a little with nobody judged."""
@@ -39,9 +39,10 @@ def run(
     crossings: int,
     seed: int,
     rivals: Sequence[Callable[[float], Rival]] = (Ours,),
+    height: int = HEIGHT,
 ) -> list[Outcome]:
-    """Let *rivals* count the same traffic until it has made so many true *crossings*."""
-    world, eye = World(traffic, seed), Eye(errors, seed + 1)
+    """Let *rivals* count the same traffic, in a picture of *height* px, until it made so many true *crossings*."""
+    world, eye = World(traffic, seed), Eye(errors, seed + 1, height)
     counters = [make(fps) for make in rivals]
     counted: list[list[Event]] = [[] for _ in counters]
     spent_s = [0.0] * len(counters)

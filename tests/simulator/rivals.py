@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edge.config import Line
 from edge.field.score import Event
 from edge.vision.line import Counter
 from edge.vision.scene import Heads
 from edge.vision.tracker import Tracker
 from tests.simulator.eye import STRONG, WEAK
-from tests.simulator.walkers import HEIGHT, LINE, WIDTH
+from tests.simulator.walkers import HEIGHT, LINE, LINE_Y, PX, WIDTH
 
 
 class Rival(Protocol):
@@ -31,14 +32,21 @@ class Rival(Protocol):
 
 
 class Ours:
-    """The product's own tracker and line."""
+    """
+    The product's own tracker and line.
+
+    Args:
+        height: Of the picture, px.
+    """
 
     name = "Footfall"
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, height: int = HEIGHT) -> None:
         del fps
-        self.tracker = Tracker(WIDTH, HEIGHT, STRONG, WEAK)
-        self.counter = Counter({"door": LINE}, WIDTH, HEIGHT)
+        self.tracker = Tracker(WIDTH, height, STRONG, WEAK)
+        ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
+        line = Line.model_validate({**ends, "inside": (0.5, 0.99)})
+        self.counter = Counter({"door": line}, WIDTH, height)
 
     def look(self, heads: Heads, t_s: float) -> list[Event]:
         """Count."""

@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge.config import Line
-from edge.vision.line import BAND, Counter
+from edge.vision.line import Counter
+from edge.vision.path import BAND
 from edge.vision.scene import Crossing, Sighting
 
 SIZE = (640, 480)
@@ -81,6 +82,8 @@ WALKS: dict[str, tuple[Walk, list[str]]] = {
         ["in"],
     ),
     "last seen in the band": (straight((320, 120), (320, 250)), []),
+    "last seen just beyond the band": (straight((320, 120), (320, 260)), ["in"]),
+    "last seen there, but beside the line": (straight((30, 120), (30, 260)), []),
     "turned back just beyond the band": ([*BEFORE, (320, 262), (320, 262), *BEFORE[::-1]], []),
     "came to stand just beyond the band": ([*BEFORE, *[(320, 262)] * 3], ["in"]),
 }
@@ -341,7 +344,7 @@ def test_scaled(path: Walk, line: Line, scale: float) -> None:
     width, height = SIZE
     counter = Counter({"door": line}, round(width * scale), round(height * scale))
     scaled = counter.update(
-        [Sighting(1, x * scale, y * scale, HEAD * scale, 100.0 * i) for i, (x, y) in enumerate(path)], ended=[]
+        [Sighting(1, x * scale, y * scale, HEAD * scale, 100.0 * i) for i, (x, y) in enumerate(path)], ended=[1]
     )
 
     assert same(count(path, line), scaled)

@@ -7,6 +7,7 @@ Those of the camera, the config and the broker stand beside their own modules' t
 from __future__ import annotations
 
 import random
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from edge.field.score import Event
 from edge.vision.scene import NO_HEADS, Heads
+from tests.simulator.__main__ import below_line
 from tests.simulator.eye import WEAK, Errors
 from tests.simulator.judge import Outcome, run
 from tests.simulator.rivals import Ours
@@ -296,3 +298,17 @@ def test_slow_and_fast(speeds: tuple[float, float]) -> None:
     outcome = simulate(Traffic(2, speeds=speeds, odd=0.0), Errors(recall=0.95), fps=10, crossings=100)
 
     assert outcome.score.f1 >= 0.97
+
+
+@pytest.mark.parametrize("diameters", [1.0, 1.5])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_line_near_the_edge(diameters: float, seed: int) -> None:
+    """A line a head or so from the picture's edge counts who is hardly seen beyond it, going out and coming in."""
+    height = below_line(diameters)
+    (outcome,) = run(
+        Traffic(2), Errors(), fps=10, crossings=200, seed=seed, rivals=[partial(Ours, height=height)], height=height
+    )
+    print(f"seed {seed}: {outcome}")
+
+    assert outcome.score.f1 >= 0.93
+    assert outcome.score.count("wrong way") == 0

@@ -15,11 +15,11 @@ from statistics import median
 
 from edge.config import Line
 from edge.polyline import Point, Polyline
-from edge.vision.line import CLEAR
+from edge.vision.path import CLEAR
 from edge.vision.scene import Sighting
 
 _LEAST_ROOM = 1.5
-"""A head is booked when it is `CLEAR` beyond the line; half a one more is needed to see it whole there."""
+"""A head is surely seen to be over when it is `CLEAR` beyond the line; half a one more is needed to see it whole."""
 _LEAST_ROOM_SHARE = 0.08
 """Likewise while no head has been seen, of the picture's smaller side."""
 _LEAST_LENGTH = 2.5
