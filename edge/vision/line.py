@@ -39,6 +39,7 @@ class Counter:
 
     def __init__(self, lines: Mapping[str, Line], width: int, height: int) -> None:
         self._thresholds: list[Threshold] = [in_px(name, line, width, height) for name, line in lines.items()]
+        self._width, self._height = width, height
         self._walks: dict[int, Walk] = {}
         self._booked: list[Booked] = []
 
@@ -62,13 +63,16 @@ class Counter:
                     crossings += self._book(walk, path, side)
         for track in ended:
             walk = self._walks.pop(track, None)
-            if walk is None:
-                continue
+            if walk is None or not self._is_out(walk.seen[-1]):
+                continue  # who was last seen in the picture may have turned back
             for path in walk.paths:
                 side = path.end()
                 if side:
                     crossings += self._book(walk, path, side)
         return crossings
+
+    def _is_out(self, seen: Sighting) -> bool:
+        return not (0 <= seen.x <= self._width and 0 <= seen.y <= self._height)
 
     def _book(self, walk: Walk, path: Path, side: int) -> list[Crossing]:
         """Book that *walk* went over to *side*, unless one that went along is booked; return the crossing, if any."""

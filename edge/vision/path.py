@@ -90,7 +90,7 @@ class Path:
         return self._judge(side, abs(distance) / seen.diameter, seen.t_ms)
 
     def end(self) -> int:
-        """Return the side to which it went over if it was last seen beyond the band there, too shortly to be sure."""
+        """Return the side to which it went over if it was beyond the band when last seen, but not for long; else 0."""
         return -self.side if self.beyond_ms < math.inf and self.over * self.side < 0 else 0
 
     def _judge(self, side: int, depth: float, t_ms: float) -> int:

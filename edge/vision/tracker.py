@@ -35,7 +35,7 @@ _EDGE = 1.5
 """Nearer to the picture's edge than this a head may have come in, diameters."""
 _STEP = 2.5
 """First or last seen nearer to the edge than this, a head may have come in or gone out unseen, diameters."""
-_MOVED, _JUST_MS = 0.3, 500
+_MOVED, _JUST_MS = 0.3, 800
 """It came in if it moved so far since, diameters, that it would have been at the edge so shortly before."""
 _DOUBTFUL_MS = 800
 """How long a track that is not yet sure may be unseen."""
@@ -339,7 +339,8 @@ def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], lis
     places = [(column, head.x, head.y, head.diameter, head.strong) for column, head in enumerate(heads)]
     for row, track in enumerate(tracks):
         spread, x, y, diameter = track.spread(), track.x, track.y, track.diameter
-        reach = min(math.sqrt(_GATE * spread), (_sought(track, _REACH) if track.stands else _REACH) * diameter)
+        most = _sought(track, _REACH) if track.stands else _REACH  # nearly nothing stands: that spares the call
+        reach = min(math.sqrt(_GATE * spread), most * diameter)
         weak_reach = _WEAK_REACH * diameter if track.hits >= _MOVED_HITS else reach
         left, right = x - reach, x + reach
         doubt = 2 * math.log(spread / (diameter * diameter))

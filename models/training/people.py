@@ -100,7 +100,6 @@ class Look:
         bulk: How far a jacket stands off the body, metres.
         neck: What is round it: nothing, a collar, a hood that hangs down, a scarf.
         bare: From which share of the skull's height on hair has gone; 1 for none.
-        seed: Of what is uneven about their clothes.
     """
 
     body: Floats
@@ -119,7 +118,6 @@ class Look:
     bulk: float
     neck: str
     bare: float
-    seed: int
 
 
 class Wardrobe:
@@ -222,10 +220,10 @@ class Wardrobe:
         face = str(random.choice(faces, p=[0.72 - bearded, 0.16, 0.12, bearded]))
         loads = ["none", "shoulder", "backpack", "hand", "umbrella", "pram", "trolley"]
         load = str(random.choice(loads, p=[0.42, 0.16, 0.14, 0.14, 0.05, 0.05, 0.04]))
-        arms = str(random.choice(["swing", "phone", "up", "pockets", "reach"], p=[0.6, 0.14, 0.04, 0.1, 0.12]))
+        arms = str(random.choice(["swing", "phone", "up", "pockets"], p=[0.68, 0.15, 0.05, 0.12]))
         pool = [name for name in self._outfits if name.startswith(sex)]
         outfit = "tights" if random.random() < 0.2 else str(random.choice(pool))
-        hair = "thinned" if sex == "male" and not child and random.random() < 0.05 + 0.1 * old else hair
+        hair = "thinned" if sex == "male" and not child and random.random() < 0.08 + 0.2 * old else hair
         bulk = float(random.uniform(0.005, 0.05)) if random.random() < 0.5 else 0.0
         neck = str(random.choice(["none", "collar", "hood", "scarf"], p=[0.46, 0.22, 0.2, 0.12]))
         lean = np.radians(
@@ -236,7 +234,6 @@ class Wardrobe:
             bool(sex == "female" and random.random() < 0.35), load, float(wanted), lean, arms,
             float(random.uniform(0, 0.016)), bool(hair in _PUT_UP and random.random() < 0.4),
             bulk, neck, float(random.uniform(0.8, 0.96)) if hair == "thinned" else 1.0,
-            int(random.integers(1 << 30)),
         )  # fmt: skip
 
     def pose(self, look: Look, step: dict[str, Floats], random: np.random.Generator) -> Person:
@@ -299,15 +296,10 @@ class Wardrobe:
         busy = look.load in {"umbrella", "trolley", "pram"} and (side < 0 or look.load != "umbrella")
         posed = busy or look.arms != "swing"
         if name.startswith("upperarm") and posed:
-            ways = {
-                "phone": (0.25, -1, 0.35),
-                "up": (0.5, 0.9, 0.5),
-                "pockets": (0.35, -1, -0.15),
-                "reach": (0.2, -0.5, 1),
-            }
+            ways = {"phone": (0.25, -1, 0.35), "up": (0.5, 0.9, 0.5), "pockets": (0.35, -1, -0.15)}
             return _unit((0.15, -1, 0.5) if busy else ways[look.arms], side)
         if name.startswith("lowerarm") and posed:
-            ways = {"phone": (-0.5, 0.55, 1), "up": (-0.2, 1, 0.3), "pockets": (-0.1, -1, 0.5), "reach": (0.1, -0.2, 1)}
+            ways = {"phone": (-0.5, 0.55, 1), "up": (-0.2, 1, 0.3), "pockets": (-0.1, -1, 0.5)}
             up = 0.9 if look.load == "umbrella" else -0.1
             return _unit((0.0, up, 0.9) if busy else ways[look.arms], side)
         return step[_LIMBS[name]]
@@ -390,7 +382,7 @@ class Wardrobe:
         """Puff up the part of an outfit that is a *jacket*, unevenly, as cloth hangs."""
         if not look.bulk:
             return points
-        waves = _waves(points, (12, 20, 30), np.random.default_rng(look.seed))
+        waves = _waves(points, (12, 20, 30), _steady(look.bulk))
         puff = look.bulk * np.clip(0.8 + 0.25 * waves, 0.1, 1.6) * jacket
         return np.asarray(points + puff[:, None] * _outward(points, triangles), np.float32)
 
@@ -398,7 +390,7 @@ class Wardrobe:
         """Return the collar, the hood that hangs down or the scarf that lies round the neck."""
         if look.neck == "none" or look.cover in {"hood", "scarf"}:
             return []
-        random, neck = np.random.default_rng(look.seed), body[self._neck]
+        random, neck = _steady(look.height), body[self._neck]
         turn = rotations[self._neck].mean(axis=0).astype(np.float64)
         wide = 0.5 * float(np.ptp(neck[:, 0])) * random.uniform(1.05, 1.35)
         middle = (neck.min(axis=0) + neck.max(axis=0)) / 2
@@ -455,6 +447,11 @@ class Wardrobe:
         low, high = local.min(axis=0), local.max(axis=0)
         corner = np.array([(low[0] + high[0]) / 2, low[1], low[2]])
         return _turned(turn, size, turn @ (corner + np.array(share) * (high - low)))
+
+
+def _steady(number: float) -> np.random.Generator:
+    """Return random numbers that are the same in each step of one person, whose *number*, from 0 on, is their own."""
+    return np.random.default_rng(int(number * 1e9))
 
 
 def _waves(points: Floats, lengths: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[np.float64]:

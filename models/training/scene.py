@@ -171,7 +171,7 @@ def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
     place = random.uniform(0, len(_SKINS) - 1.001)
     low = int(place)
     skin = _SKINS[low] * (1 - place + low) + _SKINS[low + 1] * (place - low)
-    hair = _HAIRS[random.choice(len(_HAIRS), p=[0.42, 0.22, 0.12, 0.06, 0.05, 0.09, 0.04])] * random.uniform(0.7, 1.3)
+    hair = _HAIRS[random.choice(len(_HAIRS), p=[0.32, 0.22, 0.16, 0.08, 0.07, 0.1, 0.05])] * random.uniform(0.7, 1.3)
     for slot in (shapes.TOP, shapes.BOTTOM, shapes.HEADWEAR, shapes.OTHER, shapes.MORE, shapes.SHOES):
         paint[slot, :3] = _any_colour(random)
         kind = str(random.choice(list(_CLOTHS), p=list(_CLOTHS.values())))

@@ -124,12 +124,10 @@ class Stock:
 
 
 def _moved(look: Look, random: np.random.Generator) -> Look:
-    """Return the look held a little differently; one in eight bends down, one in six looks down."""
+    """Return the look with the trunk and head held a little differently; one in twelve bends down."""
     lean = look.lean + np.radians(random.normal(0, (3, 2, 8, 15, 3))).astype(np.float32)
-    if random.random() < 1 / 8:
+    if random.random() < 0.08:
         lean[0] += np.float32(np.radians(random.uniform(20, 60)))
-    if random.random() < 1 / 6:
-        lean[2] += np.float32(np.radians(random.uniform(15, 45)))
     return replace(look, lean=lean)
 
 
@@ -183,7 +181,7 @@ def _hair(seed: int) -> Layer:
     random = np.random.default_rng(3 + seed)
     fine, long = random.uniform(0.7, 2.0), random.choice([14.0, random.uniform(6, 20), random.uniform(1.5, 4)])
     streaks = _noise(random, fine, max(fine, long)) + 0.6 * _noise(random, 3 * fine, 2 * long)
-    return _grey(195 + random.uniform(2, 26) * streaks)
+    return _grey(195 + random.uniform(8, 30) * streaks)
 
 
 def _creased(random: np.random.Generator) -> Layer:

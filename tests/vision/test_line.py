@@ -82,8 +82,7 @@ WALKS: dict[str, tuple[Walk, list[str]]] = {
         ["in"],
     ),
     "last seen in the band": (straight((320, 120), (320, 250)), []),
-    "last seen just beyond the band": (straight((320, 120), (320, 260)), ["in"]),
-    "last seen there, but beside the line": (straight((30, 120), (30, 260)), []),
+    "last seen just beyond the band": (straight((320, 120), (320, 260)), []),
     "turned back just beyond the band": ([*BEFORE, (320, 262), (320, 262), *BEFORE[::-1]], []),
     "came to stand just beyond the band": ([*BEFORE, *[(320, 262)] * 3], ["in"]),
 }
@@ -185,6 +184,18 @@ def test_corner_on_a_straight_line() -> None:
     bent = Line.model_validate({"from": (0.1, 0.5), "via": [(0.5, 0.5)], "to": (0.9, 0.5), "inside": (0.5, 0.9)})
 
     assert [count(walk) for walk, _ in WALKS.values()] == [count(walk, bent) for walk, _ in WALKS.values()]
+
+
+@pytest.mark.parametrize(
+    ("x", "last", "expected"),
+    [(320, 488.0, ["in"]), (320, 478.0, []), (320, 462.0, []), (20, 488.0, [])],
+    ids=["out of the picture", "still in it", "in the band", "out of it, beside the line"],
+)
+def test_last_seen_beyond_a_line_at_the_edge(x: float, last: float, expected: list[str]) -> None:
+    """Who was just beyond the band when they left the picture has gone over; who might come back has not."""
+    line = Line.model_validate({"from": (0.1, 0.95), "to": (0.9, 0.95), "inside": (0.5, 0.99)})
+
+    assert ways([*straight((x, 300), (x, 452)), (x, 474), (x, last)], line) == expected
 
 
 def test_turning_back_at_any_frame_rate() -> None:
