@@ -72,7 +72,8 @@ class Counter:
         return crossings
 
     def _is_out(self, seen: Sighting) -> bool:
-        return not (0 <= seen.x <= self._width and 0 <= seen.y <= self._height)
+        """Tell whether a head was outside the picture, or on its edge, where the window's records end."""
+        return not (0 < seen.x < self._width and 0 < seen.y < self._height)
 
     def _book(self, walk: Walk, path: Path, side: int) -> list[Crossing]:
         """Book that *walk* went over to *side*, unless one that went along is booked; return the crossing, if any."""

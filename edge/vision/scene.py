@@ -50,7 +50,8 @@ NO_HEADS = Heads(np.empty((0, 2), np.float32), np.empty(0, np.float32), np.empty
 
 class Sighting(NamedTuple):
     """
-    One track seen in one frame: where the head with this number is now.
+    One track seen in one frame: where the head with this number is now. Or where it must have been when it came in or
+    went out over the picture's edge: on it, or outside.
 
     Attributes:
         track: The track's number; never used again after its death.

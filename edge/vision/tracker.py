@@ -32,7 +32,7 @@ _SIZE_STEP = 0.35
 _LARGEST_SIZE_STEP = 0.9
 
 _EDGE = 1.5
-"""Nearer to the picture's edge than this a head may have come in, diameters."""
+"""First seen nearer to the picture's edge than this, a head may be somebody new, diameters."""
 _STEP = 2.5
 """First or last seen nearer to the edge than this, a head may have come in or gone out unseen, diameters."""
 _MOVED, _JUST_MS = 0.3, 800
@@ -116,7 +116,7 @@ class Tracker:
         Return where the sure tracks were seen in this frame.
 
         When a track becomes sure, or is again, its sightings of before come with it, oldest first: a fast walker may be
-        over the line by then.
+        over the line by then. And where a head came in or went out over the picture's edge is told like a sighting.
 
         Args:
             heads: The frame's heads.

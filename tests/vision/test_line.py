@@ -188,8 +188,8 @@ def test_corner_on_a_straight_line() -> None:
 
 @pytest.mark.parametrize(
     ("x", "last", "expected"),
-    [(320, 488.0, ["in"]), (320, 478.0, []), (320, 462.0, []), (20, 488.0, [])],
-    ids=["out of the picture", "still in it", "in the band", "out of it, beside the line"],
+    [(320, 488.0, ["in"]), (320, 480.0, ["in"]), (320, 478.0, []), (320, 462.0, []), (20, 488.0, [])],
+    ids=["out of the picture", "on its edge", "still in it", "in the band", "out of it, beside the line"],
 )
 def test_last_seen_beyond_a_line_at_the_edge(x: float, last: float, expected: list[str]) -> None:
     """Who was just beyond the band when they left the picture has gone over; who might come back has not."""
