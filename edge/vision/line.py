@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edge.config import Line
-from edge.vision.path import Path, Threshold, in_px
+from edge.vision.path import Path, in_px
 from edge.vision.scene import Crossing, Sighting
 from edge.vision.tracker import STEADY, STEADY_MS
 
@@ -38,7 +38,7 @@ class Counter:
     """
 
     def __init__(self, lines: Mapping[str, Line], width: int, height: int) -> None:
-        self._thresholds: list[Threshold] = [in_px(name, line, width, height) for name, line in lines.items()]
+        self._thresholds = [in_px(name, line, width, height) for name, line in lines.items()]
         self._width, self._height = width, height
         self._walks: dict[int, Walk] = {}
         self._booked: list[Booked] = []

@@ -93,7 +93,6 @@ class Tracker:
         self._strong, self._weak = strong, weak
         self._tracks: list[Track] = []
         self._ended: list[int] = []
-        self._left: list[Sighting] = []
         self._born = 0
 
     @property
@@ -122,7 +121,7 @@ class Tracker:
             heads: The frame's heads.
             t_ms: The frame's time; not before that of the last update.
         """
-        self._move_on(t_ms)
+        sightings = self._move_on(t_ms)
         lost, left = _match(self._tracks, self._plain(heads))
         for head in _find_again(lost, [head for head in left if head.strong]):
             self._give_birth(head, t_ms)
@@ -134,7 +133,6 @@ class Tracker:
                 track.host = self._beside(track, before)
             if track.convincing and not track.proven:
                 self._find_past(track)
-        sightings = self._left
         for track in self._tracks:
             if track.seen_ms == t_ms:
                 told = track.report()
@@ -146,18 +144,17 @@ class Tracker:
     def _came_in(self, told: list[Sighting]) -> list[Sighting]:
         """Return where a head of which all is *told*, from its birth on, came over the picture's edge just before."""
         first, last = told[0], told[-1]
-        dt_ms = last.t_ms - first.t_ms
         dx, dy = last.x - first.x, last.y - first.y
         away = self._from_edge(first.x, first.y, first.diameter)
         if away > _STEP or math.hypot(dx, dy) < _MOVED * last.diameter:
             return []
-        ago_ms = dt_ms * min(
+        share = min(
             (first.x if dx > 0 else first.x - self._width) / dx if dx else math.inf,
             (first.y if dy > 0 else first.y - self._height) / dy if dy else math.inf,
         )
+        ago_ms = share * (last.t_ms - first.t_ms)
         if not 0 < ago_ms <= _JUST_MS:
             return []
-        share = ago_ms / dt_ms
         return [first._replace(x=first.x - share * dx, y=first.y - share * dy, t_ms=first.t_ms - ago_ms)]
 
     def _plain(self, heads: Heads) -> list[Head]:
@@ -169,10 +166,11 @@ class Tracker:
             if score >= self._weak
         ]
 
-    def _move_on(self, t_ms: float) -> None:
-        """Move every track on to *t_ms* and end those that have been unseen for too long."""
+    def _move_on(self, t_ms: float) -> list[Sighting]:
+        """Move every track on to *t_ms*, end those that were unseen for too long, and return where any went out."""
         kept: list[Track] = []
-        self._ended, self._left = [], []
+        gone: list[Sighting] = []
+        self._ended = []
         for track in self._tracks:
             track.predict(t_ms)
             unseen_ms = t_ms - track.seen_ms
@@ -181,8 +179,9 @@ class Tracker:
             else:
                 self._ended.append(track.number)
                 if track.sure and self._went_out(track):
-                    self._left.append(Sighting(track.number, track.x, track.y, track.diameter, t_ms))
+                    gone.append(Sighting(track.number, track.x, track.y, track.diameter, t_ms))
         self._tracks = kept
+        return gone
 
     def _patience_ms(self, track: Track) -> float:
         if not track.proven:

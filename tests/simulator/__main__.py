@@ -16,7 +16,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,6 @@ class Case:
             fps=self.fps,
             crossings=self.crossings,
             seed=SEED,
-            rivals=[partial(Ours, height=self.height)],
             height=self.height,
         )
         return self.name, outcome

@@ -38,12 +38,16 @@ def run(
     fps: float,
     crossings: int,
     seed: int,
-    rivals: Sequence[Callable[[float], Rival]] = (Ours,),
+    rivals: Sequence[Callable[[float], Rival]] = (),
     height: int = HEIGHT,
 ) -> list[Outcome]:
-    """Let *rivals* count the same traffic, in a picture of *height* px, until it made so many true *crossings*."""
+    """
+    Let *rivals*, or ours alone, count the same traffic until it has made so many true *crossings*.
+
+    The picture is *height* px high, of which ours alone is told.
+    """
     world, eye = World(traffic, seed), Eye(errors, seed + 1, height)
-    counters = [make(fps) for make in rivals]
+    counters: list[Rival] = [make(fps) for make in rivals] or [Ours(fps, height)]
     counted: list[list[Event]] = [[] for _ in counters]
     spent_s = [0.0] * len(counters)
     true: list[Event] = []

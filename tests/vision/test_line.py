@@ -19,16 +19,21 @@ from edge.vision.scene import Crossing, Sighting
 SIZE = (640, 480)
 HEAD = 40.0
 ACROSS = Line.model_validate({"from": (0.1, 0.5), "to": (0.9, 0.5), "inside": (0.5, 0.9)})
+LOWER = Line.model_validate({"from": (0.1, 0.7), "to": (0.9, 0.7), "inside": (0.5, 0.9)})
 
 Walk = Sequence[tuple[float, float]]
+
+
+def of(track: int, walk: Walk, *, head: float = HEAD, step_ms: float = 100.0) -> list[Sighting]:
+    """Return the sightings of one track that walks along places in px from 0 ms on."""
+    return [Sighting(track, x, y, head, index * step_ms) for index, (x, y) in enumerate(walk)]
 
 
 def count(walk: Walk, line: Line = ACROSS, *, head: float = HEAD, step_ms: float = 100.0) -> list[Crossing]:
     """Walk one head along places in px and return what was counted."""
     width, height = SIZE
     counter = Counter({"door": line}, width, height)
-    sightings = [Sighting(1, x, y, head, index * step_ms) for index, (x, y) in enumerate(walk)]
-    return counter.update(sightings, ended=[1])
+    return counter.update(of(1, walk, head=head, step_ms=step_ms), ended=[1])
 
 
 def same(some: Sequence[Crossing], others: Sequence[Crossing]) -> bool:
@@ -146,13 +151,9 @@ def test_y_runs_down(inside: tuple[float, float], walk: Walk) -> None:
 
 def test_several_lines() -> None:
     """Each line of a camera counts for itself, and a path over two of them counts on both."""
-    lines = {
-        "street": ACROSS,
-        "shop": Line.model_validate({"from": (0.1, 0.7), "to": (0.9, 0.7), "inside": (0.5, 0.9)}),
-    }
-    counter = Counter(lines, *SIZE)
+    counter = Counter({"street": ACROSS, "shop": LOWER}, *SIZE)
     walk = straight((320, 120), (320, 460), 20)
-    counted = counter.update([Sighting(1, x, y, HEAD, 100.0 * i) for i, (x, y) in enumerate(walk)], ended=[])
+    counted = counter.update(of(1, walk), ended=[])
 
     assert [(c.line, c.direction) for c in counted] == [("street", "in"), ("shop", "in")]
 
@@ -207,20 +208,15 @@ def test_turning_back_at_any_frame_rate() -> None:
         assert count(walk, step_ms=1000 / fps) == [], fps
 
 
-def of(track: int, walk: Walk, *, step_ms: float = 100.0) -> list[Sighting]:
-    """Return the sightings of one track that walks along places in px from 0 ms on."""
-    return [Sighting(track, x, y, HEAD, index * step_ms) for index, (x, y) in enumerate(walk)]
-
-
 def moved(walk: Walk, right: float, down: float) -> Walk:
     """Return a walk beside *walk*, so many head diameters to the right and down."""
     return [(x + right * HEAD, y + down * HEAD) for x, y in walk]
 
 
-def side_by_side(*walks: Walk, line: Line = ACROSS, told_late: bool = False, step_ms: float = 100.0) -> list[str]:
+def side_by_side(*walks: Walk, told_late: bool = False) -> list[str]:
     """Let several walk at once, and return what was counted; the last may be told of at the end only."""
-    counter = Counter({"door": line}, *SIZE)
-    tracks = [of(number, walk, step_ms=step_ms) for number, walk in enumerate(walks)]
+    counter = Counter({"door": ACROSS}, *SIZE)
+    tracks = [of(number, walk) for number, walk in enumerate(walks)]
     late = tracks.pop() if told_late else []
     frames = sorted((sighting for track in tracks for sighting in track), key=lambda s: (s.t_ms, s.track))
     counted = [crossing for sighting in frames for crossing in counter.update([sighting], ended=[])]
@@ -264,8 +260,7 @@ def test_one_after_the_other() -> None:
 
 def test_a_shoulder_on_two_lines() -> None:
     """Each line books what goes along with a head once."""
-    lower = Line.model_validate({"from": (0.1, 0.7), "to": (0.9, 0.7), "inside": (0.5, 0.9)})
-    counter = Counter({"street": ACROSS, "shop": lower}, *SIZE)
+    counter = Counter({"street": ACROSS, "shop": LOWER}, *SIZE)
     walk = straight((320, 120), (320, 440), 20)
     frames = [list(pair) for pair in zip(of(1, walk), of(2, moved(walk, 0.9, 0.3)), strict=True)]
     counted = [crossing for frame in frames for crossing in counter.update(frame, ended=[])]
@@ -354,9 +349,7 @@ def test_scaled(path: Walk, line: Line, scale: float) -> None:
     """A camera of another resolution counts the same."""
     width, height = SIZE
     counter = Counter({"door": line}, round(width * scale), round(height * scale))
-    scaled = counter.update(
-        [Sighting(1, x * scale, y * scale, HEAD * scale, 100.0 * i) for i, (x, y) in enumerate(path)], ended=[1]
-    )
+    scaled = counter.update(of(1, [(x * scale, y * scale) for x, y in path], head=HEAD * scale), ended=[1])
 
     assert same(count(path, line), scaled)
 

@@ -115,9 +115,8 @@ def test_nobody_says_that_it_went_out(places: list[Place]) -> None:
 
 def test_a_weak_head_in_place_rather_than_a_strong_one_beside() -> None:
     """A track goes on with the weak head where it should be, and not with a strong one that comes up a head away."""
-    _, reports = follow([[place] for place in walk(320, 240, 0, 10, 8)])
+    tracker, reports = follow([[place] for place in walk(320, 240, 0, 10, 8)])
     number = reports[-1][0].track
-    tracker, _ = follow([[place] for place in walk(320, 240, 0, 10, 8)])
     seen = tracker.update(heads([(320, 320, 0.4), (355, 310, 0.9)]), 800)
 
     assert [(s.track, round(s.x)) for s in seen] == [(number, 320)]

@@ -7,7 +7,6 @@ Those of the camera, the config and the broker stand beside their own modules' t
 from __future__ import annotations
 
 import random
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -259,8 +258,10 @@ def test_no_heads() -> None:
     assert not ours.tracker.alive
 
 
-def simulate(traffic: Traffic, errors: Errors, *, fps: float, crossings: int, seed: int = 11) -> Outcome:
-    (outcome,) = run(traffic, errors, fps=fps, crossings=crossings, seed=seed)
+def simulate(
+    traffic: Traffic, errors: Errors, *, fps: float, crossings: int, seed: int = 11, height: int = HEIGHT
+) -> Outcome:
+    (outcome,) = run(traffic, errors, fps=fps, crossings=crossings, seed=seed, height=height)
     print(f"seed {seed}: {outcome}")
     return outcome
 
@@ -304,11 +305,7 @@ def test_slow_and_fast(speeds: tuple[float, float]) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_line_near_the_edge(diameters: float, seed: int) -> None:
     """A line a head or so from the picture's edge counts who is hardly seen beyond it, going out and coming in."""
-    height = below_line(diameters)
-    (outcome,) = run(
-        Traffic(2), Errors(), fps=10, crossings=200, seed=seed, rivals=[partial(Ours, height=height)], height=height
-    )
-    print(f"seed {seed}: {outcome}")
+    outcome = simulate(Traffic(2), Errors(), fps=10, crossings=200, seed=seed, height=below_line(diameters))
 
     assert outcome.score.f1 >= 0.93
     assert outcome.score.count("wrong way") == 0
