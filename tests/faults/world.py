@@ -345,10 +345,11 @@ class World:
             wait_until(right, lambda: f"it was right, and then: {self.stored()}, not {self.expected()}", 10.0)
         for other in self.runs:
             other.safe = other.ended and other.boot in self.placed()
+        self._balance()
         run.board.still = False
 
-    def finish(self) -> Sums:
-        """Check what headquarters was promised about repeats, and the whole account; return the sums."""
+    def _balance(self) -> None:
+        """Hold all that has crossed against what became of it, while everybody stands still."""
         placed = self.placed()
         self.sums.counted = sum(run.board.counted for run in self.runs)
         self.sums.unplaced = sum(sum(map(sum, run.told.values())) for run in self.runs if run.boot not in placed)
@@ -356,6 +357,9 @@ class World:
         total = sum(self.stored().values())
         if self.sums.counted != total + lost + self.sums.unplaced:
             raise Wrong(f"{self.sums.counted} crossed; {total} stored, {lost} lost, {self.sums.unplaced} unplaced")
+
+    def finish(self) -> Sums:
+        """Check what headquarters was promised about repeats; return the sums, as of the last time all stood still."""
         seen: dict[tuple[str, str, str, int], str] = {}
         with self._read(self.folder / "hq.sqlite") as store:
             for (payload,) in store.execute("SELECT payload FROM arrivals WHERE topic LIKE '%/hour'"):
