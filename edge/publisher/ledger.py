@@ -284,10 +284,10 @@ class Ledger(LedgerView):
         )
 
     def unsettled_ms(self, camera: str) -> int | None:
-        """Return the start of the camera's first hour that isn't settled; None if there is none."""
+        """Return the start of the camera's first hour of which the newest row isn't settled; None if there is none."""
         first: int | None = self._connection.execute(
-            "SELECT min(start_ms) FROM (SELECT start_ms FROM hours WHERE camera = ? GROUP BY start_ms"
-            " HAVING NOT max(settled))",
+            "SELECT min(start_ms) FROM (SELECT start_ms, settled, max(revision) FROM hours WHERE camera = ?"
+            " GROUP BY start_ms) WHERE NOT settled",
             (camera,),
         ).fetchone()[0]
         return first

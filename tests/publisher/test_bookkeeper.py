@@ -259,9 +259,10 @@ def test_what_is_settled_is_pruned_and_changes_nothing(box: MakeBox) -> None:
     assert [(60, 1)] * 71 == bench.told("in", "revision")[:71]
 
 
+@pytest.mark.parametrize("stands_h", [1, 5, 6])
 @pytest.mark.parametrize("step_h", [-60.0, -30.5, -2.0, 2.0, 30.5, 60.0])
-def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, step_h: float) -> None:
-    """Hours whose readings are gone keep their counts, whatever the clock says, and take in what falls on them."""
+def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, step_h: float, stands_h: int) -> None:
+    """Hours whose readings are gone keep their counts; what falls on them by a wrong clock goes when it is set back."""
     bench = box(NINE)
     walkers = Walkers(boot_ms=bench.clock.boot)
 
@@ -270,14 +271,17 @@ def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, st
             bench.clock.advance(300_000)
             bench.take(walkers.reading(bench.clock.boot, in_=in_))
 
-    let(72, 1)
+    let(96, 1)
     bench.clock.wall += round(step_h * HOUR_MS)
-    let(6, 1)
+    let(stands_h, 1)
+    if stands_h < 6:
+        bench.clock.wall -= round(step_h * HOUR_MS)
+        let(6 - stands_h, 1)
     bench.kill()
     bench.open()
     let(52, 0)
 
-    assert ((72 + 6) * 12, 0) == sums(bench.hours())
+    assert ((96 + 6) * 12, 0) == sums(bench.hours())
     assert len(bench.ledger.settled("door-a", 0)) > 48
 
 
