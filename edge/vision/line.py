@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from edge.config import Line
 from edge.vision.path import Path, in_px
-from edge.vision.scene import Crossing, Sighting
+from edge.vision.scene import Crossing, Sighting, from_edge
 from edge.vision.tracker import STEADY, STEADY_MS
 
 _TOGETHER, _TOGETHER_MS = 1.5, 1_000
@@ -63,17 +63,13 @@ class Counter:
                     crossings += self._book(walk, path, side)
         for track in ended:
             walk = self._walks.pop(track, None)
-            if walk is None or not self._is_out(walk.seen[-1]):
+            if walk is None or from_edge(walk.seen[-1].x, walk.seen[-1].y, self._width, self._height) > 0:
                 continue  # who was last seen in the picture may have turned back
             for path in walk.paths:
                 side = path.end()
                 if side:
                     crossings += self._book(walk, path, side)
         return crossings
-
-    def _is_out(self, seen: Sighting) -> bool:
-        """Tell whether a head was outside the picture, or on its edge, where the window's records end."""
-        return not (0 < seen.x < self._width and 0 < seen.y < self._height)
 
     def _book(self, walk: Walk, path: Path, side: int) -> list[Crossing]:
         """Book that *walk* went over to *side*, unless one that went along is booked; return the crossing, if any."""

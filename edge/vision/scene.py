@@ -80,3 +80,8 @@ class Crossing(NamedTuple):
     t_ms: float
     line: str
     direction: Direction
+
+
+def from_edge(x: float, y: float, width: float, height: float) -> float:
+    """Return how far a place is inside the edge of a picture of *width* by *height*, px; 0 on it, less outside."""
+    return min(x, y, width - x, height - y)

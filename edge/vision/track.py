@@ -28,6 +28,8 @@ _CALM_S = 1.0
 
 _STILL_MS, _SWAY = 15_000, 0.5
 """A head stands still that was for so long no farther than this from one place, diameters."""
+_STOOD_MS = 1_000
+"""It stood, if it was for so long."""
 
 _SURE = 2.5
 """Trust from which a track is reported: three sightings, with at most two misses between."""
@@ -68,6 +70,7 @@ class Track:
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
         stood_x, stood_y, stood_ms: Where it came to stand, and when.
+        left_x, left_y, left_ms: Where it had stood for `_STOOD_MS` at least, and when it was first seen elsewhere.
         hits, frames: How often it was seen, and in how many frames after the first it could have been.
         apart: Sightings in a row in which it was too far from its host to be a part of it.
         trust: Grows with each sighting and shrinks with each miss.
@@ -94,6 +97,9 @@ class Track:
     stood_x: float = 0.0
     stood_y: float = 0.0
     stood_ms: float = 0.0
+    left_x: float = 0.0
+    left_y: float = 0.0
+    left_ms: float = -math.inf
     hits: int = 0
     frames: int = 0
     apart: int = 0
@@ -113,18 +119,12 @@ class Track:
         self._forget_motion()
 
     def predict(self, t_ms: float) -> None:
-        """Move on to *t_ms*, unseen so far."""
-        dt_s = (t_ms - self.t_ms) / 1000
-        agility = _AGILITY * self.diameter * self.diameter
-        self.x += self.vx * dt_s
-        self.y += self.vy * dt_s
-        if self.t_ms > self.seen_ms:
-            calmed = math.exp(-dt_s / _CALM_S)
-            self.vx *= calmed
-            self.vy *= calmed
-        self._place_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + agility * dt_s / 3))
-        self._cross_var += dt_s * (self._speed_var + agility * dt_s / 2)
-        self._speed_var += agility * dt_s
+        """Move on to *t_ms*, unseen so far; what stands stays where it is."""
+        if self.stands:
+            self.vx = self.vy = 0.0
+            self._forget_motion()
+        else:
+            self._move((t_ms - self.t_ms) / 1000)
         self.t_ms = t_ms
         self.frames += 1
         self.trust -= _MISS
@@ -161,12 +161,15 @@ class Track:
         self.seen_ms, self.seen_x, self.seen_y = t_ms, x, y
         moved_x, moved_y, sway = x - self.stood_x, y - self.stood_y, _SWAY * self.diameter
         if moved_x * moved_x + moved_y * moved_y > sway * sway:
+            if t_ms - self.stood_ms >= _STOOD_MS:
+                self.left_ms, self.left_x, self.left_y = t_ms, self.stood_x, self.stood_y
             self.stood_ms, self.stood_x, self.stood_y = t_ms, x, y
 
     def begin_anew(self, head: Head) -> None:
-        """Take *head* for its own though it is not where it should be: its motion is unknown again."""
+        """Take *head* for its own though it is not where it should be: motion unknown, and to be seen there again."""
         self.x, self.y, self.vx, self.vy = head.x, head.y, 0.0, 0.0
         self._forget_motion()
+        self.sure, self.trust = False, min(self.trust, _UNSURE)
         self.take(head)
 
     def away(self, head: Head) -> float:
@@ -188,9 +191,13 @@ class Track:
 
     def step_down(self, number: int, host: Track) -> None:
         """Go on as what may be a part of *host*, under a new *number*."""
-        self.number, self.host, self.apart = number, host, 0
-        self.proven = self.sure = False
-        self.waiting = []
+        self.number = number
+        self._be_part_of(host)
+
+    def be_led_away(self, host: Track) -> None:
+        """Go on as what may be a part of *host*, by which it was led away from its place: as if first seen now."""
+        self.born_ms, self.hits, self.frames = self.t_ms, 1, 0
+        self._be_part_of(host)
 
     def report(self) -> list[Sighting]:
         """Return what it, seen in this frame, has to tell: nothing until it is sure, then all it saw, oldest first."""
@@ -214,6 +221,23 @@ class Track:
     def convincing(self) -> bool:
         """Whether it is trusted enough to be reported, and known to be a head of its own."""
         return self.trust >= _SURE and self.host is None
+
+    def _be_part_of(self, host: Track) -> None:
+        self.host, self.apart = host, 0
+        self.proven = self.sure = False
+        self.waiting = []
+
+    def _move(self, dt_s: float) -> None:
+        agility = _AGILITY * self.diameter * self.diameter
+        self.x += self.vx * dt_s
+        self.y += self.vy * dt_s
+        if self.t_ms > self.seen_ms:
+            calmed = math.exp(-dt_s / _CALM_S)
+            self.vx *= calmed
+            self.vy *= calmed
+        self._place_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + agility * dt_s / 3))
+        self._cross_var += dt_s * (self._speed_var + agility * dt_s / 2)
+        self._speed_var += agility * dt_s
 
     def _forget_motion(self) -> None:
         self._place_var = (PLACE_NOISE * self.diameter) ** 2

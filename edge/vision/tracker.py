@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from edge.vision.scene import Heads, Sighting
+from edge.vision.scene import Heads, Sighting, from_edge
 from edge.vision.track import Head, Track
 
 _REACH = 3.0
@@ -70,6 +70,8 @@ _OUTSHONE, _COMPANY_IN_SHADE = 0.7, 2.5
 person: a hand, a bag."""
 _DIMMER, _DIMMER_HITS = 0.75, 3
 """A head whose scores are under this share of those of what is beside it, seen so often, is itself the part."""
+_JUST_LEFT_MS = 1_000
+"""A head that is seen where another stood until so shortly before is that one."""
 _TAKEN_OVER_MS = 300
 """A head that is unseen for so long, while what is beside it is seen, was the shoulder itself."""
 
@@ -189,14 +191,14 @@ class Tracker:
         return _GONE_MS if self._is_out(track) else _LOST_MS
 
     def _is_out(self, track: Track) -> bool:
-        return not (0 <= track.x <= self._width and 0 <= track.y <= self._height)
+        return from_edge(track.x, track.y, self._width, self._height) <= 0
 
     def _went_out(self, track: Track) -> bool:
         return self._is_out(track) and self._from_edge(track.seen_x, track.seen_y, track.diameter) < _STEP
 
     def _from_edge(self, x: float, y: float, diameter: float) -> float:
         """Return how far a place is from the picture's edge, diameters."""
-        return min(x, y, self._width - x, self._height - y) / diameter
+        return from_edge(x, y, self._width, self._height) / diameter
 
     def _at_edge(self, x: float, y: float, diameter: float) -> bool:
         return self._from_edge(x, y, diameter) < _EDGE
@@ -213,6 +215,21 @@ class Tracker:
         track = Track(self._born, head.x, head.y, head.diameter, t_ms)
         track.take(head)
         self._tracks.append(track)
+        self._doubt_who_left(track)
+
+    def _doubt_who_left(self, born: Track) -> None:
+        """
+        Doubt who went from where *born* is seen, if somebody is beside them: what stood there stands there still.
+
+        What went is that one's shoulder, by which the track was led away.
+        """
+        for track in self._tracks:
+            ground = _OWN_GROUND * born.diameter
+            just_left = track.proven and born.t_ms - track.left_ms <= _JUST_LEFT_MS
+            if just_left and math.hypot(track.left_x - born.x, track.left_y - born.y) < ground:
+                host = self._beside(track, born)
+                if host is not None:
+                    track.be_led_away(host)
 
     def _company(self, track: Track) -> float:
         """Return how near to another a head may be that is only a part of it, diameters of the larger."""
@@ -281,6 +298,8 @@ class Tracker:
                 continue
             reach = min(_BACK_AGAIN + _STRIDE * gap_s, _FARTHEST) * track.diameter
             away = math.hypot(track.born_x - lost.seen_x, track.born_y - lost.seen_y)
+            if lost.stands and math.hypot(track.x - lost.seen_x, track.y - lost.seen_y) < away:
+                continue  # who sets out goes away from where they stood; this one comes past
             if away < reach:
                 near.append((away, lost.number, lost))
         if near:
@@ -338,8 +357,7 @@ def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], lis
     places = [(column, head.x, head.y, head.diameter, head.strong) for column, head in enumerate(heads)]
     for row, track in enumerate(tracks):
         spread, x, y, diameter = track.spread(), track.x, track.y, track.diameter
-        most = _sought(track, _REACH) if track.stands else _REACH  # nearly nothing stands: that spares the call
-        reach = min(math.sqrt(_GATE * spread), most * diameter)
+        reach = min(math.sqrt(_GATE * spread), _REACH * diameter)
         weak_reach = _WEAK_REACH * diameter if track.hits >= _MOVED_HITS else reach
         left, right = x - reach, x + reach
         doubt = 2 * math.log(spread / (diameter * diameter))
@@ -351,10 +369,9 @@ def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], lis
             if away > reach * reach or (not strong and away > weak_reach * weak_reach):
                 continue
             size_step = math.log(head_diameter / diameter)
-            if -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
-                size_step /= _SIZE_STEP
-                unlike = away / spread + size_step * size_step + doubt
-                pairs.append((unlike if strong else unlike + _WEAK_PENALTY, row, column))
+            unlike = away / spread + size_step * size_step / (_SIZE_STEP * _SIZE_STEP)
+            if unlike <= _GATE and -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
+                pairs.append((unlike + doubt + (0 if strong else _WEAK_PENALTY), row, column))
     pairs.sort()
     matched: set[int] = set()
     given: set[int] = set()

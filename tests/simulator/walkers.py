@@ -140,6 +140,7 @@ class Traffic:
         groups: Share of comers who are two to four.
         odd: Share who turn back, wait or pass beside; the rest go through.
         speeds: Slowest and fastest, m/s; None takes people as they are, 0.3 to 3 m/s, most about 1.2.
+        waits_s: Shortest and longest time that those stand who wait, s.
     """
 
     people: int
@@ -147,6 +148,7 @@ class Traffic:
     groups: float = 0.25
     odd: float = 0.16
     speeds: tuple[float, float] | None = None
+    waits_s: tuple[float, float] = (0.5, 8.0)
 
 
 class World:
@@ -222,7 +224,7 @@ class World:
                 *start,
                 speed,
                 goals,
-                wait_s=rnd.uniform(0.5, 8.0) if plan in ("wait", "there and back") else 0.0,
+                wait_s=rnd.uniform(*self._traffic.waits_s) if plan in ("wait", "there and back") else 0.0,
                 phase=rnd.uniform(0, 2 * math.pi),
                 head_m=HEAD_M * rnd.gauss(1.0, 0.06),
                 height=rnd.random(),

@@ -293,6 +293,37 @@ def test_a_mannequin_does_not_walk_off() -> None:
     assert {(track.number, round(track.x)) for track in tracker.tracks} == {(1, 320), (2, 563)}
 
 
+def test_a_runner_is_no_mannequin() -> None:
+    """Who comes up and runs past a mannequin that is hidden meanwhile doesn't go on as it."""
+    running = walk(345, 160, 0, 55, 5)
+    tracker, reports = follow([*STOOD, *([place] for place in running), [(320.0, 240.0)], [(320.0, 240.0)]])
+
+    assert {track.number: round(track.y, -1) for track in tracker.tracks}[1] == 240
+    assert len(numbers(reports)) == 2
+
+
+def test_a_leap_is_told_when_it_is_seen_again() -> None:
+    """A head that comes up a head's width beside its way may be a false one: it is told of with the next sighting."""
+    frames: list[list[Place]] = [[place] for place in walk(320, 60, 0, 15, 20)]
+    frames += [[(375, 345)], [(375, 360)]]
+    _, reports = follow(frames)
+
+    assert reports[20] == []
+    assert [round(sighting.x) for sighting in reports[21]] == [375, 375]
+    assert len(numbers(reports)) == 1
+
+
+def test_who_is_led_away_from_a_lamp_is_doubted() -> None:
+    """When a lamp's track went off with a passer-by's shoulder, and the lamp is seen again, nothing is told of it."""
+    head, shoulder = walk(276, 200, 0, 20, 14), walk(320, 200, 0, 20, 14)
+    hidden: list[list[Place]] = [[h] for h in head[:2]]
+    led = [[h, s] for h, s in zip(head[2:6], shoulder[2:6], strict=True)]
+    seen = [[h, s, (320.0, 240.0)] for h, s in zip(head[6:], shoulder[6:], strict=True)]
+    _, reports = follow([*STOOD, *hidden, *led, *seen])
+
+    assert max(sighting.y for report in reports for sighting in report if sighting.track == 1) < 330
+
+
 @pytest.mark.parametrize("missed", [0, 2])
 def test_who_stood_still_sets_out(missed: int) -> None:
     """Somebody who waited for long and walks off, quicker with each step, is still the same."""
