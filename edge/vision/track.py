@@ -69,6 +69,7 @@ class Track:
         vx, vy: Velocity, px / s.
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
+        unseen_ms: For how long it hadn't been seen then.
         stood_x, stood_y, stood_ms: Where it came to stand, and when.
         left_x, left_y, left_ms: Where it had stood for `_STOOD_MS` at least, and when it was first seen elsewhere.
         hits, frames: How often it was seen, and in how many frames after the first it could have been.
@@ -94,6 +95,7 @@ class Track:
     seen_x: float = 0.0
     seen_y: float = 0.0
     seen_ms: float = 0.0
+    unseen_ms: float = 0.0
     stood_x: float = 0.0
     stood_y: float = 0.0
     stood_ms: float = 0.0
@@ -158,6 +160,7 @@ class Track:
         self.diameter += max(share, _SIZE_GAIN) * (head.diameter - self.diameter)
         self.score += max(share, _SCORE_GAIN) * (head.score - self.score)
         x, y, t_ms = self.x, self.y, self.t_ms
+        self.unseen_ms = t_ms - self.seen_ms
         self.seen_ms, self.seen_x, self.seen_y = t_ms, x, y
         moved_x, moved_y, sway = x - self.stood_x, y - self.stood_y, _SWAY * self.diameter
         if moved_x * moved_x + moved_y * moved_y > sway * sway:
@@ -194,8 +197,8 @@ class Track:
         self.number = number
         self._be_part_of(host)
 
-    def be_led_away(self, host: Track) -> None:
-        """Go on as what may be a part of *host*, by which it was led away from its place: as if first seen now."""
+    def be_doubted(self, host: Track) -> None:
+        """Go on as what may be a part of *host*, as if first seen now."""
         self.born_ms, self.hits, self.frames = self.t_ms, 1, 0
         self._be_part_of(host)
 

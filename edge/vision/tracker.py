@@ -10,26 +10,11 @@ So, farther off, is one of which the detector is far less sure: a hand, or a bag
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from edge.vision.assignment import BACK_AGAIN, alike, assign, find_again
 from edge.vision.scene import Heads, Sighting, from_edge
 from edge.vision.track import Head, Track
-
-_REACH = 3.0
-"""No head is sought farther from where it should be than this, diameters."""
-_WEAK_REACH, _MOVED_HITS = 1.0, 3
-"""Nor a weak one farther than this, once so many sightings tell the head's motion: a weak one far off is mostly a
-shoulder, or somebody else's head."""
-_WEAK_PENALTY = 4.0
-"""So much is added to a weak one's squared distance over its variance: a strong one that is nearly as near is taken."""
-_STILL, _SETTING_OUT = 0.4, 1.5
-"""Nor one that stood still for long farther than this, diameters, and so much for each second that it was unseen,
-diameters / s. Else a mannequin would walk off with the head of somebody who passes it."""
-_GATE = 11.8
-"""Squared distance over its variance beyond which a head is another one's: 99.7 % of the right ones are nearer."""
-_SIZE_STEP = 0.35
-"""Spread of the logarithm of a head's size between two frames."""
-_LARGEST_SIZE_STEP = 0.9
 
 _EDGE = 1.5
 """First seen nearer to the picture's edge than this, a head may be somebody new, diameters."""
@@ -48,10 +33,9 @@ _GONE_MS = 400
 _LEAST_PATIENCE_MS = min(_DOUBTFUL_MS, _ONCE_MS, _LOST_MS, _GONE_MS)
 _MOST_TRACKS = 200
 
-_BACK_AGAIN = 1.5
-"""A head that appears so near to where one vanished is that one, diameters."""
 _STRIDE = 8.0
-"""And so much farther for each second that it was unseen, if it came up in the middle of the picture, diameters / s."""
+"""One that comes up in the middle of the picture may be one that was lost farther off than `BACK_AGAIN`: by so much for
+each second that it was unseen, diameters / s."""
 _FARTHEST = 5.0
 """But no farther than this, diameters."""
 
@@ -70,6 +54,8 @@ _OUTSHONE, _COMPANY_IN_SHADE = 0.7, 2.5
 person: a hand, a bag."""
 _DIMMER, _DIMMER_HITS = 0.75, 3
 """A head whose scores are under this share of those of what is beside it, seen so often, is itself the part."""
+_AWAY_MS = 300
+"""A head that comes again after so long may as well be a part of another, though it was a head of its own before."""
 _JUST_LEFT_MS = 1_000
 """A head that is seen where another stood until so shortly before is that one."""
 _TAKEN_OVER_MS = 300
@@ -124,9 +110,10 @@ class Tracker:
             t_ms: The frame's time; not before that of the last update.
         """
         sightings = self._move_on(t_ms)
-        lost, left = _match(self._tracks, self._plain(heads))
-        for head in _find_again(lost, [head for head in left if head.strong]):
+        lost, left = assign(self._tracks, self._plain(heads))
+        for head in find_again(lost, [head for head in left if head.strong]):
             self._give_birth(head, t_ms)
+        self._doubt_who_comes_again(t_ms)
         for track in [track for track in self._tracks if track.seen_ms == t_ms and not track.proven]:
             before = track.host
             if before is not None:
@@ -229,7 +216,15 @@ class Tracker:
             if just_left and math.hypot(track.left_x - born.x, track.left_y - born.y) < ground:
                 host = self._beside(track, born)
                 if host is not None:
-                    track.be_led_away(host)
+                    track.be_doubted(host)
+
+    def _doubt_who_comes_again(self, t_ms: float) -> None:
+        """Doubt those that were unseen for a while, and come up beside a far surer head now: that may be its part."""
+        for track in self._tracks:
+            if track.seen_ms == t_ms and track.proven and track.unseen_ms > _AWAY_MS:
+                host = self._beside(track, None)
+                if host is not None:
+                    track.be_doubted(host)
 
     def _company(self, track: Track) -> float:
         """Return how near to another a head may be that is only a part of it, diameters of the larger."""
@@ -294,9 +289,9 @@ class Tracker:
         near = []
         for lost in self._tracks:
             gap_s = (track.born_ms - lost.seen_ms) / 1000
-            if not lost.proven or gap_s <= 0 or not _alike(lost, track):
+            if not lost.proven or gap_s <= 0 or not alike(lost, track):
                 continue
-            reach = min(_BACK_AGAIN + _STRIDE * gap_s, _FARTHEST) * track.diameter
+            reach = min(BACK_AGAIN + _STRIDE * gap_s, _FARTHEST) * track.diameter
             away = math.hypot(track.born_x - lost.seen_x, track.born_y - lost.seen_y)
             if lost.stands and math.hypot(track.x - lost.seen_x, track.y - lost.seen_y) < away:
                 continue  # who sets out goes away from where they stood; this one comes past
@@ -317,13 +312,6 @@ class Tracker:
         self._tracks.remove(lost)
 
 
-def _sought(track: Track, most: float) -> float:
-    """Return how far off, but no farther than *most*, *track*'s head may be, diameters."""
-    if not track.stands:
-        return most
-    return min(most, _STILL + _SETTING_OUT * (track.t_ms - track.seen_ms) / 1000)
-
-
 def _between(one: Track, other: Track) -> float:
     """Return how far *one*, seen now, is from where *other* is or at least was last seen, diameters of the larger."""
     predicted = math.hypot(one.x - other.x, one.y - other.y)
@@ -334,72 +322,3 @@ def _between(one: Track, other: Track) -> float:
 def _outshone(track: Track, host: Track) -> bool:
     """Tell whether *host* is so much surer a head that *track*, beside it, need not be one."""
     return track.score < _OUTSHONE * host.score
-
-
-def _alike(one: Head | Track, other: Head | Track) -> bool:
-    """Tell whether two sizes can be those of one head."""
-    return abs(math.log(one.diameter / other.diameter)) <= _LARGEST_SIZE_STEP
-
-
-def _match(tracks: Iterable[Track], heads: list[Head]) -> tuple[list[Track], list[Head]]:
-    """
-    Give each of *heads* to the track that most likely made it; return the tracks and heads that are left.
-
-    The likeliest pair of all goes first. Likelihood counts a track's own uncertainty against it: one that was long
-    unseen could be anywhere near, and must not take the head of one that was seen a moment ago; and that a head is weak
-    counts against the pair. The assignment that is best in sum (Hungarian method) counted no better on the same
-    traffic.
-    """
-    tracks = list(tracks)
-    if not tracks or not heads:
-        return tracks, heads
-    pairs: list[tuple[float, int, int]] = []
-    places = [(column, head.x, head.y, head.diameter, head.strong) for column, head in enumerate(heads)]
-    for row, track in enumerate(tracks):
-        spread, x, y, diameter = track.spread(), track.x, track.y, track.diameter
-        reach = min(math.sqrt(_GATE * spread), _REACH * diameter)
-        weak_reach = _WEAK_REACH * diameter if track.hits >= _MOVED_HITS else reach
-        left, right = x - reach, x + reach
-        doubt = 2 * math.log(spread / (diameter * diameter))
-        for column, head_x, head_y, head_diameter, strong in places:
-            if head_x < left or head_x > right:
-                continue
-            dx, dy = head_x - x, head_y - y
-            away = dx * dx + dy * dy
-            if away > reach * reach or (not strong and away > weak_reach * weak_reach):
-                continue
-            size_step = math.log(head_diameter / diameter)
-            unlike = away / spread + size_step * size_step / (_SIZE_STEP * _SIZE_STEP)
-            if unlike <= _GATE and -_LARGEST_SIZE_STEP <= size_step <= _LARGEST_SIZE_STEP:
-                pairs.append((unlike + doubt + (0 if strong else _WEAK_PENALTY), row, column))
-    pairs.sort()
-    matched: set[int] = set()
-    given: set[int] = set()
-    for _, row, column in pairs:
-        if row not in matched and column not in given:
-            matched.add(row)
-            given.add(column)
-            tracks[row].take(heads[column])
-    return (
-        [track for row, track in enumerate(tracks) if row not in matched],
-        [head for column, head in enumerate(heads) if column not in given],
-    )
-
-
-def _find_again(lost: Iterable[Track], heads: list[Head]) -> list[Head]:
-    """Give *heads* that appear where a sure track vanished to that track; return those that are left."""
-    if not heads:
-        return heads
-    lost = [track for track in lost if track.proven]
-    left: list[Head] = []
-    for head in heads:
-        near = [
-            (away, index)
-            for index, track in enumerate(lost)
-            if (away := track.away(head)) < _sought(track, _BACK_AGAIN) * track.diameter and _alike(head, track)
-        ]
-        if near:
-            lost.pop(min(near)[1]).begin_anew(head)
-        else:
-            left.append(head)
-    return left

@@ -302,6 +302,31 @@ def test_a_runner_is_no_mannequin() -> None:
     assert len(numbers(reports)) == 2
 
 
+def test_who_comes_again_beside_a_surer_head_is_doubted() -> None:
+    """A faint head that was unseen for a while, and comes up beside a surer one, isn't told of while it goes along."""
+    faint: list[Place] = [(x, y, 0.55) for x, y in ((320.0, 100.0 + 15 * index) for index in range(24))]
+    surer = walk(372, 100, 0, 15, 24)
+    frames = [[place, (500.0, surer[index][1])] for index, place in enumerate(faint[:8])]
+    frames += [[(500.0 - 32 * (index - 7), surer[index][1])] for index in range(8, 12)]
+    frames += [[place, sure] for place, sure in zip(faint[12:], surer[12:], strict=True)]
+    _, reports = follow(frames)
+    first, second = sorted(numbers(reports))
+
+    assert [sighting.track for sighting in reports[7]] == [first, second]
+    assert [sighting.track for report in reports[12:] for sighting in report] == [second] * 12
+
+
+def test_no_head_is_half_as_large_a_moment_later() -> None:
+    """What comes up where a head vanished, and is half as large, is another thing."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    reports = [tracker.update(heads([place]), 100 * index) for index, place in enumerate(walk(320, 200, 0, 10, 8))]
+    small = Heads(np.array([(322, 262)], np.float32), np.full(1, HEAD / 2, np.float32), np.full(1, 0.9, np.float32))
+    reports += [tracker.update(small, 1000 + 100 * index) for index in range(4)]
+
+    assert len(numbers(reports[:8])) == 1
+    assert numbers(reports[8:]).isdisjoint(numbers(reports[:8]))
+
+
 def test_a_leap_is_told_when_it_is_seen_again() -> None:
     """A head that comes up a head's width beside its way may be a false one: it is told of with the next sighting."""
     frames: list[list[Place]] = [[place] for place in walk(320, 60, 0, 15, 20)]
