@@ -302,14 +302,19 @@ class Tracker:
 
     def _change_places(self, host: Track, track: Track) -> None:
         """Let *track* be the head, and *host* what may be a part of it."""
-        track.inherit(host)
+        self._hand_over(host, track)
         self._born += 1
         host.step_down(self._born, track)
 
     def _replace(self, lost: Track, heir: Track) -> None:
         """Let *heir* go on as *lost*."""
-        heir.inherit(lost)
+        self._hand_over(lost, heir)
         self._tracks.remove(lost)
+
+    def _hand_over(self, track: Track, heir: Track) -> None:
+        """Let *heir* go on under the number of *track*; its own, of which something may have been told, ends."""
+        self._ended.append(heir.number)
+        heir.inherit(track)
 
 
 def _between(one: Track, other: Track) -> float:
