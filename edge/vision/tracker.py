@@ -210,21 +210,23 @@ class Tracker:
 
         What went is that one's shoulder, by which the track was led away.
         """
+        ground = _OWN_GROUND * born.diameter
         for track in self._tracks:
-            ground = _OWN_GROUND * born.diameter
             just_left = track.proven and born.t_ms - track.left_ms <= _JUST_LEFT_MS
             if just_left and math.hypot(track.left_x - born.x, track.left_y - born.y) < ground:
-                host = self._beside(track, born)
-                if host is not None:
-                    track.be_doubted(host)
+                self._doubt(track, born)
 
     def _doubt_who_comes_again(self, t_ms: float) -> None:
         """Doubt those that were unseen for a while, and come up beside a far surer head now: that may be its part."""
         for track in self._tracks:
             if track.seen_ms == t_ms and track.proven and track.unseen_ms > _AWAY_MS:
-                host = self._beside(track, None)
-                if host is not None:
-                    track.be_doubted(host)
+                self._doubt(track, None)
+
+    def _doubt(self, track: Track, before: Track | None) -> None:
+        """Take *track* for a part of what is beside it, but not of *before*, if there is anything."""
+        host = self._beside(track, before)
+        if host is not None:
+            track.be_doubted(host)
 
     def _company(self, track: Track) -> float:
         """Return how near to another a head may be that is only a part of it, diameters of the larger."""
