@@ -68,6 +68,7 @@ class Track:
         host: The head that this one may be a part of: seen beside it from the first, or far surer.
         vx, vy: Velocity, px / s.
         born_x, born_y, born_ms: Where and when it was first seen, px and ms.
+        judged_ms: Since when it is judged whether it is a head of its own: since its birth, or since it was doubted.
         seen_x, seen_y, seen_ms: Where and when it was last seen.
         unseen_ms: For how long it hadn't been seen then.
         stood_x, stood_y, stood_ms: Where it came to stand, and when.
@@ -92,6 +93,7 @@ class Track:
     born_x: float = 0.0
     born_y: float = 0.0
     born_ms: float = 0.0
+    judged_ms: float = 0.0
     seen_x: float = 0.0
     seen_y: float = 0.0
     seen_ms: float = 0.0
@@ -118,6 +120,7 @@ class Track:
     def __post_init__(self) -> None:
         self.born_x, self.born_y, self.born_ms = self.x, self.y, self.t_ms
         self.stood_x, self.stood_y, self.stood_ms = self.x, self.y, self.t_ms
+        self.judged_ms = self.t_ms
         self._forget_motion()
 
     def predict(self, t_ms: float) -> None:
@@ -199,7 +202,7 @@ class Track:
 
     def be_doubted(self, host: Track) -> None:
         """Go on as what may be a part of *host*, as if first seen now."""
-        self.born_ms, self.hits, self.frames = self.t_ms, 1, 0
+        self.judged_ms, self.hits, self.frames = self.t_ms, 1, 0
         self._be_part_of(host)
 
     def report(self) -> list[Sighting]:

@@ -251,7 +251,7 @@ class Tracker:
             and host.seen_ms == track.t_ms
             and (
                 (before is not None and host.proven)
-                or (track.hits <= _NEW_HITS and host.born_ms <= track.born_ms)
+                or (track.hits <= _NEW_HITS and host.judged_ms <= track.judged_ms)
                 or _outshone(track, host)
             )
             and (away := _between(track, host)) < self._company_of(track, host)
@@ -278,7 +278,7 @@ class Tracker:
             return
         steady = (
             not _outshone(track, host)
-            and track.t_ms - track.born_ms >= STEADY_MS
+            and track.t_ms - track.judged_ms >= STEADY_MS
             and track.hits >= STEADY * (track.frames + 1)
         )
         if steady or track.apart >= _APART_SIGHTINGS:

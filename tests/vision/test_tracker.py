@@ -316,6 +316,19 @@ def test_who_comes_again_beside_a_surer_head_is_doubted() -> None:
     assert [sighting.track for report in reports[12:] for sighting in report] == [second] * 12
 
 
+def test_who_was_doubted_did_not_come_in_just_then() -> None:
+    """A head that has been here for long, and is believed again, isn't told of as coming in over an edge near by."""
+    faint = [(x, y, 0.55) for x, y, *_ in [*walk(300, 50, 0, 0, 12), *walk(300, 50, 0, 15, 12)]]
+    surer = walk(520, 60, -32, 0, 5) + [(390.0, 60.0)] * 11
+    frames: list[list[Place]] = [[place] for place in faint[:8]]
+    frames += [[place] for place in surer[:4]]
+    frames += [[*places] for places in zip(faint[12:], surer[4:], strict=True)]
+    _, reports = follow(frames)
+    (again,) = (report for report in reports[12:] if {1, 2} <= numbers([report]) and len(report) > 2)
+
+    assert all(sighting.y > 45 for sighting in again)
+
+
 def test_no_head_is_half_as_large_a_moment_later() -> None:
     """What comes up where a head vanished, and is half as large, is another thing."""
     tracker = Tracker(640, 480, STRONG, WEAK)
