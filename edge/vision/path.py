@@ -27,8 +27,10 @@ BAND = 0.4
 """Half the dead band, head diameters: nearer to the line than this, a head keeps the side it had."""
 CLEAR = 1.0
 """So far beyond the line one sighting is enough to confirm the side, head diameters."""
-_STAYED_MS = 150
-"""Nearer, a head must have stayed beyond the band for so long: who turns back on the line is there but for a moment."""
+_UNSEEN_MS = 250
+"""But not the first after so long: a head that turned back unseen may have been lost to a false one."""
+_STAYED_MS = 250
+"""Else a head must have stayed beyond the band for so long: who turns back on the line is there but for a moment."""
 _AT_EDGE = 0.02
 """An end as near to the picture's edge as this share of it can't be walked round."""
 _NOWHERE = Sighting(0, 0.0, 0.0, 1.0, 0.0)
@@ -87,14 +89,14 @@ class Path:
             self.over_ms = last.t_ms + before / (before - distance) * (seen.t_ms - last.t_ms)
         if side == self.side and not self.over and self.beyond_ms == math.inf:
             return 0  # as nearly always: it is where it was, and nothing is open
-        return self._judge(side, abs(distance) / seen.diameter, seen.t_ms)
+        return self._judge(side, abs(distance) / seen.diameter, seen.t_ms, seen.t_ms - last.t_ms)
 
     def end(self) -> int:
         """Return the side to which it went over if it was beyond the band when last seen, but not for long; else 0."""
         return -self.side if self.beyond_ms < math.inf and self.over * self.side < 0 else 0
 
-    def _judge(self, side: int, depth: float, t_ms: float) -> int:
-        """Settle the side of a head that is *depth* diameters away from the line on *side* now."""
+    def _judge(self, side: int, depth: float, t_ms: float, unseen_ms: float) -> int:
+        """Settle the side of a head that is *depth* diameters from the line on *side* now, seen after *unseen_ms*."""
         if depth < BAND:
             self.beyond_ms = math.inf
             return 0
@@ -102,7 +104,8 @@ class Path:
             self.side, self.beyond_ms, self.over = side, math.inf, 0
             return 0
         self.beyond_ms = min(self.beyond_ms, t_ms)
-        if depth < CLEAR and t_ms - self.beyond_ms < _STAYED_MS:
+        clear = depth >= CLEAR and unseen_ms <= _UNSEEN_MS
+        if not clear and t_ms - self.beyond_ms < _STAYED_MS:
             return 0
         went_over = self.over * side > 0
         self.side, self.beyond_ms, self.over = side, math.inf, 0

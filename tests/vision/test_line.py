@@ -89,7 +89,7 @@ WALKS: dict[str, tuple[Walk, list[str]]] = {
     "last seen in the band": (straight((320, 120), (320, 250)), []),
     "last seen just beyond the band": (straight((320, 120), (320, 260)), []),
     "turned back just beyond the band": ([*BEFORE, (320, 262), (320, 262), *BEFORE[::-1]], []),
-    "came to stand just beyond the band": ([*BEFORE, *[(320, 262)] * 3], ["in"]),
+    "came to stand just beyond the band": ([*BEFORE, *[(320, 262)] * 4], ["in"]),
 }
 
 
@@ -200,12 +200,21 @@ def test_last_seen_beyond_a_line_at_the_edge(x: float, last: float, expected: li
 
 
 def test_turning_back_at_any_frame_rate() -> None:
-    """A tenth of a second just beyond the band is no crossing, in however many frames it was seen."""
+    """Two tenths of a second just beyond the band are no crossing, in however many frames it was seen."""
     for fps in (10, 15, 30, 60):
-        beyond = [(320.0, 262.0)] * (1 + fps // 10)
+        beyond = [(320.0, 262.0)] * (1 + fps // 5)
         walk = [*BEFORE, *beyond, *BEFORE[::-1]]
 
         assert count(walk, step_ms=1000 / fps) == [], fps
+
+
+def test_seen_once_more_after_a_while() -> None:
+    """A head that comes up far beyond the line, after it was unseen for a while, is over when seen there again."""
+    counter = Counter({"door": ACROSS}, *SIZE)
+    seen = [*of(1, DOWN)[:7], *(Sighting(1, 320, 300 + index, HEAD, 1000 + 100 * index) for index in range(2))]
+    told = [counter.update([sighting], ended=[]) for sighting in seen]
+
+    assert [len(crossings) for crossings in told] == [0] * 8 + [1]
 
 
 def moved(walk: Walk, right: float, down: float) -> Walk:
@@ -236,6 +245,39 @@ def test_a_shoulder_is_not_counted(angle: float, away: float, steps: int, down: 
 def test_abreast(right: float, down: float) -> None:
     """Two who walk shoulder to shoulder count as two."""
     assert side_by_side(DOWN, moved(DOWN, right, down)) == ["in", "in"]
+
+
+def test_seen_apart_for_a_moment() -> None:
+    """What was a little farther from a head than its shoulder, but not for long, doesn't count, not even later."""
+    part = [*moved(DOWN[:5], 0.9, 0), *moved(DOWN[5:8], 1.8, 0), *moved(DOWN[8:], 0.9, 0)]
+
+    assert side_by_side([*DOWN, *[DOWN[-1]] * 60], part) == ["in"]
+
+
+def test_seen_apart_for_long_enough() -> None:
+    """Who is seen only shortly before the line, and not far from another, counts 0.7 s later, as of then."""
+    counter = Counter({"door": ACROSS}, *SIZE)
+    first, second = of(1, DOWN), of(2, moved(DOWN, 1.8, 0))
+    frames = [[seen] if seen.t_ms < 500 else [seen, beside] for seen, beside in zip(first, second, strict=True)]
+    told = [counter.update(frame, ended=[]) for frame in frames]
+
+    assert [(index, c.direction, c.t_ms) for index, crossings in enumerate(told) for c in crossings] == [
+        (8, "in", 600),
+        (12, "in", 600),
+    ]
+
+
+def test_the_other_is_gone_before_they_were_seen_apart() -> None:
+    """Whether they were two can't be seen any more when one has left, so they count as one; a far one is another."""
+    for right, expected in ((1.8, ["in"]), (2.5, ["in", "in"])):
+        counter = Counter({"door": ACROSS}, *SIZE)
+        first, second = of(1, DOWN), of(2, moved(DOWN, right, 0))
+        frames = [*zip(first[:5]), *zip(first[5:9], second[5:9], strict=True), *zip(second[9:])]
+        counted = [
+            c for index, frame in enumerate(frames) for c in counter.update(frame, ended=[1] if index == 9 else [])
+        ]
+
+        assert [crossing.direction for crossing in counted] == expected
 
 
 def test_squeezed_at_the_door() -> None:
