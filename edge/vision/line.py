@@ -20,12 +20,11 @@ from edge.vision.tracker import STEADY, STEADY_MS
 
 _TOGETHER, _TOGETHER_MS = 1.5, 1_000
 """Two that go over the same way within so long, and from so long before until then were never seen farther apart than
-this, diameters of the larger, are one head and a part of it: who walks shoulder to shoulder has 1.7 between the
-heads."""
+this, diameters of the larger, are one head and a part of it."""
 _APART_MS = 700
 """Seen farther apart now and then, they may be two parts of one head; seen so for so long, up to now, they are two."""
-_FAR = 2.0
-"""Or once so far, diameters of the larger: hardly two parts of one head are."""
+_FAR = 1.7
+"""Or once so far, diameters of the larger: as who walks shoulder to shoulder is."""
 _AT_ONCE = 2
 """Of two that were seen at once less often, and not together, nothing is known, and they count as two."""
 _REMEMBERED = 100

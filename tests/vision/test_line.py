@@ -249,7 +249,7 @@ def test_abreast(right: float, down: float) -> None:
 
 def test_seen_apart_for_a_moment() -> None:
     """What was a little farther from a head than its shoulder, but not for long, doesn't count, not even later."""
-    part = [*moved(DOWN[:5], 0.9, 0), *moved(DOWN[5:8], 1.8, 0), *moved(DOWN[8:], 0.9, 0)]
+    part = [*moved(DOWN[:5], 0.9, 0), *moved(DOWN[5:8], 1.6, 0), *moved(DOWN[8:], 0.9, 0)]
 
     assert side_by_side([*DOWN, *[DOWN[-1]] * 60], part) == ["in"]
 
@@ -257,7 +257,7 @@ def test_seen_apart_for_a_moment() -> None:
 def test_seen_apart_for_long_enough() -> None:
     """Who is seen only shortly before the line, and not far from another, counts 0.7 s later, as of then."""
     counter = Counter({"door": ACROSS}, *SIZE)
-    first, second = of(1, DOWN), of(2, moved(DOWN, 1.8, 0))
+    first, second = of(1, DOWN), of(2, moved(DOWN, 1.6, 0))
     frames = [[seen] if seen.t_ms < 500 else [seen, beside] for seen, beside in zip(first, second, strict=True)]
     told = [counter.update(frame, ended=[]) for frame in frames]
 
@@ -269,7 +269,7 @@ def test_seen_apart_for_long_enough() -> None:
 
 def test_the_other_is_gone_before_they_were_seen_apart() -> None:
     """Whether they were two can't be seen any more when one has left, so they count as one; a far one is another."""
-    for right, expected in ((1.8, ["in"]), (2.5, ["in", "in"])):
+    for right, expected in ((1.6, ["in"]), (2.5, ["in", "in"])):
         counter = Counter({"door": ACROSS}, *SIZE)
         first, second = of(1, DOWN), of(2, moved(DOWN, right, 0))
         frames = [*zip(first[:5]), *zip(first[5:9], second[5:9], strict=True), *zip(second[9:])]
