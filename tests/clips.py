@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.field.evaluate import CLIP_SUFFIXES
+
 REPOSITORY = Path(__file__).parent.parent
 DEMO = REPOSITORY / "models" / "demo" / "door.mp4"
 DOORS = Path(os.environ.get("FOOTFALL_CLIPS", REPOSITORY.parent / "shared" / "clips"))
@@ -17,7 +19,8 @@ _ABSENT = f"there are no real doors in {DOORS}; FOOTFALL_CLIPS names the folder"
 
 def found() -> list[Path]:
     """Return every clip with a truth file on this machine, the demo clip first."""
-    return [DEMO, *(clip for clip in sorted(DOORS.glob("*.mp4")) if clip.with_suffix(".json").is_file())]
+    doors = (clip for clip in sorted(DOORS.glob("*")) if clip.suffix in CLIP_SUFFIXES)
+    return [DEMO, *(clip for clip in doors if clip.with_suffix(".json").is_file())]
 
 
 def everywhere() -> list[object]:

@@ -2,7 +2,8 @@
 `footfall evaluate`: count every clip of a folder that has a truth file beside it, and say what was right and wrong.
 
 The clips go through the same pipeline as a camera's pictures. The truth file of door.mp4 is door.json: `fps` and
-`frames` of the clip, `line` as in the config, and `events`, each {"t": seconds from the first frame, "dir": "in"}.
+`frames` of the clip, `line` as in the config, and `events`, each {"t": seconds from the first frame, "dir": "in"}; an
+event with "doubtful": true counts neither way.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from edge.model import Contract
 from edge.vision.count import count_clip
 from edge.vision.scene import Direction
 
-_CLIPS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+CLIP_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
 
 class _TrueEvent(BaseModel):
@@ -35,6 +36,9 @@ class _TrueEvent(BaseModel):
     t: float = Field(ge=0, description="seconds from the first frame")
     dir: Direction
     note: str = ""
+    doubtful: bool = Field(
+        default=False, description="whether even the annotator was unsure; then it counts neither way"
+    )
 
 
 class Truth(BaseModel):
@@ -46,6 +50,16 @@ class Truth(BaseModel):
     frames: int = Field(gt=0)
     line: Line
     events: list[_TrueEvent]
+
+    @property
+    def certain(self) -> list[_TrueEvent]:
+        """The events that count."""
+        return [event for event in self.events if not event.doubtful]
+
+    def score(self, counted: Iterable[Event]) -> Score:
+        """Return how well *counted* matches these events."""
+        doubtful = [Event(event.t, event.dir) for event in self.events if event.doubtful]
+        return score(counted, [Event(event.t, event.dir) for event in self.certain], doubtful=doubtful)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +120,14 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for clip, truth in progress.track(pairs, description="counting"):
             counted = tuple(count(clip, truth.line))
-            true = tuple(Event(event.t, event.dir) for event in truth.events)
             evaluations.append(
                 Evaluation(
                     clip=clip.name,
                     seconds=truth.frames / truth.fps,
                     counted=counted,
-                    true=true,
-                    notes=tuple(event.note for event in truth.events),
-                    score=score(counted, true),
+                    true=tuple(Event(event.t, event.dir) for event in truth.certain),
+                    notes=tuple(event.note for event in truth.certain),
+                    score=truth.score(counted),
                 )
             )
     return evaluations
@@ -126,7 +139,7 @@ def _clips(folder: Path) -> Iterator[tuple[Path, Truth]]:
         raise ConfigError(folder, [f"{folder}: there is no such folder; give one with clips in it"])
     for clip in sorted(folder.iterdir()):
         beside = clip.with_suffix(".json")
-        if clip.suffix.lower() in _CLIPS and beside.is_file():
+        if clip.suffix.lower() in CLIP_SUFFIXES and beside.is_file():
             yield clip, read_truth(beside)
 
 

@@ -85,14 +85,18 @@ class Score:
         return sum(error.fault == fault for error in self.errors)
 
 
-def score(counted: Iterable[Event], true: Iterable[Event], window_s: float = WINDOW_S) -> Score:
+def score(
+    counted: Iterable[Event], true: Iterable[Event], window_s: float = WINDOW_S, *, doubtful: Iterable[Event] = ()
+) -> Score:
     """
     Return the best one-to-one match of *counted* and *true*, no farther from each other than *window_s*.
 
     Windows of one length on one line of time: to give each true event, in order, the earliest counted one that it can
-    have makes as many pairs as can be made.
+    have makes as many pairs as can be made. Crossings that even the annotator was unsure of, *doubtful*, count neither
+    way: missing one is no error, and a counted event that matches only one of them is left out.
     """
     counted, true = sorted(counted), sorted(true)
+    counted = _without_doubtful(counted, true, sorted(doubtful), window_s)
     pairs = [pair for direction in ("in", "out") for pair in _pairs(counted, true, direction, window_s)]
     right_counts = {index for index, _ in pairs}
     right_truths = {index for _, index in pairs}
@@ -123,6 +127,20 @@ def together(scores: Iterable[Score]) -> Score:
         sum(s.right for s in scores),
         tuple(error for s in scores for error in s.errors),
     )
+
+
+def _without_doubtful(
+    counted: list[Event], true: Sequence[Event], doubtful: Sequence[Event], window_s: float
+) -> list[Event]:
+    """Return *counted* without the events that match no true event but a doubtful one."""
+    if not doubtful:
+        return counted
+    for direction in ("in", "out"):
+        matched = {index for index, _ in _pairs(counted, true, direction, window_s)}
+        spare = [event for index, event in enumerate(counted) if index not in matched]
+        for index, _ in _pairs(spare, doubtful, direction, window_s):
+            counted.remove(spare[index])
+    return counted
 
 
 def _pairs(counted: Sequence[Event], true: Sequence[Event], direction: str, window_s: float) -> list[tuple[int, int]]:

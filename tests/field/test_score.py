@@ -72,6 +72,16 @@ def test_nothing_is_perfect() -> None:
     assert (1, 1, 1, 0) == (result.precision, result.recall, result.f1, result.total_error("in"))
 
 
+def test_a_doubtful_crossing_counts_neither_way() -> None:
+    """Whether a crossing that the annotator was unsure of is counted changes nothing; a false one beside it stays."""
+    true, doubtful = [Event(10.0, "in"), Event(20.0, "out")], [Event(10.5, "in"), Event(30.0, "out")]
+    counted = [Event(10.0, "in"), Event(20.0, "out")]
+
+    assert score(counted, true) == score(counted, true, doubtful=doubtful)
+    assert score(counted, true) == score([*counted, Event(10.4, "in"), Event(30.2, "out")], true, doubtful=doubtful)
+    assert score([*counted, Event(30.2, "in")], true) == score([*counted, Event(30.2, "in")], true, doubtful=doubtful)
+
+
 def test_together() -> None:
     """Several clips score as their events do, not as the mean of their scores."""
     one, other = score(events((1, IN)), events((1, IN), (5, IN), (9, IN))), score(events((1, OUT)), [])
