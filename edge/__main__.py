@@ -15,18 +15,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import __version__, arguments, config, model
-from edge.clock import Clock, KernelClock
-from edge.config import VisionSettings
-from edge.errors import ConfigError, EdgeError
-from edge.systemd import Notifier
+from edge import __version__
+from edge.cli import types
+from edge.config import schema
+from edge.config.schema import VisionSettings
+from edge.core import head_model
+from edge.core.clock import Clock, KernelClock
+from edge.core.errors import ConfigError, EdgeError
+from edge.core.systemd import Notifier
 
 if TYPE_CHECKING:
     from edge.vision.seal import Seal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (see edge.errors)."""
+    """Run one command; return its exit code (see edge.core.errors)."""
     options = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
     try:
@@ -48,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _vision(options: argparse.Namespace) -> None:
-    settings = config.load(options.config).vision(options.camera)
+    settings = schema.load(options.config).vision(options.camera)
     seal = None if options.unsealed else _seal(settings, settings.tally if options.diode is None else None)
     from edge.vision import process
 
-    def load() -> config.VisionSettings:
-        return config.load(options.config).vision(options.camera)
+    def load() -> schema.VisionSettings:
+        return schema.load(options.config).vision(options.camera)
 
     process.run(
         load,
@@ -69,26 +72,26 @@ def _vision(options: argparse.Namespace) -> None:
 def _publisher(options: argparse.Namespace) -> None:
     from edge.publisher import process
 
-    def load() -> config.PublisherSettings:
-        return config.load(options.config).publisher()
+    def load() -> schema.PublisherSettings:
+        return schema.load(options.config).publisher()
 
     process.run(load, _clock(options), dict(options.diode), Notifier())
 
 
 def _run(options: argparse.Namespace) -> int:
-    from edge.field import trial
+    from edge.technician import trial
 
     return trial.run(options.config, options.trial_speed, sealed=not options.unsealed)
 
 
 def _count(options: argparse.Namespace) -> None:
-    from edge.field import count
+    from edge.evaluation import count
 
-    contract = model.read(options.model)
+    contract = head_model.read(options.model)
     if options.line is not None:
-        lines = {"line": config.line(options.line, options.inside)}
+        lines = {"line": schema.line(options.line, options.inside)}
     elif options.camera is not None:
-        lines = dict(config.load(options.config).vision(options.camera).camera.lines)
+        lines = dict(schema.load(options.config).vision(options.camera).camera.lines)
     else:
         raise ConfigError(
             "--line", ["say where the line is: --line x1,y1,x2,y2 --inside x,y, or --config F --camera C"]
@@ -97,66 +100,66 @@ def _count(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from edge.field import evaluate
+    from edge.evaluation import evaluate
 
-    contract = model.read(options.model)
+    contract = head_model.read(options.model)
     evaluate.run(options.folder, contract, fps=options.fps, html=options.html, as_json=options.json)
 
 
 def _privacy(options: argparse.Namespace) -> int:
-    from edge.field import privacy
+    from edge.technician import privacy
 
     return privacy.run(options.config, options.report)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from edge.field import check
+    from edge.technician.check import check
 
     return check.run(options.config, as_json=options.json)
 
 
 def _config(options: argparse.Namespace) -> None:
-    from edge.field import reference
+    from edge.technician import reference
 
     if options.form == "cameras":
-        print("\n".join(config.load(options.config).cameras))
+        print("\n".join(schema.load(options.config).cameras))
         return
     forms = {"example": reference.example, "schema": reference.schema_text, "reference": reference.reference}
     sys.stdout.write(forms[options.form]())
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from edge.field import bench
+    from edge.technician import bench
 
     bench.run(options.config, options.camera, options.seconds, as_json=options.json)
 
 
 def _status(options: argparse.Namespace) -> None:
-    from edge.field import status
+    from edge.technician import status
 
-    status.run(config.load(options.config), watch=options.watch)
+    status.run(schema.load(options.config), watch=options.watch)
 
 
 def _counts(options: argparse.Namespace) -> None:
-    from edge.field import counts
+    from edge.technician import counts
 
-    counts.run(config.load(options.config), options.first, options.last, options.camera, options.form)
+    counts.run(schema.load(options.config), options.first, options.last, options.camera, options.form)
 
 
 def _measure(options: argparse.Namespace) -> None:
-    settings = config.load(options.config).vision(options.camera)
+    settings = schema.load(options.config).vision(options.camera)
     if options.look:
         seal = _seal(settings)
     else:
         from edge.vision.seal import Seal
 
         seal = Seal([])
-    from edge.vision import measure
+    from edge.vision import measurement
 
     if options.look:
-        measure.look(settings, KernelClock(), options.seconds, seal)
+        measurement.look(settings, KernelClock(), options.seconds, seal)
     else:
-        measure.time_stages(settings, options.seconds, seal)
+        measurement.time_stages(settings, options.seconds, seal)
 
 
 def _seal(settings: VisionSettings, diode: Path | None = None) -> Seal:
@@ -168,13 +171,13 @@ def _seal(settings: VisionSettings, diode: Path | None = None) -> Seal:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from edge.field.setup import process
+    from edge.technician.setup import process
 
     return process.run(options.config, options.camera, port=options.port, minutes=options.minutes)
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from edge.field.audit import process
+    from edge.technician.audit import process
 
     return process.run(
         options.config,
@@ -187,7 +190,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from edge.field import demo
+    from edge.technician import demo
 
     return demo.run(port=options.port, speed=options.speed)
 
@@ -251,7 +254,7 @@ def _make_broker(options: argparse.Namespace) -> None:
     broker.run(options.folder, options.host, accounts, options.collector, port=options.port)
 
 
-def _broker(options: argparse.Namespace) -> config.Broker:
+def _broker(options: argparse.Namespace) -> schema.Broker:
     from edge.headquarters import address
 
     if options.broker is None:
@@ -290,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(publisher)
     publisher.add_argument(
         "--diode",
-        type=arguments.camera_descriptor,
+        type=types.camera_descriptor,
         action="append",
         default=[],
         metavar="CAMERA=FD",
@@ -303,7 +306,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(run)
     run.add_argument(
         "--trial-speed",
-        type=arguments.number(0.01, 10_000),
+        type=types.number(0.01, 10_000),
         metavar="N",
         help="a made-up clock that runs N times as fast",
     )
@@ -312,12 +315,8 @@ def _parser() -> argparse.ArgumentParser:
 
     count = commands.add_parser("count", help="count a clip as fast as it goes")
     count.add_argument("clip", type=Path, metavar="CLIP")
-    count.add_argument(
-        "--line", type=arguments.numbers(4), metavar="x1,y1,x2,y2", help="as shares of the picture, 0 to 1"
-    )
-    count.add_argument(
-        "--inside", type=arguments.numbers(2), metavar="x,y", default=(), help="a point on the shop's side"
-    )
+    count.add_argument("--line", type=types.numbers(4), metavar="x1,y1,x2,y2", help="as shares of the picture, 0 to 1")
+    count.add_argument("--inside", type=types.numbers(2), metavar="x,y", default=(), help="a point on the shop's side")
     count.add_argument("--camera", metavar="CAMERA", help="take the lines of this camera in the config instead")
     _add_config(count)
     _add_counting(count)
@@ -352,7 +351,7 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     _add_broker(collect)
     _add_store(collect)
     collect.add_argument(
-        "--name", type=arguments.name, default="1", metavar="N", help="this collector's; each has its own (default 1)"
+        "--name", type=types.name, default="1", metavar="N", help="this collector's; each has its own (default 1)"
     )
     collect.add_argument("--share", action="store_true", help="split the load with all collectors that share")
     collect.add_argument("--trial", action="store_true", help="store the hours of trials and rehearsals, too")
@@ -371,10 +370,8 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
     report.add_argument("--csv", type=Path, metavar="FILE", help="write one row an hour, the missing ones too")
     report.add_argument("--parquet", type=Path, metavar="FILE", help="the same for data frames")
     report.add_argument("--site", action="append", default=[], metavar="NAME", help="only this site; may be repeated")
-    report.add_argument("--last", type=arguments.day, metavar="DAY", help="the last day (default: yesterday)")
-    report.add_argument(
-        "--days", type=arguments.days, default=28, metavar="N", help="how many days, 1 to 366 (default 28)"
-    )
+    report.add_argument("--last", type=types.day, metavar="DAY", help="the last day (default: yesterday)")
+    report.add_argument("--days", type=types.days, default=28, metavar="N", help="how many days, 1 to 366 (default 28)")
     report.set_defaults(command=_report)
 
     broker = commands.add_parser("broker", help="headquarters: a secured mosquitto configuration, with its accounts")
@@ -426,14 +423,16 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("--json", action="store_true", help="one JSON object on stdout instead of lines")
     check.set_defaults(command=_check)
 
-    measure = commands.add_parser("measure", help="what check and bench start to measure with: sealed, prints figures")
-    measure.add_argument("camera", metavar="CAMERA", help="its name in the config")
-    _add_config(measure)
-    measure.add_argument("--look", action="store_true", help="look through the camera instead of timing the stages")
-    measure.add_argument(
-        "--seconds", type=arguments.number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
+    measurement = commands.add_parser(
+        "measure", help="what check and bench start to measure with: sealed, prints figures"
     )
-    measure.set_defaults(command=_measure)
+    measurement.add_argument("camera", metavar="CAMERA", help="its name in the config")
+    _add_config(measurement)
+    measurement.add_argument("--look", action="store_true", help="look through the camera instead of timing the stages")
+    measurement.add_argument(
+        "--seconds", type=types.number(0.5, 3600), default=10.0, metavar="N", help="for so long (default 10)"
+    )
+    measurement.set_defaults(command=_measure)
 
     about = commands.add_parser("config", help="what footfall.yaml says, and what it may hold")
     _add_config(about)
@@ -451,7 +450,7 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_config(bench)
     bench.add_argument("--camera", metavar="CAMERA", help="measure with its size and rate (default: the first)")
     bench.add_argument(
-        "--seconds", type=arguments.number(0.5, 3600), default=20.0, metavar="N", help="for so long (default 20)"
+        "--seconds", type=types.number(0.5, 3600), default=20.0, metavar="N", help="for so long (default 20)"
     )
     bench.add_argument("--json", action="store_true", help="one JSON object on stdout instead of tables")
     bench.set_defaults(command=_bench)
@@ -466,12 +465,12 @@ def _add_visit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     counts.add_argument(
         "--from",
         dest="first",
-        type=arguments.day,
+        type=types.day,
         metavar="DAY",
         help="from this day on, 2026-11-24 (default: six days ago)",
     )
     counts.add_argument(
-        "--to", dest="last", type=arguments.day, metavar="DAY", help="up to and with this day (default: today)"
+        "--to", dest="last", type=types.day, metavar="DAY", help="up to and with this day (default: today)"
     )
     counts.add_argument("--camera", metavar="CAMERA", help="only this one's")
     form = counts.add_mutually_exclusive_group()
@@ -503,15 +502,15 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
-        default=config.DEFAULT_PATH,
+        default=schema.DEFAULT_PATH,
         metavar="F",
-        help=f"the config file (default {config.DEFAULT_PATH})",
+        help=f"the config file (default {schema.DEFAULT_PATH})",
     )
 
 
 def _add_counting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--fps", type=arguments.number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
+        "--fps", type=types.number(1, 60), default=15.0, metavar="N", help="look at N frames a second (default 15)"
     )
     parser.add_argument("--model", type=Path, metavar="FILE", help="another head model's contract, head.json")
 
@@ -520,7 +519,7 @@ def _add_page(parser: argparse.ArgumentParser, minutes: float) -> None:
     parser.add_argument("--port", type=int, default=8770, metavar="N", help="the page's, on 127.0.0.1 (default 8770)")
     parser.add_argument(
         "--minutes",
-        type=arguments.number(0.05, 240),
+        type=types.number(0.05, 240),
         default=minutes,
         metavar="N",
         help=f"it ends by itself after N (default {minutes:g})",
@@ -528,7 +527,7 @@ def _add_page(parser: argparse.ArgumentParser, minutes: float) -> None:
 
 
 def _add_trial_clock(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trial-clock", type=arguments.trial_clock, metavar="SPEC", help=argparse.SUPPRESS)
+    parser.add_argument("--trial-clock", type=types.trial_clock, metavar="SPEC", help=argparse.SUPPRESS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.field.evaluate import CLIP_SUFFIXES
+from edge.evaluation.evaluate import CLIP_SUFFIXES
 
 REPOSITORY = Path(__file__).parent.parent
 DEMO = REPOSITORY / "models" / "demo" / "door.mp4"

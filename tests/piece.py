@@ -6,9 +6,10 @@ from pathlib import Path
 
 import cv2
 
-from edge import config, model
+from edge.config import schema
+from edge.core import head_model
 from edge.vision.camera import ClipSource
-from edge.vision.count import count_clip
+from edge.vision.clip_counter import count_clip
 from edge.vision.scene import Crossing
 
 CLIP = Path(__file__).parent.parent / "models" / "demo" / "door.mp4"
@@ -34,8 +35,8 @@ def write(folder: Path) -> Path:
 
 def crossings(clip: Path, name: str = "line") -> list[list[Crossing]]:
     """Return what each frame of *clip* confirms, as this process finds it."""
-    line = config.line(ENDS, INSIDE)
-    return [list(step.crossings) for step in count_clip(clip, {name: line}, model.read(), FPS)]
+    line = schema.line(ENDS, INSIDE)
+    return [list(step.crossings) for step in count_clip(clip, {name: line}, head_model.read(), FPS)]
 
 
 def counted(steps: list[list[Crossing]]) -> tuple[int, int]:

@@ -14,11 +14,12 @@ import pytest
 from pydantic import BaseModel
 
 from edge import __main__ as commands
-from edge import config, errors, tally
-from edge.field import demo
-from edge.model import read as read_contract
-from edge.publisher.bookkeeper import CORRECT_EVERY_MS, KEEP_READINGS_MS
-from edge.tally import SIZE, Flag
+from edge.config import schema
+from edge.core import errors, tally
+from edge.core.head_model import read as read_contract
+from edge.core.tally import SIZE, Flag
+from edge.publisher.hour_builder import CORRECT_EVERY_MS, KEEP_READINGS_MS
+from edge.technician import demo
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def test_every_config_key_is_explained_once() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 
-    assert sorted(set(keys_of(config.Config))) == sorted(explained)
+    assert sorted(set(keys_of(schema.Config))) == sorted(explained)
 
 
 @pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | {0, 2, 130}))
@@ -148,7 +149,7 @@ def test_the_shown_config_is_accepted(tmp_path: Path) -> None:
     path.write_text(shown[0], encoding="utf-8")
 
     assert shown[0] == shown[1]
-    assert config.load(path).site == "sh-023"
+    assert schema.load(path).site == "sh-023"
 
 
 def test_the_demo_shows_a_config_that_is_accepted(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_the_demo_shows_a_config_that_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "footfall.yaml"
     path.write_text(shown, encoding="utf-8")
 
-    assert config.load(path).site == "my-shop"
+    assert schema.load(path).site == "my-shop"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -24,8 +24,8 @@ import jsonschema
 import pytest
 import yaml
 
-from edge.clock import KernelClock, TrialClock
-from edge.tally import SIZE, Tally, decode
+from edge.core.clock import KernelClock, TrialClock
+from edge.core.tally import SIZE, Tally, decode
 from tests import piece
 from tests.publisher.rig import Listener, Mosquitto, utc_ms, wait_until
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from edge import config
-from edge.clock import KernelClock, TrialClock
-from edge.errors import LedgerMissing
-from edge.publisher.ledger_view import LedgerView
-from edge.tally import SIZE, Flag, Tally, decode, encode, line_key
+from edge.config import schema
+from edge.core.clock import KernelClock, TrialClock
+from edge.core.errors import LedgerMissing
+from edge.core.tally import SIZE, Flag, Tally, decode, encode, line_key
+from edge.publisher.ledger.view import LedgerView
 from tests.publisher.rig import Mosquitto, Walkers, free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[1]
@@ -455,13 +455,13 @@ def test_a_trial_passes_it_on(tmp_path: Path, write: Write) -> None:
     ) as run:
 
         def lines() -> set[str]:
-            with contextlib.suppress(LedgerMissing), LedgerView.opened(config.load(path).ledger) as ledger:
+            with contextlib.suppress(LedgerMissing), LedgerView.opened(schema.load(path).ledger) as ledger:
                 return {interval.line for interval in ledger.intervals("door", 0, 2**53)}
             return set()
 
         try:
             wait_until(lambda: lines() == {"entrance"}, "the first line", START_S)
-            write(port=config.load(path).broker.port, more=SIDE)
+            write(port=schema.load(path).broker.port, more=SIDE)
             run.send_signal(signal.SIGHUP)
             wait_until(lambda: lines() == {"entrance", "side"}, "the second line", START_S)
         finally:

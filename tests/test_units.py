@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import errors
+from edge.core import errors
 
 UNITS = Path(__file__).parent.parent / "systemd"
 VISION = UNITS / "footfall-vision@.service"

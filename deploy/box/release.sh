@@ -59,9 +59,9 @@ unpack() {
 try_out() {
     local said
     if ! said="$("$1/bin/python" - <<'PY' 2>&1
-from edge.field import count
+from edge.technician import count
 from edge import config, model
-from edge.field.demo import read_truth
+from edge.technician.demo import read_truth
 truth = read_truth()
 line = truth.line
 count.run(truth.clip, {"line": config.line([*line["from"], *line["to"]], line["inside"])}, model.read(None), fps=1, as_json=True)

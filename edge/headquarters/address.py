@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.config import Broker
-from edge.errors import ConfigError
+from edge.config.schema import Broker
+from edge.core.errors import ConfigError
 from edge.headquarters.store import SqliteStore, Store
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from zoneinfo import ZoneInfo
 
-from edge.config import Broker
+from edge.config.schema import Broker
 from edge.publisher import message
 from edge.publisher.hours import HOUR_MS, Hour, Span, spread_ms
-from edge.publisher.ledger_view import Row
-from edge.publisher.mqtt import Link
+from edge.publisher.ledger.view import Row
+from edge.publisher.outbox import Link
 
 CAMERA = "door"
 _ZONE = ZoneInfo("UTC")

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import ConfigError, ExtraMissing
+from edge.core.errors import ConfigError, ExtraMissing
 from edge.publisher.message import hour_topic, status_topic
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")

@@ -12,16 +12,16 @@ import random
 import time
 from datetime import UTC, datetime
 
-from edge.clock import Clock
-from edge.config import Broker
-from edge.errors import ConfigError, HourUnfit, StoreUnusable
+from edge.config.schema import Broker
+from edge.core.clock import Clock
+from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
+from edge.core.signals import Notice, stop_signals
+from edge.core.systemd import Notifier
 from edge.headquarters.address import open_store
 from edge.headquarters.hour import receive, status_of
 from edge.headquarters.store import Arrival, Batch, Booked, Store, Unfit, rejudged
 from edge.headquarters.subscription import MOST_UNACKNOWLEDGED, Heard, Subscription
 from edge.publisher.message import OFFLINE, ONLINE
-from edge.signals import Notice, stop_signals
-from edge.systemd import Notifier
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 From a topic and its bytes to an hour that can be booked, or to the reason why not. Pure.
 
 docs/hour.schema.json is the law. Whatever a box, a stranger or a broken box publishes ends here as a
-:class:`ReceivedHour` or as an :class:`~edge.errors.HourUnfit`, and as nothing else.
+:class:`ReceivedHour` or as an :class:`~edge.core.errors.HourUnfit`, and as nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from edge.errors import HourUnfit
+from edge.core.errors import HourUnfit
 
 LARGEST = 65_536
 """Bytes of a message; an hour of eight lines has about 700."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from edge.errors import ExtraMissing, StoreUnusable
+from edge.core.errors import ExtraMissing, StoreUnusable
 from edge.headquarters.store import Store, Unstorable
 
 try:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from edge.clock import Clock
-from edge.errors import ConfigError, ExtraMissing
+from edge.core.clock import Clock
+from edge.core.errors import ConfigError, ExtraMissing
 from edge.headquarters import page
 from edge.headquarters.address import open_store
 from edge.headquarters.hour import stamp

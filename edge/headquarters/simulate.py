@@ -29,14 +29,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from edge.clock import Clock
-from edge.config import Broker
-from edge.errors import ConfigError, ExtraMissing, RehearsalFailed
+from edge.config.schema import Broker
+from edge.core.clock import Clock
+from edge.core.errors import ConfigError, ExtraMissing, RehearsalFailed
+from edge.core.signals import Notice, stop_signals
 from edge.headquarters import boxes
 from edge.headquarters.address import open_store
 from edge.headquarters.boxes import Figures, Plan
 from edge.publisher.hours import HOUR_MS, MOST_SPREAD_MS
-from edge.signals import Notice, stop_signals
 
 MOST_BOXES = 20_000
 MOST_HOURS = 48

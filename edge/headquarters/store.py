@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge.errors import HourUnfit, StoreUnusable
+from edge.core.errors import HourUnfit, StoreUnusable
 from edge.headquarters.hour import LARGEST, ReceivedHour, stamp
 
 MOST_QUARANTINED = 100_000

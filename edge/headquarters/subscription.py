@@ -23,9 +23,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.config import Broker
-from edge.errors import BrokerRefused, BrokerUnreachable, NameTaken
-from edge.login import context, read_password
+from edge.config.credentials import context, read_password
+from edge.config.schema import Broker
+from edge.core.errors import BrokerRefused, BrokerUnreachable, NameTaken
 
 log = logging.getLogger(__name__)
 

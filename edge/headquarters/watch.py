@@ -18,14 +18,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge.clock import Clock
-from edge.config import Broker
-from edge.errors import HourUnfit
+from edge.config.schema import Broker
+from edge.core.clock import Clock
+from edge.core.errors import HourUnfit
+from edge.core.signals import Notice, stop_signals
 from edge.headquarters.address import open_store
 from edge.headquarters.hour import ReceivedHour, receive, status_of
 from edge.headquarters.store import StoredHour
 from edge.headquarters.subscription import Heard, Subscription
-from edge.signals import Notice, stop_signals
 
 OVERDUE = timedelta(seconds=3_900)
 """After the end of the last hour: another hour, at most 150 s until it is told, and room."""

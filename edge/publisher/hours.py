@@ -15,8 +15,8 @@ from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from edge.opening import OpeningHours
-from edge.tally import Flag
+from edge.config.opening_hours import OpeningHours
+from edge.core.tally import Flag
 
 GRACE_MS = 30_000
 """An hour stays open this long after its end: three beats, so that the last reading can arrive."""

@@ -15,17 +15,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
-from edge import model
-from edge.clock import Clock
-from edge.config import PublisherSettings
-from edge.errors import ConfigChanged, EdgeError, LedgerFull
-from edge.login import read_password
-from edge.publisher import cell
-from edge.publisher.bookkeeper import Bookkeeper
-from edge.publisher.diode import Diode
-from edge.publisher.ledger import Ledger
-from edge.publisher.mqtt import Link
-from edge.systemd import Notifier
+from edge.config.credentials import read_password
+from edge.config.schema import PublisherSettings
+from edge.core import head_model
+from edge.core.clock import Clock
+from edge.core.errors import ConfigChanged, EdgeError, LedgerFull
+from edge.core.systemd import Notifier
+from edge.publisher import sandbox
+from edge.publisher.diode_reader import Diode
+from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.ledger.ledger import Ledger
+from edge.publisher.outbox import Link
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
         SealError: the kernel has Landlock, and refuses the cell's rules.
     """
     settings = load()
-    identity = model.read(settings.model).identity
+    identity = head_model.read(settings.model).identity
     read_password(settings.broker)
     with _Signals() as signals, contextlib.ExitStack() as stack:
         ledger = Ledger(settings.ledger, clock.boot_id, clock.boot_ms())
@@ -71,7 +71,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
             stack.callback(pipe.close)
             pipes.append(pipe)
         links = [Link(settings.site, c.name, settings.broker, books, signals.wake) for c in settings.cameras]
-        cell.enter(settings)
+        sandbox.enter(settings)
         publisher = _Publisher(settings, books, pipes, links, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)
@@ -143,7 +143,7 @@ class _Publisher:
         try:
             new = load()
             read_password(new.broker)
-            identity = model.read(new.model).identity
+            identity = head_model.read(new.model).identity
         except EdgeError as exc:
             for complaint in str(exc).splitlines():
                 log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.clock import Clock
-from edge.config import Camera
-from edge.errors import CameraError, CameraLost, CameraMissing
+from edge.config.schema import Camera
+from edge.core.clock import Clock
+from edge.core.errors import CameraError, CameraLost, CameraMissing
 from edge.vision.scene import Frame
 
 log = logging.getLogger(__name__)

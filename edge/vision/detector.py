@@ -2,7 +2,7 @@
 Find heads in one frame: one resize, one run of the INT8 model, one vectorised look at its maps.
 
 The model gives points, sizes and scores; nothing that could tell one person from another. Its contract is head.json
-(`edge.model`): file digest, tensors and thresholds are checked before the first frame.
+(`edge.core.head_model`): file digest, tensors and thresholds are checked before the first frame.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
-from edge.model import Contract
+from edge.core.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
+from edge.core.head_model import Contract
 from edge.vision.scene import NO_HEADS, Heads
 
 _AVERAGED = 0.5

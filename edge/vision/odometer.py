@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge.clock import Clock
-from edge.errors import DiodeMissing
-from edge.tally import BEAT_MS, Flag, Tally, encode, line_key
+from edge.core.clock import Clock
+from edge.core.errors import DiodeMissing
+from edge.core.tally import BEAT_MS, Flag, Tally, encode, line_key
 from edge.vision.pipeline import UNSEEN
 from edge.vision.scene import Direction
 

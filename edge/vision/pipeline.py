@@ -9,15 +9,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from edge.config import Line
-from edge.model import Contract
-from edge.tally import Flag
+from edge.config.schema import Line
+from edge.core.head_model import Contract
+from edge.core.tally import Flag
 from edge.vision.detector import Detector
-from edge.vision.gate import MotionGate
-from edge.vision.line import Counter
-from edge.vision.quality import Quality
+from edge.vision.motion_gate import MotionGate
+from edge.vision.picture_check import Quality
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
-from edge.vision.tracker import Tracker
+from edge.vision.tracking.line import Counter
+from edge.vision.tracking.tracker import Tracker
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
 """While one of these holds, nothing is counted and no time counts as watched; see also Quality.vouches."""

@@ -16,19 +16,19 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from edge import model
-from edge.clock import Clock
-from edge.config import VisionSettings
-from edge.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
-from edge.signals import Notice
-from edge.systemd import Notifier
-from edge.tally import Flag
+from edge.config.schema import VisionSettings
+from edge.core import head_model
+from edge.core.clock import Clock
+from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
+from edge.core.signals import Notice
+from edge.core.systemd import Notifier
+from edge.core.tally import Flag
 from edge.vision.camera import Capture, Source, open_source
 from edge.vision.odometer import Diode, Odometers
 from edge.vision.pipeline import Pipeline
+from edge.vision.preview import Window
 from edge.vision.scene import Frame
 from edge.vision.seal import Seal
-from edge.vision.silhouette import Window
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def run(
         signal.signal(number, lambda *_: stopping.set())
     if window is not None:
         settings = replace(settings, camera=settings.camera.model_copy(update={"open": None, "replay": "pace"}))
-    contract = model.read(settings.model)
+    contract = head_model.read(settings.model)
     pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps)
     diode_end = Diode(settings.tally, diode)
     odometers = Odometers(settings.camera.lines, clock)
@@ -197,7 +197,7 @@ class _Watch:
 
 def _look_ahead(settings: VisionSettings) -> None:
     """Refuse a config with which a new process couldn't even begin; EdgeError says why."""
-    contract = model.read(settings.model)
+    contract = head_model.read(settings.model)
     if not contract.file.exists():
         raise ModelMissing(contract.file)
     source = settings.camera.source

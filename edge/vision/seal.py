@@ -4,18 +4,18 @@ Give up everything but seeing and counting, for every thread and for good, and t
 In two steps. `Seal` is made while the process is young and has one thread, before numpy, OpenCV and the interpreter are
 loaded, because these start threads of their own, which would be left out::
 
-    namespaces, where they may be    a network without a wire, a read-only file system (`edge.vision.namespaces`)
+    namespaces, where they may be    a network without a wire, a read-only file system (`edge.sandbox.namespaces`)
     no_new_privs, no capabilities    nothing to gain, not even for root
-    Landlock                         read anything, make nothing, write to the camera and the diode (`edge.landlock`)
+    Landlock                         read anything, make nothing, write to camera and diode (`edge.sandbox.landlock`)
 
 `Seal.close` comes after the model is loaded and the diode, the readiness socket and the camera are open, and before
 the first picture is looked at::
 
     rlimits, not dumpable            no byte written to any file, no core; memory kept out of swap where that may be
-    seccomp                          no socket, no program, no process, ... (`edge.vision.syscalls`)
+    seccomp                          no socket, no program, no process, ... (`edge.sandbox.seccomp`)
     no log                           standard input, output and error lead to /dev/null
 
-Before the last, each forbidden thing is really tried (`edge.vision.proof`), and `SealError` names what succeeded.
+Before the last, each forbidden thing is really tried (`edge.sandbox.self_test`), and `SealError` names what succeeded.
 There is no optional step: where a kernel has no Landlock, a process that could still change a file is told so and ends.
 
 A sealed process has no log because a captured one would write pictures to it, and the journal is a file on the disk.
@@ -37,10 +37,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge import landlock, rights
-from edge.errors import SealError
-from edge.vision import namespaces, syscalls
-from edge.vision.proof import Proof
+from edge.core.errors import SealError
+from edge.sandbox import landlock, namespaces, prctl, seccomp
+from edge.sandbox.self_test import Proof
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Seal:
     """
 
     def __init__(self, cameras: Sequence[Path], *, diode: Path | None = None, helper: bool = False) -> None:
-        syscalls.load_library()
+        seccomp.load_library()
         self._cameras = cameras = [camera.resolve() for camera in cameras]
         _refuse_company()
         self._proof = Proof()
@@ -107,7 +106,7 @@ class Seal:
         self._read_only = left and namespaces.make_read_only()
         self._reopens = not self._landlock or not cameras or not _writable_beside(cameras)
         try:
-            rights.gain_nothing()
+            prctl.gain_nothing()
             if self._landlock:
                 landlock.restrict(self._reachable(diode, helper=helper))
         except OSError as exc:
@@ -128,10 +127,10 @@ class Seal:
         _look_through_luggage({*held, *self._proof.files}, self._cameras)
         helpers = _children()
         locked = _lock_memory()
-        rights.hide_memory()
+        prctl.hide_memory()
         for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_FSIZE):
             resource.setrlimit(limit, (0, 0))
-        syscalls.close(helpers, read_write=bool(self._cameras))
+        seccomp.close(helpers, read_write=bool(self._cameras))
         refused, possible = self._proof.run(read_write=bool(self._cameras))
         if possible:
             raise SealError(
@@ -245,7 +244,7 @@ def _drop_capabilities() -> None:
     """Make root a user like any other."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     nothing = (ctypes.c_uint32 * 6)()
-    if _libc.syscall(ctypes.c_long(syscalls.number("capset")), header, nothing):
+    if _libc.syscall(ctypes.c_long(seccomp.number("capset")), header, nothing):
         raise SealError(f"seal: capabilities: {os.strerror(ctypes.get_errno())}")
 
 

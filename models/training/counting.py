@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from edge.config import Line
-from edge.field.score import Event
-from edge.model import Contract
-from edge.vision.line import Counter
+from edge.config.schema import Line
+from edge.core.head_model import Contract
+from edge.evaluation.score import Event
 from edge.vision.scene import Heads
-from edge.vision.tracker import Tracker
+from edge.vision.tracking.line import Counter
+from edge.vision.tracking.tracker import Tracker
 
 
 def counted(

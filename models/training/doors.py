@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.config import Line
-from edge.field.score import Event, Score, score, together
-from edge.model import Contract, read
+from edge.config.schema import Line
+from edge.core.head_model import Contract, read
+from edge.evaluation.score import Event, Score, score, together
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from edge.field.evaluate import counted_by, evaluate
-from edge.field.score import Score, together
-from edge.model import Contract, read
-from edge.vision.count import DEFAULT_FPS
+from edge.core.head_model import Contract, read
+from edge.evaluation.evaluate import counted_by, evaluate
+from edge.evaluation.score import Score, together
+from edge.vision.clip_counter import DEFAULT_FPS
 from edge.vision.detector import Detector
 
 from .augment import SEEN, SMALLEST

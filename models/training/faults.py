@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import read
+from edge.core.head_model import read
 
 from .evaluate import real, rendered
 from .matching import Pair, matched

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.model import read
+from edge.core.head_model import read
 
 from .evaluate import rendered
 from .matching import matched

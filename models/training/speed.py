@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.model import Contract, read
+from edge.core.head_model import Contract, read
 from edge.vision.detector import Detector
 
 _ROUNDS = 200
@@ -32,7 +32,7 @@ import sys
 import cv2, numpy
 from ai_edge_litert.interpreter import Interpreter
 cv2.setNumThreads(1)
-from edge.model import read
+from edge.core.head_model import read
 if sys.argv[2] == "detector":
     from edge.vision.detector import Detector
     detector = Detector(read(__import__("pathlib").Path(sys.argv[1])))

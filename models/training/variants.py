@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.config import Line
-from edge.field.evaluate import evaluate
-from edge.field.score import Event, together
-from edge.model import read
+from edge.config.schema import Line
+from edge.core.head_model import read
+from edge.evaluation.evaluate import evaluate
+from edge.evaluation.score import Event, together
 from edge.vision.camera import ClipSource
-from edge.vision.count import DEFAULT_FPS
+from edge.vision.clip_counter import DEFAULT_FPS
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 

@@ -20,12 +20,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.clock import ManualClock
-from edge.config import CameraAccount
-from edge.publisher.diode import Diode
-from edge.tally import BEAT_MS, SIZE, Tally, encode
+from edge.config.schema import CameraAccount
+from edge.core.clock import ManualClock
+from edge.core.tally import BEAT_MS, SIZE, Tally, encode
+from edge.publisher.diode_reader import Diode
 from tests.publisher.rig import Walkers
-from tests.publisher.test_mqtt import Bench
+from tests.publisher.test_outbox import Bench
 from tests.publisher.wire import FakeBroker, Talk, connack, puback, receive_maximum
 
 _BOOT_MS = 10_000_000

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from edge import config
-from edge.errors import EdgeError
-from edge.publisher import connection, mqtt, process
-from edge.systemd import Notifier
+from edge.config import schema
+from edge.core.errors import EdgeError
+from edge.core.systemd import Notifier
+from edge.mqtt import connection
+from edge.publisher import outbox, process
 from tests.faults.clock import SharedClock
 
 log = logging.getLogger(__name__)
@@ -16,11 +17,11 @@ log = logging.getLogger(__name__)
 
 def main(settings: str, clock: str) -> int:
     """Run it, as `footfall publisher` does, until it is told to stop; return its exit code."""
-    mqtt.ANSWER_S = 2.0
-    mqtt.LONGEST_REST_S = 0.5
+    outbox.ANSWER_S = 2.0
+    outbox.LONGEST_REST_S = 0.5
     connection.CONNECT_S = 2.0
     try:
-        process.run(lambda: config.load(Path(settings)).publisher(), SharedClock(Path(clock)), {}, Notifier())
+        process.run(lambda: schema.load(Path(settings)).publisher(), SharedClock(Path(clock)), {}, Notifier())
     except EdgeError as exc:
         log.error("%s", exc)  # noqa: TRY400 - as the command says it
         return exc.exit_code

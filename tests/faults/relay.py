@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from edge.tally import SIZE, Tally, decode
+from edge.core.tally import SIZE, Tally, decode
 
 _SMALL_PIPE = 4_096
 

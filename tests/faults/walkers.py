@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from edge.tally import Flag, line_key
+from edge.core.tally import Flag, line_key
 from edge.vision.odometer import Diode, Odometers
 from edge.vision.scene import Direction
 from tests.faults.clock import SharedClock

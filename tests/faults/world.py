@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.tally import BEAT_MS
+from edge.core.tally import BEAT_MS
 from tests.faults.clock import Hand
 from tests.faults.nursery import Nursery
 from tests.faults.relay import Relay

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge import model
-from edge.field.evaluate import read_truth
-from edge.field.score import Event, Score, together
-from edge.vision.count import DEFAULT_FPS, count_clip
+from edge.core import head_model
+from edge.evaluation.evaluate import read_truth
+from edge.evaluation.score import Event, Score, together
+from edge.vision.clip_counter import DEFAULT_FPS, count_clip
 from tests import clips
 
 EXPECTED = Path(__file__).parent / "expected.json"
@@ -27,7 +27,7 @@ EXPECTED = Path(__file__).parent / "expected.json"
 def measured(clip: Path) -> Score:
     """Count *clip* as the product does and score it."""
     truth = read_truth(clip.with_suffix(".json"))
-    steps = count_clip(clip, {"line": truth.line}, model.read(), DEFAULT_FPS)
+    steps = count_clip(clip, {"line": truth.line}, head_model.read(), DEFAULT_FPS)
     return truth.score(Event(crossing.t_ms / 1000, crossing.direction) for step in steps for crossing in step.crossings)
 
 
@@ -45,7 +45,7 @@ def lines(found: dict[str, Score]) -> Iterator[str]:
     """Yield the file's lines: one a clip, so that a change is read at a glance."""
     total = together(found.values())
     yield "{"
-    yield f' "model": {json.dumps(model.read().identity)},'
+    yield f' "model": {json.dumps(head_model.read().identity)},'
     yield f' "f1": {total.f1:.4f},'
     yield f' "total": {json.dumps(figures(total))},'
     yield ' "clips": {'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.field.score import together
+from edge.evaluation.score import together
 from tests import clips
 from tests.golden.__main__ import expected, figures, measured
 

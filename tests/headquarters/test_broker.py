@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge import config
-from edge.errors import ConfigError
+from edge.config import schema
+from edge.core.errors import ConfigError
 from edge.headquarters import broker
 from edge.publisher.hours import Span
-from edge.publisher.ledger_view import Row
-from edge.publisher.mqtt import Link
+from edge.publisher.ledger.view import Row
+from edge.publisher.outbox import Link
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import recent, told
 from tests.headquarters.test_collect import kept
@@ -149,7 +149,7 @@ def test_the_whole_path_is_secured(secured: Secured, spawn: Spawn, said: Said, t
     """What the command hands over is all that a box and a collector need: an hour goes from one to the other."""
     account = secured.folder / "accounts" / "sh-023"
     section = (account / "broker.yaml").read_text().replace("/etc/footfall", str(account))
-    settings = config.parse(
+    settings = schema.parse(
         "site: sh-023\ntimezone: Asia/Shanghai\ncameras:\n  door-a:\n    source: /dev/video0\n"
         "    lines: {entrance: {from: [0.1, 0.5], to: [0.9, 0.5], inside: [0.5, 0.9]}}\n" + section
     ).publisher()

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import Broker
+from edge.config.schema import Broker
 from edge.publisher.hours import Span
-from edge.publisher.ledger_view import Row
-from edge.publisher.mqtt import Link
+from edge.publisher.ledger.view import Row
+from edge.publisher.outbox import Link
 from tests.headquarters.conftest import Spawn
 from tests.headquarters.messages import recent, told
 from tests.headquarters.test_collect import collector, kept, quarantined

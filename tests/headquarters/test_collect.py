@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.errors import NameTaken
+from edge.core.clock import ManualClock
+from edge.core.errors import NameTaken
 from edge.headquarters import collect
 from edge.headquarters.address import broker_at, open_store
 from edge.headquarters.store import StoredHour

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import HourUnfit
+from edge.core.errors import HourUnfit
 from edge.headquarters.hour import LARGEST, ReceivedHour, receive
 from tests.headquarters.messages import NOW, TOPIC, told
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.errors import ConfigError, ExtraMissing
+from edge.core.clock import ManualClock
+from edge.core.errors import ConfigError, ExtraMissing
 from edge.headquarters import report
 from edge.headquarters.address import open_store
 from tests.headquarters import year

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import ConfigError
+from edge.core.errors import ConfigError
 from edge.headquarters import boxes
 from edge.headquarters.simulate import MOST_BOXES, Wish
 from edge.publisher.hours import MOST_SPREAD_MS

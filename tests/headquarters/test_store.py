@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge.errors import ExtraMissing, StoreUnusable
+from edge.core.errors import ExtraMissing, StoreUnusable
 from edge.headquarters import store as room
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge

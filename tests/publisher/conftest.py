@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import config
-from edge.config import PublisherSettings
+from edge.config import schema
+from edge.config.schema import PublisherSettings
 from tests.publisher.rig import CONFIG, Box, Listener, Mosquitto, wait_until
 
 
@@ -107,7 +107,7 @@ def config_text(tmp_path: Path, contract: Path) -> Callable[..., str]:
 @pytest.fixture
 def settings(config_text: Callable[..., str]) -> Callable[..., PublisherSettings]:
     """Make the publisher's settings, as read from a config file with some values changed."""
-    return lambda **changes: config.parse(config_text(**changes)).publisher()
+    return lambda **changes: schema.parse(config_text(**changes)).publisher()
 
 
 @pytest.fixture

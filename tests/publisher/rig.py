@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
-from edge.config import PublisherSettings
-from edge.publisher.bookkeeper import Bookkeeper
-from edge.publisher.ledger import Ledger
-from edge.tally import BEAT_MS, Flag, Tally, line_key
+from edge.config.schema import PublisherSettings
+from edge.core.clock import ManualClock
+from edge.core.tally import BEAT_MS, Flag, Tally, line_key
+from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.ledger.ledger import Ledger
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 DEADLINE_S = 15.0

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.opening import OpeningHours
+from edge.config.opening_hours import OpeningHours
+from edge.core.tally import Flag
 from edge.publisher.hours import HOUR_MS, MOST_SPREAD_MS, Hour, Interval, Span, book, hour_at, spans, spread_ms
 from edge.publisher.message import rfc3339
-from edge.tally import Flag
 from tests.publisher.rig import utc_ms
 
 ZONES = ("Asia/Shanghai", "Asia/Kolkata", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import LedgerBusy, LedgerFull, LedgerUnusable
+from edge.core.errors import LedgerBusy, LedgerFull, LedgerUnusable
+from edge.core.tally import BEAT_MS
 from edge.publisher.hours import HOUR_MS, Span
-from edge.publisher.ledger import Ledger
-from edge.publisher.ledger_file import APPLICATION_ID, MIGRATIONS
-from edge.publisher.ledger_view import LedgerView, Row
-from edge.tally import BEAT_MS
+from edge.publisher.ledger.file import APPLICATION_ID, MIGRATIONS
+from edge.publisher.ledger.ledger import Ledger
+from edge.publisher.ledger.view import LedgerView, Row
 from tests.publisher.rig import Box, Walkers, wait_until
 
 NINE = "2026-03-02T09:00:00+08:00"
@@ -182,7 +182,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from edge.publisher.ledger import Ledger
+from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
 
 ledger = Ledger(Path(sys.argv[1]), "b1", 0)

@@ -24,8 +24,8 @@ from typing import Any
 
 import pytest
 
-from edge.publisher.ledger_view import LedgerView
-from edge.tally import BEAT_MS, encode
+from edge.core.tally import BEAT_MS, encode
+from edge.publisher.ledger.view import LedgerView
 from tests.publisher.rig import Listener, Mosquitto, Walkers, utc_ms, wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge import config
-from edge.clock import KernelClock
-from edge.systemd import Notifier
-from edge.tally import SIZE, Tally, encode, line_key
-from edge.vision import syscalls
+from edge.config import schema
+from edge.core.clock import KernelClock
+from edge.core.systemd import Notifier
+from edge.core.tally import SIZE, Tally, encode, line_key
+from edge.sandbox import seccomp
 from edge.vision.seal import Seal
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Way:
 
 def system_call(name: str, *arguments: int | bytes) -> int:
     """Make a system call; raises OSError."""
-    number = syscalls.number(name)
+    number = seccomp.number(name)
     words = [ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments]
     result = int(_libc.syscall(ctypes.c_long(number), *words)) if number >= 0 else -1
     if result < 0:
@@ -516,17 +516,17 @@ def table() -> str:
 
 def grow_old() -> None:
     """Make the kernel look like one without Landlock that grants no namespaces, as a container on a Pi."""
-    seccomp = syscalls.load_library()
-    old = seccomp.SyscallFilter(seccomp.ALLOW)
+    library = seccomp.load_library()
+    old = library.SyscallFilter(library.ALLOW)
     for name in ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "unshare"):
-        old.add_rule(seccomp.ERRNO(errno.ENOSYS), name)
+        old.add_rule(library.ERRNO(errno.ENOSYS), name)
     old.load()
 
 
 def main() -> None:
     """Be the real vision process until the first frame; then try everything, say what became of it, and end."""
     surroundings: dict[str, Any] = json.loads(os.environ.pop("FOOTFALL_HOSTILE"))
-    settings = config.load(Path(surroundings.pop("config"))).vision("door")
+    settings = schema.load(Path(surroundings.pop("config"))).vision("door")
     only, sealed = surroundings.pop("only"), surroundings.pop("sealed")
     if surroundings.pop("old"):
         grow_old()

@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.field import kernel
-from edge.model import shipped
+from edge.core.head_model import shipped
+from edge.technician import proc
 from tests.publisher.rig import MOSQUITTO, wait_until
 from tests.publisher.wire import Talk
 from tests.sealed.marks import Mark
@@ -317,8 +317,8 @@ def _trial(stack: contextlib.ExitStack, trial: Trial, box: Sequence[str]) -> Non
 
     wait_until(arrived, "two hours at the broker", DEADLINE_S)
     ours = {int(path.suffix[1:]) for path in (folder / "trace").iterdir()}
-    (trial.vision,) = (found.pid for found in kernel.running("vision") if found.pid in ours)
-    (trial.publisher,) = (found.pid for found in kernel.running("publisher") if found.pid in ours)
+    (trial.vision,) = (found.pid for found in proc.running("vision") if found.pid in ours)
+    (trial.publisher,) = (found.pid for found in proc.running("publisher") if found.pid in ours)
 
 
 def _look_into(trial: Trial) -> None:
@@ -353,7 +353,7 @@ def _memory(process: int) -> bytes:
 
 def _end(trial: Trial) -> None:
     """Ask the trial to stop, and wait for its processes."""
-    (parent,) = {int(kernel.Process(trial.vision, ()).status["PPid"])}
+    (parent,) = {int(proc.Process(trial.vision, ()).status["PPid"])}
     os.kill(parent, 15)
     for process in (trial.vision, trial.publisher, parent):
         wait_until(lambda process=process: not Path(f"/proc/{process}").exists(), "the trial to end", 60)  # type: ignore[misc]

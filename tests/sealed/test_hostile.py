@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from edge import tally
-from edge.errors import WireError, WireTooFast
-from edge.model import shipped
+from edge.core import tally
+from edge.core.errors import WireError, WireTooFast
+from edge.core.head_model import shipped
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.model import shipped
+from edge.core.head_model import shipped
 from tests.sealed.marks import Mark
 
 Picture = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge.field.score import Event, Score, score
+from edge.evaluation.score import Event, Score, score
 from tests.simulator.eye import Errors, Eye
 from tests.simulator.rivals import Ours, Rival
 from tests.simulator.walkers import HEIGHT, Traffic, World

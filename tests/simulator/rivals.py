@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edge.config import Line
-from edge.field.score import Event
-from edge.vision.line import Counter
+from edge.config.schema import Line
+from edge.evaluation.score import Event
 from edge.vision.scene import Heads
-from edge.vision.tracker import Tracker
+from edge.vision.tracking.line import Counter
+from edge.vision.tracking.tracker import Tracker
 from tests.simulator.eye import STRONG, WEAK
 from tests.simulator.walkers import HEIGHT, LINE, LINE_Y, PX, WIDTH
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge.config import Line
-from edge.field.score import Event
+from edge.config.schema import Line
+from edge.evaluation.score import Event
 
 WIDTH, HEIGHT = 640, 480
 PX = 160.0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge import tally
+from edge.core import tally
 from tests.publisher.rig import Listener, Mosquitto, free_port
 from tests.system.boxes import Box
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock import TrialClock
+from edge.core.clock import TrialClock
 from tests.system.boxes import CONFIG, FOLDER, OURS, Box, wait_until
 from tests.system.headquarters import Headquarters, Witness
 from tests.system.versions import Version, give_eyes

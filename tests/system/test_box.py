@@ -16,7 +16,7 @@ import time
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from edge.publisher.ledger_file import MIGRATIONS
+from edge.publisher.ledger.file import MIGRATIONS
 from tests.system.boxes import wait_until
 from tests.system.shop import Shop, needed
 
@@ -163,7 +163,7 @@ def test_an_update_loses_no_count(counting: Shop) -> None:
     """
     counting.version.set("0.2.0")
     counting.version.change(
-        "edge/publisher/ledger_file.py",
+        "edge/publisher/ledger/file.py",
         r'^\)\n"""\nEach runs',
         '    "ALTER TABLE hours ADD COLUMN novelty INTEGER NOT NULL DEFAULT 7",\n)\n"""\nEach runs',
     )

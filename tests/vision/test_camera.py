@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.clock import ManualClock
-from edge.config import Camera
-from edge.errors import CameraError, CameraLost, CameraMissing
+from edge.config.schema import Camera
+from edge.core.clock import ManualClock
+from edge.core.errors import CameraError, CameraLost, CameraMissing
 from edge.vision.camera import Capture, ClipSource, CsiSource, Source, open_source
 from edge.vision.scene import Frame
 from tests.publisher.rig import wait_until

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge import model
-from edge.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
+from edge.core import head_model
+from edge.core.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 
-SHIPPED = model.read()
+SHIPPED = head_model.read()
 
 
 # --- the file and its contract ---------------------------------------------------------------------------------------
@@ -28,7 +28,7 @@ SHIPPED = model.read()
 def _head(tmp_path: Path) -> Path:
     """Return the contract of a copy of the shipped model, to be changed."""
     for name in ("head.json", "head.tflite"):
-        shutil.copy(model.shipped(name), tmp_path / name)
+        shutil.copy(head_model.shipped(name), tmp_path / name)
     return tmp_path / "head.json"
 
 
@@ -51,9 +51,9 @@ def test_a_model_that_is_not_there(head: Path) -> None:
     (head.parent / "head.tflite").unlink()
 
     with pytest.raises(ModelMissing, match=r"head\.tflite is not there; install the package again or set `model:`"):
-        Detector(model.read(head))
+        Detector(head_model.read(head))
     with pytest.raises(ModelMissing, match=r"other\.json is not there"):
-        model.read(head.parent / "other.json")
+        head_model.read(head.parent / "other.json")
 
 
 @pytest.mark.parametrize("spoil", ["truncated", "altered", "empty"])
@@ -65,7 +65,7 @@ def test_a_model_that_was_changed(head: Path, spoil: str) -> None:
     path.write_bytes({"truncated": bytes(data[:1000]), "altered": bytes(data), "empty": b""}[spoil])
 
     with pytest.raises(ModelMismatch, match="its sha256 should be"):
-        Detector(model.read(head))
+        Detector(head_model.read(head))
 
 
 def test_a_file_that_is_no_model(head: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_model(head: Path) -> None:
     rewrite(head, lambda c: c.update(sha256=hashlib.sha256(b"no model at all").hexdigest()))
 
     with pytest.raises(DetectorError, match="can't be run by this interpreter"):
-        Detector(model.read(head))
+        Detector(head_model.read(head))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_other_tensors_than_described(head: Path, change: Callable[[dict[str, An
     rewrite(head, change)
 
     with pytest.raises(ModelMismatch, match=complaint):
-        Detector(model.read(head))
+        Detector(head_model.read(head))
 
 
 def test_a_models_name_is_told() -> None:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import ManualClock
-from edge.errors import DiodeMissing
-from edge.tally import BEAT_MS, SIZE, Flag, Gate, Tally, decode, line_key
+from edge.core.clock import ManualClock
+from edge.core.errors import DiodeMissing
+from edge.core.tally import BEAT_MS, SIZE, Flag, Gate, Tally, decode, line_key
 from edge.vision.odometer import Diode, Odometers
 
 

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from edge.clock import KernelClock, TrialClock
-from edge.tally import BEAT_MS, SIZE, Flag, Tally, decode, line_key
+from edge.core.clock import KernelClock, TrialClock
+from edge.core.tally import BEAT_MS, SIZE, Flag, Tally, decode, line_key
 from tests import piece
 from tests.publisher.rig import wait_until
 

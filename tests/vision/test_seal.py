@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from edge import landlock
-from edge.errors import SealError
-from edge.vision import syscalls
+from edge.core.errors import SealError
+from edge.sandbox import landlock, seccomp
 from tests.attempt import OUTCOME
 
 ROOT = os.geteuid() == 0
@@ -44,7 +43,7 @@ WITHOUT_NAMESPACES = WITHOUT.format(numbers=["unshare"], error="EPERM")
 PREPARE = """
     import ctypes, fcntl, json, os, resource, signal, socket, subprocess, sys, threading
     from pathlib import Path
-    from edge.errors import SealError
+    from edge.core.errors import SealError
     from edge.vision.seal import Seal
 
     answer = int(sys.argv[1])
@@ -123,7 +122,7 @@ def test_every_way_out_is_tried(prefix: Sequence[str]) -> None:
     refused = said(InAProcess(body, prefix=prefix))
 
     tried = {what.split(" (")[0] for what in refused}
-    assert set(" ".join(syscalls.REFUSED.values()).split()) - tried == set()
+    assert set(" ".join(seccomp.REFUSED.values()).split()) - tried == set()
 
 
 def test_what_the_kernel_says() -> None:
@@ -394,4 +393,4 @@ def test_libseccomp_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyseccomp", None)
 
     with pytest.raises(SealError, match="sudo apt install libseccomp2"):
-        syscalls.load_library()
+        seccomp.load_library()

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 import yaml
 
-from edge.clock import KernelClock, TrialClock
-from edge.tally import SIZE, Flag, Tally, decode
+from edge.core.clock import KernelClock, TrialClock
+from edge.core.tally import SIZE, Flag, Tally, decode
 from tests import piece
 from tests.publisher.rig import wait_until
 
@@ -36,9 +36,9 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: ap
 PREPARE = """
     import json
     from pathlib import Path
-    from edge.clock import KernelClock
-    from edge.config import Camera
-    from edge.errors import CameraError
+    from edge.core.clock import KernelClock
+    from edge.config.schema import Camera
+    from edge.core.errors import CameraError
     from edge.vision.camera import Capture, V4l2Source
 
     line = {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}

@@ -1,0 +1,1 @@
+"""Counts of clips held against their truth."""

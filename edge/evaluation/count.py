@@ -1,0 +1,63 @@
+"""`footfall count`: a clip's crossings as fast as they can be found, for a person or for a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from edge.config.schema import Line
+from edge.core.head_model import Contract
+from edge.vision.clip_counter import count_clip
+
+
+def run(clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float, as_json: bool) -> None:
+    """
+    Count *clip* and print what crossed; progress and logs go to stderr.
+
+    With *as_json*, stdout holds one object a crossing, {"t": seconds from the clip's start, "line", "dir"}, and at last
+    {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second}}.
+
+    Raises:
+        CameraMissing, DetectorError: the clip or the model can't be used.
+    """
+    began_s = time.perf_counter()
+    totals: Counter[str] = Counter()
+    frames = 0
+    console = Console(stderr=True)
+    # Only where both are one terminal may the bar move over for what is counted; elsewhere it would take it to stderr.
+    together = sys.stdout.isatty()
+    with Progress(
+        console=console, transient=True, disable=not console.is_terminal, redirect_stdout=together
+    ) as progress:
+        task = progress.add_task(clip.name, total=None)
+        for step in count_clip(clip, lines, contract, fps):
+            frames += 1
+            progress.update(task, completed=step.position, total=max(step.of, step.position))
+            for crossing in step.crossings:
+                totals[crossing.direction] += 1
+                event = {"t": round(crossing.t_ms / 1000, 3), "line": crossing.line, "dir": crossing.direction}
+                _say(json.dumps(event) if as_json else f"{event['t']:8.2f} s  {event['line']}  {event['dir']}")
+    seconds = time.perf_counter() - began_s
+    summary = {
+        "in": totals["in"],
+        "out": totals["out"],
+        "frames": frames,
+        "seconds": round(seconds, 3),
+        "fps": round(frames / seconds, 1),
+    }
+    if as_json:
+        _say(json.dumps({"summary": summary}))
+    else:
+        _say("{in} in, {out} out; {frames} frames in {seconds:.1f} s, {fps:.0f} a second".format(**summary))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+    sys.stdout.flush()

@@ -1,0 +1,168 @@
+"""
+The ledger's file: its tables, and how one is opened that can be relied on.
+
+A file that is corrupt, of a newer generation than this program or no ledger at all is renamed, with what stands beside
+it, and never deleted: somebody may still read it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from edge.core.errors import LedgerUnusable
+
+log = logging.getLogger(__name__)
+
+MIGRATIONS = (
+    """
+    CREATE TABLE boots (
+        id INTEGER PRIMARY KEY,
+        boot_id TEXT NOT NULL UNIQUE,
+        offset_ms INTEGER,               -- wall time less boot time; NULL: this boot never saw a synchronised clock
+        pruned_ms INTEGER NOT NULL DEFAULT 0  -- boot time up to which readings were thrown away
+    ) STRICT;
+    CREATE TABLE streams (               -- one line's odometer through one run of vision
+        id INTEGER PRIMARY KEY,
+        boot INTEGER NOT NULL REFERENCES boots (id),
+        camera TEXT NOT NULL,
+        run INTEGER NOT NULL,
+        line TEXT NOT NULL,
+        from_zero INTEGER NOT NULL,      -- 0: what the first reading says was counted before this ledger began
+        restarted INTEGER NOT NULL,      -- 1: the camera has had a run before this one
+        UNIQUE (boot, camera, run, line)
+    ) STRICT;
+    CREATE TABLE readings (
+        stream INTEGER NOT NULL REFERENCES streams (id),
+        sequence INTEGER NOT NULL,
+        boot_ms INTEGER NOT NULL,
+        in_ INTEGER NOT NULL,
+        out INTEGER NOT NULL,
+        watched_ms INTEGER NOT NULL,
+        frames INTEGER NOT NULL,
+        flags INTEGER NOT NULL,
+        PRIMARY KEY (stream, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE hours (
+        camera TEXT NOT NULL,
+        start_ms INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        end_ms INTEGER NOT NULL,
+        payload BLOB NOT NULL,           -- the message, byte for byte
+        closed_ms INTEGER NOT NULL,      -- wall time of the last look at it; before its end: the clock was wrong then
+        delivered_ms INTEGER,            -- wall time of the broker's acknowledgement
+        PRIMARY KEY (camera, start_ms, revision)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox ON hours (camera, start_ms, revision) WHERE delivered_ms IS NULL;
+    CREATE TABLE origin (                -- one row: how this file began
+        replaced INTEGER NOT NULL,       -- 1: it took the place of one that could not be used
+        boot_id TEXT NOT NULL,
+        boot_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
+    """
+    -- 1: its readings were thrown away
+    ALTER TABLE hours ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+    -- boot time up to which that is noted; less than pruned_ms where a release that doesn't know of it has thrown away
+    ALTER TABLE boots ADD COLUMN settled_ms INTEGER NOT NULL DEFAULT 0;
+    """,
+)
+"""
+Each runs in one transaction, with the note that it ran (`user_version`).
+
+A box that goes back to an older program must find its ledger: a migration only adds tables, columns with a default and
+indices, and every INSERT names its columns. What an older program couldn't live with begins a new generation.
+"""
+
+_GENERATION = 100
+"""Versions of one generation, 1 to 99, use each other's ledgers."""
+
+APPLICATION_ID = 0x464F4F54
+
+_BESIDE = ("", "-wal", "-shm")
+
+
+def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
+    """
+    Open the ledger at *path*, or a new one if there is none or it can't be relied on.
+
+    Returns:
+        The connection; whether the file is new; whether it took the place of one that was set aside.
+
+    Raises:
+        LedgerUnusable: the file can't be opened or written.
+    """
+    try:
+        connection, fault = _try(path)
+        if fault is not None:
+            connection.close()
+            log.error("ledger %s %s; set aside as %s, and a new one begun", path, fault, _set_aside(path))
+            connection, _ = _try(path)
+        begun: bool = connection.execute("PRAGMA user_version").fetchone()[0] == 0
+    except (sqlite3.Error, OSError) as exc:
+        raise LedgerUnusable(path, str(exc)) from exc
+    # Also when the one before this died right after it had set the file aside.
+    return connection, begun, any(path.parent.glob(f"{path.name}.aside-*"))
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to date, inside the caller's transaction."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in script.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _try(path: Path) -> tuple[sqlite3.Connection, str | None]:
+    """Return a connection to the file, and what is wrong with the file."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+    try:
+        # Small pages: a reading is 40 bytes, and each commit writes whole pages.
+        connection.execute("PRAGMA page_size = 1024")
+        if (found := fault(connection)) is None:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.DatabaseError as exc:
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            connection.close()
+            raise
+        found = f"is damaged ({exc})"
+    return connection, found
+
+
+def fault(connection: sqlite3.Connection) -> str | None:
+    """Return what makes the file unusable for us; None if nothing does."""
+    check: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if check != "ok":
+        return f"is damaged ({check})"
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and application != APPLICATION_ID:
+        return "is no ledger of ours"
+    if of_newer_generation(version):
+        return f"is of version {version}, newer than this program's {len(MIGRATIONS)}"
+    return None
+
+
+def of_newer_generation(version: int) -> bool:
+    """Tell whether a ledger of this version can't be used by this program, because a later one changed too much."""
+    return version // _GENERATION > len(MIGRATIONS) // _GENERATION
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the file and what stands beside it; return the new name."""
+    number = 1
+    while any(Path(f"{path}.aside-{number}{end}").exists() for end in _BESIDE):
+        number += 1
+    aside = Path(f"{path}.aside-{number}")
+    for end in _BESIDE:
+        beside = Path(f"{path}{end}")
+        if beside.exists():
+            beside.rename(f"{aside}{end}")
+    return aside

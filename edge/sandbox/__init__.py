@@ -1,0 +1,1 @@
+"""What the kernel enforces on a process: Landlock, seccomp, namespaces; and the self-test that shows it."""

@@ -1,0 +1,275 @@
+"""
+What the person tapped and what the box counted, while an audit runs.
+
+On disk there are only the times of the taps and totals of the box by interval, and they are there only until the report
+is written: should the power fail, the next audit makes a report of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from edge.core.clock import KernelClock
+from edge.core.silhouette import Silhouette
+from edge.core.tally import Flag
+from edge.evaluation.score import Event, Score, score
+from edge.vision.scene import Direction
+
+WINDOW_S = 3.0
+"""A tap and a count are of the same person if no more than this lies between them: a finger isn't a clock."""
+_SHORT_S, _LONG_S = 60, 300
+_SHORT_AUDIT_S = 1_800
+WAYS: tuple[Direction, Direction] = ("in", "out")
+
+Phase = Literal["ready", "counting", "signing", "over"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Totals of a minute, or of five: (in, out) each, as the person and as the box counted them."""
+
+    person: tuple[int, int]
+    box: tuple[int, int]
+
+    @property
+    def alike(self) -> bool:
+        """Whether both counted the same."""
+        return self.person == self.box
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What came of an audit.
+
+    Attributes:
+        seconds: How long it lasted.
+        interval_s: Of each of *intervals*.
+        events: The box's counts held against the taps, one to one; None if the audit was broken off.
+        unwatched: Flags that the box had meanwhile.
+        box_shown: Whether the person could see the box's count while they tapped.
+    """
+
+    seconds: float
+    interval_s: int
+    intervals: Sequence[Interval]
+    events: Score | None
+    unwatched: Sequence[str] = ()
+    box_shown: bool = False
+
+    def totals(self, way: Direction) -> tuple[int, int]:
+        """Return what the person and the box counted of one direction."""
+        at = WAYS.index(way)
+        return sum(i.person[at] for i in self.intervals), sum(i.box[at] for i in self.intervals)
+
+    def accuracy(self, way: Direction) -> float | None:
+        """Return how near the box's total is to the person's, 0 to 1; None where nobody went that way."""
+        person, box = self.totals(way)
+        return max(0.0, 1 - abs(box - person) / person) if person else None
+
+
+@dataclass(slots=True)
+class Count:
+    """
+    One audit, for the threads of the page, the keys and the window.
+
+    Args:
+        lines: The camera's lines, in the config's order.
+        line: The one that is audited; None adds all.
+        longest_s: It ends by itself after so long.
+        store: Where taps are kept until the report is written.
+        about: What the report will say of box, camera and time; kept with the taps.
+    """
+
+    lines: Sequence[str]
+    line: str | None
+    longest_s: float
+    store: Path
+    about: Mapping[str, str]
+    clock: KernelClock = field(default_factory=KernelClock)
+    phase: Phase = "ready"
+    box_shown: bool = False
+    seen: bool = False
+    flags: Flag = Flag(0)  # noqa: RUF009 - a value, like 0
+    _taps: list[Event] = field(default_factory=list)
+    _counted: list[Event] = field(default_factory=list)
+    _began_ms: int = 0
+    _ended_s: float = 0.0
+    _before: dict[Direction, int] | None = None
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    # --- what happens ---
+
+    def see(self, silhouette: Silhouette) -> None:
+        """Take the box's odometers."""
+        with self._changed:
+            chosen = [c for n, c in zip(self.lines, silhouette.counts, strict=True) if self.line in (None, n)]
+            now: dict[Direction, int] = {"in": sum(c.in_ for c in chosen), "out": sum(c.out for c in chosen)}
+            before, self._before, self.seen = self._before or now, now, True
+            if self.phase != "counting":
+                return
+            self.flags |= silhouette.flags & ~Flag.RESTARTED
+            t_s = self._passed_s()
+            new = [Event(t_s, way) for way in WAYS for _ in range(now[way] - before[way])]
+            if new:
+                self._counted += new
+                self._keep()
+                self._changed.notify_all()
+
+    def start(self) -> None:
+        """Begin, if it hasn't."""
+        with self._changed:
+            if self.phase == "ready" and self.seen:
+                self.phase, self._began_ms = "counting", self.clock.boot_ms()
+                self._keep()
+                self._changed.notify_all()
+
+    def tap(self, way: Direction) -> None:
+        """Book one person that was seen."""
+        with self._changed:
+            if self.phase == "counting":
+                self._taps.append(Event(self._passed_s(), way))
+                self._keep()
+                self._changed.notify_all()
+
+    def undo(self) -> None:
+        """Take the newest tap back."""
+        with self._changed:
+            if self.phase == "counting" and self._taps:
+                self._taps.pop()
+                self._keep()
+                self._changed.notify_all()
+
+    def show_box(self) -> None:
+        """Let the person see the box's count from now on; the report will say so."""
+        with self._changed:
+            self.box_shown = True
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """End the counting; what is left is to sign."""
+        with self._changed:
+            if self.phase == "counting":
+                self._ended_s = self._passed_s()
+                self.phase = "signing"
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """End it all."""
+        with self._changed:
+            if self.phase == "counting":
+                self._ended_s = self._passed_s()
+            self.phase = "over"
+            self._changed.notify_all()
+
+    # --- what is shown ---
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something changes."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left to count."""
+        return self.longest_s if self.phase == "ready" else max(0.0, self.longest_s - self._passed_s())
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was counted at all."""
+        return self._began_ms > 0
+
+    def totals(self) -> tuple[dict[Direction, int], dict[Direction, int]]:
+        """Return the person's totals and the box's."""
+        with self._changed:
+            return _by_way(self._taps), _by_way(self._counted)
+
+    def result(self) -> Result:
+        """Return what came of it; only after it was finished."""
+        with self._changed:
+            events = score(self._counted, self._taps, WINDOW_S)
+            step = interval_s(self.longest_s)
+            flags = [flag.name.lower() for flag in self.flags if flag.name]
+            intervals = _intervals(self._taps, events, self._ended_s, step)
+            return Result(self._ended_s, step, intervals, events, flags, self.box_shown)
+
+    # --- what is kept ---
+
+    def _keep(self) -> None:
+        """Write the taps' times and the box's totals."""
+        step = interval_s(self.longest_s)
+        passed_s = self._passed_s()
+        kept = {
+            "about": dict(self.about),
+            "interval_s": step,
+            "seconds": round(passed_s, 1),
+            "taps": [[round(tap.t_s, 1), tap.direction] for tap in self._taps],
+            "box": list(_per_interval(self._counted, passed_s, step)),
+        }
+        scratch = self.store.with_suffix(".new")
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(kept, file)
+        scratch.replace(self.store)
+
+    def _passed_s(self) -> float:
+        return min(self.longest_s, (self.clock.boot_ms() - self._began_ms) / 1000)
+
+
+def interval_s(longest_s: float) -> int:
+    """Return how long the intervals of an audit are: a minute, or five where it is long."""
+    return _SHORT_S if longest_s <= _SHORT_AUDIT_S else _LONG_S
+
+
+def recover(store: Path) -> tuple[Mapping[str, str], Result]:
+    """
+    Return what was kept of an audit that was broken off: what it was about, and what came of it.
+
+    Raises:
+        ValueError, KeyError, TypeError: *store* doesn't hold that.
+    """
+    kept: dict[str, Any] = json.loads(store.read_text(encoding="utf-8"))
+    step, seconds = int(kept["interval_s"]), float(kept["seconds"])
+    taps = [Event(float(t_s), way) for t_s, way in kept["taps"]]
+    person = _per_interval(taps, seconds, step)
+    intervals = [Interval(mine, (int(box[0]), int(box[1]))) for mine, box in zip(person, kept["box"], strict=True)]
+    return {str(key): str(value) for key, value in kept["about"].items()}, Result(seconds, step, intervals, None)
+
+
+def _by_way(events: Sequence[Event]) -> dict[Direction, int]:
+    return {way: sum(event.direction == way for event in events) for way in WAYS}
+
+
+def _per_interval(events: Sequence[Event], seconds: float, step: int) -> Iterator[tuple[int, int]]:
+    """Yield (in, out) of each interval."""
+    for first in range(0, max(1, -int(-seconds // step)) * step, step):
+        here = _by_way([event for event in events if first <= event.t_s < first + step])
+        yield here["in"], here["out"]
+
+
+def _intervals(taps: Sequence[Event], events: Score, seconds: float, step: int) -> list[Interval]:
+    """
+    Return the totals by interval, the box's so that a pair stands in its tap's interval.
+
+    What the box counted is what the person tapped, less what it missed and with what it counted in excess; so a tap
+    just before the full minute and its count just after don't look like two mistakes.
+    """
+    missed = [Event(error.t_s, error.direction) for error in events.errors if error.fault == "missed"]
+    left = [tap for tap in taps if tap not in missed]
+    for error in events.errors:
+        if error.fault == "wrong way":
+            # Its tap was missed as well: the nearest one of the other direction.
+            tap = min((t for t in left if t.direction != error.direction), key=lambda t: abs(t.t_s - error.t_s))
+            left.remove(tap)
+            missed.append(tap)
+    excess = [Event(error.t_s, error.direction) for error in events.errors if error.fault != "missed"]
+    person, less, more = (list(_per_interval(these, seconds, step)) for these in (taps, missed, excess))
+    return [
+        Interval(mine, (mine[0] - a[0] + b[0], mine[1] - a[1] + b[1]))
+        for mine, a, b in zip(person, less, more, strict=True)
+    ]

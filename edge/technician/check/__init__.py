@@ -1,0 +1,1 @@
+"""`footfall check`: everything that has to be right at the door."""

@@ -1,0 +1,272 @@
+"""
+The part of `footfall check` that goes to the broker, step by step, as the publisher does, and leaves nothing behind.
+
+It must not disturb a publisher that runs: it logs in under a client name of its own, so that the broker doesn't take
+the publisher's session away; it leaves no last will; and it says on each camera's status topic only what is the
+case already, and not retained, so that what the broker keeps there stays as the publisher left it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.config.credentials import context
+from edge.config.schema import Broker, PublisherSettings, is_loopback
+from edge.core.clock import KernelClock
+from edge.core.errors import PasswordFileError
+from edge.mqtt.connection import BoundedClient, connect
+from edge.publisher import message
+from edge.publisher.outbox import GARBLED, HOPELESS, NOBODY_LISTENS
+from edge.technician import proc
+from edge.technician.check.check_result import Finding, fail, ok, warn
+
+_ANSWER_S = 10.0
+_SOON_DAYS = 21
+_DAY_S = 86_400
+
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_WRONG_NAME = (62, 63, 64)
+"""OpenSSL's verification results."""
+
+
+def check_broker(settings: PublisherSettings) -> Iterator[Finding]:
+    """Go as far as the broker lets us; the first step that fails is the last."""
+    broker = settings.broker
+    try:
+        addresses = _addresses(broker)
+    except OSError as exc:
+        yield fail(
+            "broker name",
+            f"{broker.host} has no address: {exc.strerror or exc}",
+            "look at `broker.host`, at the network, and at the name server: resolvectl query " + broker.host,
+        )
+        return
+    yield ok("broker name", f"{broker.host} is {', '.join(addresses)}")
+    try:
+        with socket.create_connection((broker.host, broker.port), timeout=_ANSWER_S) as sock:
+            yield ok("broker TCP", f"port {broker.port} answers")
+            if broker.tls is None:
+                yield _untold(broker)
+            else:
+                yield from _tls(broker, sock)
+    except _Stopped:
+        return
+    except OSError as exc:
+        yield fail(
+            "broker TCP",
+            f"port {broker.port}: {exc.strerror or exc}",
+            "look at `broker.port`, and ask for this port to be let out of the shop's network",
+        )
+        return
+    with _Guest(settings) as guest:
+        yield from guest.check()
+
+
+class _Stopped(Exception):
+    """What follows can't be looked at; why was told already."""
+
+
+def _addresses(broker: Broker) -> list[str]:
+    found = socket.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+def _untold(broker: Broker) -> Finding:
+    if is_loopback(broker.host):
+        return ok("broker TLS", "none, and none is needed: the broker is on this box")
+    return warn("broker TLS", "none: counts and password cross the network in clear text", "set `tls: true`")
+
+
+def _tls(broker: Broker, sock: socket.socket) -> Iterator[Finding]:
+    """Shake hands, and look at the certificate."""
+    assert broker.tls is not None  # noqa: S101 - asked by the caller
+    try:
+        with context(broker.tls).wrap_socket(sock, server_hostname=broker.host) as secured:
+            certificate: dict[str, Any] = secured.getpeercert() or {}
+            version = secured.version()
+    except ssl.SSLCertVerificationError as exc:
+        yield fail("broker TLS", f"the certificate can't be trusted: {exc.verify_message}", _tls_advice(exc, broker))
+        raise _Stopped from exc
+    except FileNotFoundError as exc:
+        yield fail("broker TLS", f"{exc.filename} isn't there", "bring it, or name another file under `broker.tls`")
+        raise _Stopped from exc
+    except (ssl.SSLError, ConnectionError, TimeoutError, PermissionError) as exc:
+        cause = exc.reason if isinstance(exc, ssl.SSLError) and exc.reason else exc.strerror or str(exc)
+        yield fail(
+            "broker TLS",
+            f"no handshake on port {broker.port}: {cause}",
+            "is this the port for TLS (8883)? Does the broker want a certificate of this box (`cert_file`)?",
+        )
+        raise _Stopped from exc
+    until_s = ssl.cert_time_to_seconds(certificate["notAfter"])
+    days = int(until_s - KernelClock().wall_ms() / 1000) // _DAY_S
+    issuer = {key: value for part in certificate["issuer"] for key, value in part}
+    by = issuer.get("organizationName") or issuer.get("commonName", "?")
+    found = f"{version}, chain and name are right, issued by {by}, valid for {days} more days"
+    if days < _SOON_DAYS:
+        yield warn("broker TLS", found, "tell headquarters: no hour arrives once it has expired")
+    else:
+        yield ok("broker TLS", found)
+
+
+def _tls_advice(exc: ssl.SSLCertVerificationError, broker: Broker) -> str:
+    if exc.verify_code == _EXPIRED:
+        return "headquarters must renew the broker's certificate; look at this box's clock, too"
+    if exc.verify_code == _NOT_YET_VALID:
+        return "look at this box's clock"
+    if exc.verify_code in _WRONG_NAME:
+        return f"set `broker.host` to a name that stands in the certificate; {broker.host} doesn't"
+    return "name the authority that signed it in `broker.tls.ca_file`; if you did, it isn't the right one"
+
+
+class _Guest:
+    """One connection beside the publisher's."""
+
+    def __init__(self, settings: PublisherSettings) -> None:
+        self._settings = settings
+        self._broker = settings.broker
+        self._client: BoundedClient | None = None
+        self._welcome: ReasonCode | None = None
+        self._properties: Properties | None = None
+        self._lost = ""
+        self._answers: dict[int, ReasonCode] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.disconnect()
+
+    def check(self) -> Iterator[Finding]:
+        """Log in, and publish on the status topic of each camera."""
+        settings, broker = self._settings, self._broker
+        user = f"as {broker.username}" if broker.username else "without a user name"
+        try:
+            client = connect(broker, f"footfall-{settings.site}-{settings.cameras[0].name}-check", None)
+        except PasswordFileError as exc:
+            cause, _, advice = str(exc).rpartition("; ")
+            denied = isinstance(exc.__cause__, PermissionError)
+            hint = "run this with sudo" if denied else advice if cause else "write the password into that file"
+            yield fail("broker login", cause or str(exc), hint)
+            return
+        except (OSError, ValueError) as exc:
+            yield fail(
+                "broker login", f"{user}: {exc}", "try again; if it stays, ask headquarters for the broker's log"
+            )
+            return
+        client.on_connect, client.on_disconnect, client.on_publish = (
+            self._connected,
+            self._disconnected,
+            self._published,
+        )
+        self._client = client
+        if not self._until(lambda: self._welcome is not None):
+            cause = self._lost or f"no answer within {_ANSWER_S:g} s"
+            yield fail(
+                "broker login",
+                f"{user}: {cause}",
+                "does it want a certificate of this box (`broker.tls.cert_file`)? Is it an MQTT broker?",
+            )
+            return
+        assert self._welcome is not None  # noqa: S101 - waited for
+        if self._welcome.is_failure:
+            cause = HOPELESS.get(self._welcome.value, self._welcome.getName().lower())
+            yield fail("broker login", f"{user}: refused: {cause}", "look at `broker.username` and the password's file")
+            return
+        yield ok("broker login", f"accepted {user}, MQTT {broker.protocol}")
+        if getattr(self._properties, "RetainAvailable", 1) == 0 or getattr(self._properties, "MaximumQoS", 1) == 0:
+            yield fail("broker features", "it keeps no retained messages, or knows no QoS 1", "use another broker")
+        for camera in settings.cameras:
+            yield self._publish(client, camera.name)
+
+    def _publish(self, client: Client, camera: str) -> Finding:
+        topic = message.status_topic(self._settings.site, camera)
+        what = f"broker publish {camera}"
+        word = message.ONLINE if _is_online(self._settings.ledger, camera) else message.OFFLINE
+        sent = client.publish(topic, word, qos=1, retain=False)
+        if not self._until(lambda: sent.mid in self._answers):
+            cause = self._lost or f"no acknowledgement within {_ANSWER_S:g} s"
+            return fail(what, f"{topic}: {cause}", "ask headquarters whether this user may publish there")
+        reason = self._answers[sent.mid]
+        said = f"{topic} takes `{word.decode()}`, not retained"
+        if reason.is_failure:
+            return fail(
+                what,
+                f"{topic}: {HOPELESS.get(reason.value, reason.getName().lower())}",
+                f"ask headquarters to let this user publish on {topic} and on …/hour",
+            )
+        if self._broker.protocol != "5":
+            return warn(
+                what,
+                f"{said}, but in MQTT 3.1.1 a broker acknowledges what it throws away, too",
+                'ask headquarters whether it came; with `protocol: "5"` the broker says so itself',
+            )
+        if reason.value == NOBODY_LISTENS:
+            return warn(what, f"{said}, but nobody subscribes to it now", "ask headquarters whether it listens")
+        return ok(what, said)
+
+    def _until(self, condition: Callable[[], bool]) -> bool:
+        """Talk with the broker until *condition* holds; False if the link ends, or it takes too long."""
+        until_s = time.monotonic() + _ANSWER_S
+        assert self._client is not None  # noqa: S101 - connected by the caller
+        while not condition():
+            try:
+                result = self._client.loop(0.2)
+            except (*GARBLED, OSError) as exc:
+                self._lost = self._lost or f"it sent what can't be read ({type(exc).__name__})"
+                return False
+            if condition():
+                break
+            if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._lost = self._lost or "it closed the connection"
+                return False
+            if time.monotonic() > until_s:
+                return False
+        return True
+
+    def _connected(
+        self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        self._welcome, self._properties = reason, properties
+
+    def _disconnected(
+        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._lost = f"it ended the connection: {HOPELESS.get(reason.value, reason.getName().lower())}"
+        else:
+            self._lost = "it closed the connection"
+
+    def _published(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._answers[mid] = reason
+
+
+def _is_online(ledger: Path, camera: str) -> bool:
+    """Tell whether the own `online` of the publisher on *ledger* holds for the camera now, as far as can be known."""
+    if not any(_keeps(process, ledger) for process in proc.running("publisher")):
+        return False
+    said = proc.unit_properties("footfall-publisher.service", ["StatusText"]).get("StatusText", "")
+    return not said or f"{camera}: connected" in said
+
+
+def _keeps(process: proc.Process, ledger: Path) -> bool:
+    """Tell whether a publisher has *ledger* open; one that this user may not look into is taken for the box's own."""
+    try:
+        return any(file.name == str(ledger.resolve()) for file in process.files)
+    except PermissionError:
+        return True
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,138 @@
+"""Starting `footfall measure`, and taking its figures: pictures are looked at there, sealed, and never here."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from edge.core.errors import MeasuringFailed
+
+_START_UP_S = 60.0
+"""A slow card takes so long to load numpy, OpenCV and the interpreter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a camera gave; flags as in the hours."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """
+    How long the stages take on this box.
+
+    Attributes:
+        stages: name: {"p50", "p95"}, ms; `all` is everything but `decode`, on frames that the detector looked at.
+        fps: Frames a second that can be held while people walk.
+        frames: How many were looked at.
+        threads: Number of threads: median ms of the detector.
+        memory_mb: The process's largest size.
+        interpreter, model: What ran what.
+    """
+
+    stages: Mapping[str, Mapping[str, float]]
+    fps: float
+    frames: int
+    threads: Mapping[str, float]
+    memory_mb: int
+    interpreter: str
+    model: str
+
+
+class Measuring:
+    """
+    A running measurement.
+
+    Args:
+        config: The config file.
+        camera: Whose size, rate and lines are measured with.
+        seconds: How long.
+        look: Through the camera, instead of timing the stages on the demo clip.
+    """
+
+    def __init__(self, config: Path, camera: str, seconds: float, *, look: bool) -> None:
+        self._seconds = seconds
+        self._arguments = ["measure", camera, "--config", str(config), "--seconds", f"{seconds:g}"]
+        if look:
+            self._arguments.append("--look")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edge", *self._arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def ended(self, within_s: float) -> bool:
+        """Tell whether it has ended, waiting at most *within_s*; it says so little that it never waits for us."""
+        try:
+            self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def figures(self) -> dict[str, Any]:
+        """
+        Wait for the figures and return them.
+
+        Raises:
+            MeasuringFailed: there are none; with the sentence that the process ended with.
+        """
+        try:
+            said, complained = self._process.communicate(timeout=self._seconds + _START_UP_S)
+        except subprocess.TimeoutExpired:
+            raise MeasuringFailed("it gives no figures: it hangs", "look at the camera's plug and cable") from None
+        code = self._process.returncode
+        if code < 0:
+            name = signal.Signals(-code).name
+            raise MeasuringFailed(
+                f"the process was killed by {name}",
+                "the interpreter, numpy and OpenCV don't fit each other; install the package again",
+            )
+        if code:
+            last = complained.strip().rpartition("\n")[2].removeprefix("footfall: ")
+            cause, _, advice = last.rpartition("; ")
+            raise MeasuringFailed(
+                cause or last or f"it ended with exit code {code}",
+                advice if cause else f"type `footfall {' '.join(self._arguments)}` to see all that it says",
+            )
+        figures: dict[str, Any] = json.loads(said.splitlines()[-1])
+        return figures
+
+
+def look(config: Path, camera: str, seconds: float) -> Look:
+    """Look through *camera*; raises MeasuringFailed."""
+    with Measuring(config, camera, seconds, look=True) as measuring:
+        figures = measuring.figures()
+    return Look(**{**figures, "flags": tuple(figures["flags"])})
+
+
+def time_stages(config: Path, camera: str, seconds: float) -> Stages:
+    """Time the stages as *camera* would need them; raises MeasuringFailed."""
+    with Measuring(config, camera, seconds, look=False) as measuring:
+        return Stages(**measuring.figures())

@@ -1,0 +1,152 @@
+"""
+What speaks against a line as it is drawn: too near the edge, too short for the heads here, people stand on it.
+
+All measures are in diameters of the heads that were seen, so that neither the picture's size nor the camera's height
+matters; until somebody has walked through, only the edge can be judged. Lengths are in px of the camera's picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+
+from edge.config.geometry import Point, Polyline
+from edge.config.schema import Line
+from edge.vision.scene import Sighting
+from edge.vision.tracking.line_state import CLEAR
+
+_LEAST_ROOM = 1.5
+"""Nearer than this to the edge, diameters, more than one in thirty who cross is missed, at 0.7 one in fifteen: see
+docs/accuracy.md."""
+_LEAST_ROOM_SHARE = 0.08
+"""Likewise while no head has been seen, of the picture's smaller side."""
+_LEAST_LENGTH = 2.5
+"""Shoulders are as wide as two heads; a line that is no longer is walked round."""
+_ON_LINE = CLEAR
+"""Who stands nearer to the line than this, diameters, may be counted as often as they sway."""
+_STANDS_MS = 3_000
+_SWAY = 0.6
+"""Who stays within so many diameters stands."""
+_LEAST_STANDING_MS = 5_000
+_HEADS_KEPT = 400
+_PLACES = 24
+"""Columns of the map of where people stand."""
+_GONE_MS = 3_000
+
+
+class Habits:
+    """
+    How large heads are here, and where people stand. State: the newest sizes, a coarse map, one anchor a live track.
+
+    Args:
+        width: The picture's, px.
+    """
+
+    def __init__(self, width: int) -> None:
+        self._cell = width / _PLACES
+        self._sizes: deque[float] = deque(maxlen=_HEADS_KEPT)
+        self._stood_ms: Counter[tuple[int, int]] = Counter()
+        self._anchors: dict[int, Sighting] = {}
+        self._last: dict[int, Sighting] = {}
+
+    @property
+    def head(self) -> float | None:
+        """The usual head's diameter, px; None before any was seen."""
+        return median(self._sizes) if self._sizes else None
+
+    def see(self, sighting: Sighting) -> None:
+        """Learn from one sighting of a track."""
+        self._sizes.append(sighting.diameter)
+        anchor = self._anchors.get(sighting.track)
+        before = self._last.get(sighting.track, sighting)
+        self._last[sighting.track] = sighting
+        if anchor is None or math.dist(anchor[1:3], sighting[1:3]) > _SWAY * sighting.diameter:
+            self._anchors[sighting.track] = sighting
+        elif sighting.t_ms - anchor.t_ms >= _STANDS_MS:
+            place = (int(sighting.x // self._cell), int(sighting.y // self._cell))
+            # The time until it was known to stand was stood here too.
+            first = before.t_ms - anchor.t_ms < _STANDS_MS
+            self._stood_ms[place] += round(sighting.t_ms - (anchor if first else before).t_ms)
+
+    def forget(self, t_ms: float) -> list[int]:
+        """Drop the tracks that can't come back at *t_ms*, and return their numbers."""
+        gone = [track for track, sighting in self._last.items() if t_ms - sighting.t_ms > _GONE_MS]
+        for track in gone:
+            del self._last[track], self._anchors[track]
+        return gone
+
+    def stood_s(self, points: Sequence[Point]) -> float:
+        """Return the seconds that people stood on the line through *points*."""
+        reach = _ON_LINE * (self.head or 0.0) + self._cell / 2
+        on_line = (
+            ms
+            for (column, row), ms in self._stood_ms.items()
+            if _away(points, ((column + 0.5) * self._cell, (row + 0.5) * self._cell)) < reach
+        )
+        return sum(on_line) / 1000
+
+
+def advise(line: Line, habits: Habits, width: int, height: int) -> list[str]:
+    """Return a sentence for each thing that speaks against *line*, and what to do; none if nothing does."""
+    points = [(x * width, y * height) for x, y in line.points]
+    return [*_on_edge(line, points, habits, width, height), *_on_length(points, habits), *_on_standing(points, habits)]
+
+
+def _on_edge(line: Line, points: Sequence[Point], habits: Habits, width: int, height: int) -> Iterator[str]:
+    head = habits.head
+    least = _LEAST_ROOM * head if head else _LEAST_ROOM_SHARE * min(width, height)
+    inside = Polyline(points).distance(line.inside[0] * width, line.inside[1] * height)
+    for sign, side in ((1, "the shop's side"), (-1, "the street's side")):
+        room = median(_rooms(points, math.copysign(1, inside) * sign, width, height))
+        if room < least:
+            much = f"{room / head:.1f} heads" if head else f"{100 * room / min(width, height):.0f} % of the picture"
+            needed = f"{_LEAST_ROOM:g} heads" if head else f"{100 * _LEAST_ROOM_SHARE:.0f} %"
+            yield (
+                f"Too near the picture's edge: {side} has room for {much}, and more people are missed there. "
+                f"Leave at least {needed}."
+            )
+
+
+def _rooms(points: Sequence[Point], side: float, width: int, height: int) -> Iterator[float]:
+    """Yield how far it is from places along the line, straight away from it on one side, to the picture's edge."""
+    for (x1, y1), (x2, y2) in pairwise(points):
+        length = math.hypot(x2 - x1, y2 - y1) or 1.0
+        away = (-side * (y2 - y1) / length, side * (x2 - x1) / length)
+        for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+            place = (x1 + share * (x2 - x1), y1 + share * (y2 - y1))
+            yield min(
+                (limit - at) / step if step > 0 else -at / step
+                for at, step, limit in zip(place, away, (width, height), strict=True)
+                if abs(step) > 1e-9  # noqa: PLR2004 - along this axis it never gets there
+            )
+
+
+def _on_length(points: Sequence[Point], habits: Habits) -> Iterator[str]:
+    head = habits.head
+    length = sum(math.dist(one, other) for one, other in pairwise(points))
+    if head and length < _LEAST_LENGTH * head:
+        yield (
+            f"Too short: {length / head:.1f} heads long, so people pass beside it. Draw it across the whole doorway, "
+            f"{_LEAST_LENGTH:g} heads or more."
+        )
+
+
+def _on_standing(points: Sequence[Point], habits: Habits) -> Iterator[str]:
+    stood_s = habits.stood_s(points)
+    if 1000 * stood_s >= _LEAST_STANDING_MS:
+        yield f"People stand here: {stood_s:.0f} s so far. Move the line to where they walk on."
+
+
+def _away(points: Sequence[Point], place: Point) -> float:
+    """Return how far *place* is from the line itself."""
+    return min(_away_from_piece(one, other, place) for one, other in pairwise(points))
+
+
+def _away_from_piece(one: Point, other: Point, place: Point) -> float:
+    dx, dy = other[0] - one[0], other[1] - one[1]
+    along = ((place[0] - one[0]) * dx + (place[1] - one[1]) * dy) / ((dx * dx + dy * dy) or 1.0)
+    along = min(1.0, max(0.0, along))
+    return math.dist(place, (one[0] + along * dx, one[1] + along * dy))

@@ -1,0 +1,176 @@
+"""
+`footfall status`: what this box is doing now, and today's hours, with a bar for each.
+
+Everything comes from the ledger, which is read beside the running publisher, from systemd and from the kernel. Nothing
+is asked of the process that sees: it has no way to answer.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge.config.schema import CameraAccount, Config
+from edge.core.clock import KernelClock
+from edge.core.tally import Flag
+from edge.publisher.ledger.view import LedgerView, Pace
+from edge.technician import proc, temperature
+from edge.technician.check.box import SYSTEMD, age
+from edge.technician.check.camera import PICTURE, SILENT_MS
+from edge.technician.today import HourLine, day_hours, day_of
+
+_EVERY_S = 5.0
+_BAR = 24
+"""Width of the longest bar, characters."""
+
+
+def run(settings: Config, *, watch: bool) -> None:
+    """
+    Print what the box does now; with *watch*, again every five seconds until Ctrl-C.
+
+    Raises:
+        LedgerError: the ledger can't be read.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    if not watch:
+        console.print(show(settings, _bars(console)))
+    elif console.is_terminal:
+        with Live(show(settings, _bars(console)), console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(_EVERY_S)
+                live.update(show(settings, _bars(console)), refresh=True)
+    else:
+        while True:
+            console.print(show(settings, _bars(console)))
+            time.sleep(_EVERY_S)
+
+
+def _bars(console: Console) -> str:
+    """Return what bars of in and out are drawn with."""
+    return "█▒" if console.encoding.lower().startswith("utf") else "#-"
+
+
+def show(settings: Config, bars: str = "█▒") -> RenderableType:
+    """Return everything as it is now."""
+    clock = KernelClock()
+    zone = ZoneInfo(settings.timezone)
+    publisher = settings.publisher()
+    now = datetime.fromtimestamp(clock.wall_ms() / 1000, zone)
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"site {settings.site}", "bold"),
+            f" on {socket.gethostname()}, {now:%Y-%m-%d %H:%M %Z}, ",
+            ("clock synchronised", "")
+            if clock.trusted()
+            else ("CLOCK NOT SYNCHRONISED: no hour is closed", "bold red"),
+            f", {temperature.read()}",
+        )
+    ]
+    with LedgerView.opened(settings.ledger) as ledger:
+        parts.append(_delivery(ledger, publisher.cameras))
+        for camera in publisher.cameras:
+            pace = ledger.pace(camera.name)
+            # A trial's clock runs ahead of the box's, and its hours with it.
+            now_ms = max(clock.wall_ms(), pace.wall_ms or 0) if pace and _is_trial(pace) else clock.wall_ms()
+            found = day_hours(ledger, camera, day_of(now_ms, zone), now_ms, zone)
+            parts += [Text(), _state(camera.name, pace, clock), _table(found, zone, bars)]
+    return Group(*parts)
+
+
+def _delivery(ledger: LedgerView, cameras: Sequence[CameraAccount]) -> Text:
+    """Return what waits for the broker, and what systemd knows of the publisher."""
+    waiting, since_ms = ledger.backlog(), ledger.waiting_since_ms()
+    last = [stamp for camera in cameras if (stamp := ledger.acknowledged_ms(camera.name)) is not None]
+    words = (
+        "outbox: nothing waits" if since_ms is None else f"outbox: {waiting} hours wait, the oldest for {age(since_ms)}"
+    )
+    words += f"; last acknowledged {age(max(last))} ago" if last else "; no hour was acknowledged yet"
+    return Text(f"{_publisher()}\n{words}")
+
+
+def _publisher() -> str:
+    if SYSTEMD.exists():
+        said = proc.unit_properties("footfall-publisher.service", ["ActiveState", "StatusText"])
+        text = said.get("StatusText")
+        return f"publisher: {said.get('ActiveState', 'unknown')}" + (f": {text}" if text else "")
+    return "publisher: running, in a trial" if proc.running("publisher") else "publisher: NOT running"
+
+
+def _is_trial(pace: Pace) -> bool:
+    return pace.boot_id.startswith("trial-")
+
+
+def _state(camera: str, pace: Pace | None, clock: KernelClock) -> Text:
+    """Return one line on what a camera does now."""
+    words, style = _words(camera, pace, clock)
+    rate = ""
+    if pace is not None and pace.fps is not None and style == "green":
+        rate = f", {pace.fps:.1f} pictures a second, {100 * min(1.0, pace.watched):.0f} % of the last minute watched"
+    return Text.assemble((f"{camera}: ", "bold"), (words, style), rate)
+
+
+def _words(camera: str, pace: Pace | None, clock: KernelClock) -> tuple[str, str]:
+    if pace is None or _is_trial(pace):
+        return "nothing was counted yet" if pace is None else "counted on a trial's clock", "yellow"
+    look = f"look at `systemctl status footfall-vision@{camera}`"
+    if pace.boot_id != clock.boot_id:
+        return f"NO READING since this box started; {look}", "bold red"
+    silent_ms = clock.boot_ms() - pace.boot_ms
+    if silent_ms > SILENT_MS:
+        return f"SILENT for {silent_ms // 1000} s; {look}", "bold red"
+    if Flag.CLOSED in pace.flags:
+        return "closed, by its opening hours", ""
+    bad = [PICTURE[name] for flag in pace.flags if (name := (flag.name or "").lower()) in PICTURE]
+    if bad:
+        return "; ".join(f"{what.upper()}: {advice}" for what, advice in bad), "bold red"
+    return "counting", "green"
+
+
+def _table(found: Sequence[HourLine], zone: ZoneInfo, bars: str) -> RenderableType:
+    """Return today's hours, one a row, and their sum."""
+    if not found:
+        return Text("  no hour of today yet")
+    table = Table("", "in", "out", "watched s", "", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for column in table.columns[:5]:
+        column.no_wrap, column.overflow = True, "crop"
+    table.columns[4].min_width = _BAR + 1
+    most = max(1, *(hour.in_ + hour.out for hour in found))
+    for hour in found:
+        start = datetime.fromtimestamp(hour.span.start_ms / 1000, zone)
+        ends = "not closed yet" if hour.open else "sent" if hour.acknowledged else "waits"
+        table.add_row(
+            f"  {start:%H:%M}",
+            str(hour.in_),
+            str(hour.out),
+            f"{hour.watched_s:,}",
+            _bar(hour, most, bars),
+            ", ".join((ends, *hour.flags)),
+        )
+    lines: dict[str, list[int]] = {}
+    for hour in found:
+        for name, (in_, out) in hour.lines.items():
+            total = lines.setdefault(name, [0, 0])
+            total[0] += in_
+            total[1] += out
+    sums = ", ".join(f"{name} {in_} in {out} out" for name, (in_, out) in lines.items()) if len(lines) > 1 else ""
+    total_in, total_out = sum(hour.in_ for hour in found), sum(hour.out for hour in found)
+    table.add_row(
+        "  today", str(total_in), str(total_out), f"{sum(hour.watched_s for hour in found):,}", "", sums, style="bold"
+    )
+    return table
+
+
+def _bar(hour: HourLine, most: int, bars: str) -> Text:
+    """Return a bar for those who came in and, behind it, one for those who went out."""
+    into, out = (round(_BAR * number / most) for number in (hour.in_, hour.out))
+    return Text.assemble((bars[0] * into, "green"), (bars[1] * out, "blue"))

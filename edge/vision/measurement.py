@@ -1,0 +1,194 @@
+"""
+What `footfall check` and `footfall bench` start to measure with: a process that seals itself, then prints figures.
+
+It sees pictures, so it is sealed as the service is before it looks at the first; all that leaves it is one JSON object
+of numbers and flags on its standard output. Being a process of its own, it may also be killed by an interpreter that
+doesn't fit its libraries, and whoever started it can say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from edge.config.schema import VisionSettings
+from edge.core import head_model
+from edge.core.clock import Clock
+from edge.core.tally import Flag
+from edge.vision.camera import ClipSource, open_source
+from edge.vision.detector import Detector
+from edge.vision.picture_check import Quality
+from edge.vision.pipeline import Pipeline
+from edge.vision.scene import Frame
+from edge.vision.seal import Seal
+
+_SAYING = (1, 2)
+"""Standard output and error, which the service's seal takes away: here somebody waits for figures, or for the cause."""
+_SETTLE_S = 1.0
+"""A camera's first second finds its exposure; it isn't judged by it."""
+_MOST_THREADS = 4
+_WARM_UP = 5
+_TRIES = 20
+_MOST_RUNS = 100_000
+
+
+def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> None:
+    """
+    Look through the camera for *seconds* and print what it gives: {"width", "height", "fps", "frames", "flags"}.
+
+    Raises:
+        CameraError: it can't be opened, or it stopped.
+        SealError: this process could not be sealed.
+    """
+    camera = settings.camera
+    source = open_source(camera, clock)
+    try:
+        seal.close(_SAYING)
+        quality = Quality(camera.fps)
+        began_s = time.monotonic()
+        first_s = last_s = began_s
+        width = height = frames = counted = 0
+        flags = Flag(0)
+        while last_s - began_s < seconds and (frame := source.read()) is not None:
+            last_s = time.monotonic()
+            height, width = frame.pixels.shape[:2]
+            frames += 1
+            # A clip's own times don't matter here: it is watched as a camera would be.
+            flags = quality.look(replace(frame, t_ms=(last_s - began_s) * 1000))
+            if last_s - began_s < _SETTLE_S or frames == 1:
+                first_s = last_s
+            else:
+                counted += 1
+    finally:
+        source.close()
+    _print(
+        {
+            "width": width,
+            "height": height,
+            "fps": round(counted / (last_s - first_s), 1) if last_s > first_s else 0.0,
+            "frames": frames,
+            "flags": [flag.name.lower() for flag in flags if flag.name],
+        }
+    )
+
+
+def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:
+    """
+    Run the shipped demo clip, at the camera's size, through every stage and print how long each takes.
+
+    {"stages": {name: {"p50", "p95"}}, ms; "fps": frames a second that can be held while people walk, by the p95 of all
+    stages together; "frames": looked at; "threads": {number: median ms of the detector}; "memory_mb"; "interpreter";
+    "model"}.
+
+    Raises:
+        DetectorError: the model can't be loaded or run.
+        CameraMissing: the clip can't be read.
+        SealError: this process could not be sealed.
+    """
+    contract = head_model.read(settings.model)
+    watch = _Stopwatch()
+    pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps, timed=watch)
+    clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=settings.camera.fps, loop=True)
+    size = settings.camera.size
+    frame = Frame(np.zeros((size[1], size[0], 3), np.uint8), 0.0)
+    seal.close(_SAYING)
+    until_s = time.monotonic() + seconds
+    frames = 0
+    try:
+        while (time.monotonic() < until_s or frames <= _WARM_UP) and frames < _MOST_RUNS:
+            taken = clip.read()
+            if taken is None:
+                break
+            frame = Frame(cv2.resize(taken.pixels, size, interpolation=cv2.INTER_AREA), taken.t_ms)  # type: ignore[arg-type] # bytes stay bytes
+            _, packed = cv2.imencode(".jpg", frame.pixels)
+            with watch("decode"):
+                cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            with watch("all"):
+                pipeline.look(frame)
+            watch.end_of_frame(keep=frames >= _WARM_UP)
+            frames += 1
+    finally:
+        clip.close()
+    stages = watch.percentiles()
+    busy = stages.get("all", {}).get("p95", 0.0)
+    threads = {}
+    name = ""
+    for number in (1, 2, _MOST_THREADS):
+        if number <= (os.cpu_count() or 1):
+            detector = Detector(contract, threads=number)
+            threads[str(number)] = _median_ms(detector, frame)
+            name = detector.interpreter
+    _print(
+        {
+            "stages": stages,
+            "fps": round(1000 / busy, 1) if busy else 0.0,
+            "frames": frames,
+            "threads": threads,
+            "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "interpreter": f"{name} {_version(name)}".strip(),
+            "model": contract.identity,
+        }
+    )
+
+
+class _Stopwatch:
+    """Notes how long each stage took, frame by frame; frames that the detector was spared are left out of `all`."""
+
+    def __init__(self) -> None:
+        self._times_ms: dict[str, list[float]] = defaultdict(list)
+        self._frame: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        self._frame[stage] = (time.perf_counter() - began_s) * 1000
+
+    def end_of_frame(self, *, keep: bool) -> None:
+        if "detector" not in self._frame:
+            self._frame.pop("all", None)
+        if keep:
+            for stage, ms in self._frame.items():
+                self._times_ms[stage].append(ms)
+        self._frame = {}
+
+    def percentiles(self) -> dict[str, dict[str, float]]:
+        order = ("decode", "quality", "gate", "detector", "tracker", "line", "all")
+        return {
+            stage: {f"p{share}": round(float(np.percentile(self._times_ms[stage], share)), 2) for share in (50, 95)}
+            for stage in order
+            if self._times_ms[stage]
+        }
+
+
+def _median_ms(detector: Detector, frame: Frame) -> float:
+    times = []
+    for number in range(_WARM_UP + _TRIES):
+        began_s = time.perf_counter()
+        detector.detect(frame.pixels)
+        if number >= _WARM_UP:
+            times.append((time.perf_counter() - began_s) * 1000)
+    return round(float(np.median(times)), 2)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _print(figures: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.flush()

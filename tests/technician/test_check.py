@@ -1,0 +1,300 @@
+"""`footfall check` and `footfall bench` as a technician starts them: real processes, sealed ones among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import schema
+from edge.core.clock import KernelClock
+from edge.core.errors import MeasuringFailed
+from edge.core.tally import Flag
+from edge.publisher.ledger.view import Pace
+from edge.technician import measuring
+from edge.technician.check import camera as check_camera
+from edge.technician.check import check
+from edge.technician.check.check_result import Finding
+from edge.technician.measuring import Look
+from tests.publisher.rig import wait_until
+from tests.technician.rig import REPOSITORY, Books, footfall, write_config
+
+PLAIN = {"NO_COLOR": "1"}
+
+
+def clip(folder: Path, pattern: str, fps: int = 15) -> Path:
+    """Make a clip of a few seconds with OpenCV, whose wheel is there anyway; *pattern* is noise or a grey level."""
+    path = folder / "clip.avi"
+    program = (
+        "import sys, cv2, numpy as np\n"
+        "path, pattern, fps = sys.argv[1], sys.argv[2], float(sys.argv[3])\n"
+        "out = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*'MJPG'), fps, (320, 240))\n"
+        "rng = np.random.default_rng(1)\n"
+        "for _ in range(int(4 * fps)):\n"
+        "    noise = rng.integers(0, 256, (240, 320, 3), np.uint8)\n"
+        "    out.write(noise if pattern == 'noise' else np.full((240, 320, 3), int(pattern), np.uint8))\n"
+        "out.release()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, path, pattern, str(fps)], check=True)
+    return path
+
+
+def found_in(run: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    """Return the findings of `check --json` by what was looked at."""
+    told: dict[str, Any] = json.loads(run.stdout)
+    return {finding["what"]: finding for finding in told["findings"]}
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+
+
+def test_a_box_with_faults(tmp_path: Path) -> None:
+    """One line each for a person, plain and with what to do; 1 because the broker isn't there."""
+    run = footfall("check", "--config", write_config(tmp_path, source="/dev/video97"), env=PLAIN)
+
+    assert 1 == run.returncode
+    assert "ok    config: " in run.stdout
+    assert "fail  camera door-a: camera /dev/video97: there is no such device" in run.stdout
+    assert "      -> plug the camera in, or name another `source`" in run.stdout
+    assert "ok    model: footfall-head" in run.stdout
+    assert "fail  broker TCP: " in run.stdout
+    assert "fail: this box doesn't do its work yet" in run.stdout
+    assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_a_config_with_faults(tmp_path: Path) -> None:
+    """Every fault is a line of its own, with file, line and what was meant; the box is looked at all the same."""
+    path = write_config(tmp_path, more="fsp: 15\n    size: [640]")
+    run = footfall("check", "--config", path, "--json")
+    told = json.loads(run.stdout)
+    faults = [finding["found"] for finding in told["findings"] if finding["what"] == "config"]
+
+    assert 1 == run.returncode
+    assert not told["ok"]
+    assert any(
+        f'{path}:7: cameras.door-a.fsp: "fsp" is not a setting; did you mean "fps"?' in fault for fault in faults
+    )
+    assert any(f"{path}:8: cameras.door-a.size" in fault for fault in faults)
+    assert {"heat", "throttling", "clock"} <= found_in(run).keys()
+
+
+def test_no_config(tmp_path: Path) -> None:
+    """The first thing that goes wrong on a new box has a sentence, too."""
+    run = footfall("check", "--config", tmp_path / "nowhere.yaml", env=PLAIN)
+
+    assert 1 == run.returncode
+    assert "nowhere.yaml: can't be read: No such file or directory; give another with --config" in run.stdout
+
+
+def test_warnings_alone_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code is 0, and the last line says that something is worth a look."""
+    findings = [Finding("one", "ok", "well"), Finding("two", "warn", "hm", "look")]
+    monkeypatch.setattr(check, "_steps", lambda _path: iter([("all", iter(findings))]))
+
+    assert 0 == check.run(tmp_path, as_json=False)
+    assert 0 == check.run(tmp_path, as_json=True)
+
+
+# --- camera and picture ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pattern", "flag"), [("5", "dark"), ("128", "covered"), ("noise", None)])
+def test_pictures_that_show_nothing(tmp_path: Path, pattern: str, flag: str | None) -> None:
+    """A sealed process looks through the camera and tells dark and covered from a picture with something in it."""
+    path = write_config(tmp_path, source=clip(tmp_path, pattern))
+    look = measuring.look(path, "door-a", 7.0)
+
+    assert (320, 240) == (look.width, look.height)
+    assert 13 <= look.fps <= 16
+    assert (flag in look.flags) == (flag is not None)
+    assert not {"dark", "covered"} & set(look.flags) - {flag}
+
+
+def test_a_picture_that_stands_still(tmp_path: Path) -> None:
+    """Exactly the same picture for ten seconds is no camera's."""
+    path = write_config(tmp_path, source=clip(tmp_path, "128"))
+
+    assert "frozen" in measuring.look(path, "door-a", check_camera.LOOK_S).flags
+
+
+LIVE = Look(width=640, height=480, fps=15.0, frames=180, flags=())
+
+
+@pytest.mark.parametrize(
+    ("look", "states"),
+    [
+        (LIVE, ["ok", "ok"]),
+        (Look(640, 480, 9.0, 100, ()), ["warn", "ok"]),
+        (Look(640, 480, 3.0, 30, ()), ["fail", "ok"]),
+        (Look(1280, 720, 15.0, 180, ()), ["warn", "ok"]),
+        (Look(640, 480, 15.0, 180, ("dark",)), ["ok", "fail"]),
+        (Look(640, 480, 15.0, 180, ("covered", "frozen")), ["ok", "fail", "fail"]),
+        (Look(0, 0, 0.0, 0, ()), ["fail"]),
+    ],
+)
+def test_what_a_camera_gives_is_held_against_what_was_asked(look: Look, states: Sequence[str]) -> None:
+    """Size and rate as asked, or a warning; no picture, or one that shows nothing, is a failure."""
+    camera = schema.Camera.model_validate(
+        {"source": "/dev/video0", "lines": {"a": {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}}}
+    )
+    found = list(check_camera.judge(camera, "door-a", look))
+
+    assert states == [finding.state for finding in found]
+    assert all(finding.advice for finding in found if finding.state != "ok")
+
+
+@pytest.mark.parametrize(("fps", "state"), [(None, "warn"), (15.0, "ok"), (9.0, "warn")])
+def test_the_rate_of_a_camera_that_the_service_holds(fps: float | None, state: str) -> None:
+    """A service of which one reading is known has no rate yet, and isn't called well for that."""
+    camera = schema.Camera.model_validate(
+        {"source": "/dev/video0", "lines": {"a": {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}}}
+    )
+    clock = KernelClock()
+    pace = Pace(clock.boot_id, clock.boot_ms(), None, fps, 1.0, Flag(0))
+    found = list(check_camera.ask(camera, "door-a", pace))
+
+    assert [state, "ok"] == [finding.state for finding in found]
+    assert "0.0" not in found[0].found
+
+
+# --- beside the service ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="service")
+def _service(tmp_path: Path) -> Iterator[str]:
+    """Run something that the kernel knows as `footfall vision CAMERA`; give the camera's name."""
+    camera = f"door-{os.getpid()}"
+    program = tmp_path / "footfall"
+    program.write_text("import sys\nprint('up', flush=True)\nsys.stdin.read()\n")
+    with subprocess.Popen(
+        [sys.executable, program, "vision", camera], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert "up\n" == process.stdout.readline()
+        yield camera
+
+
+@pytest.mark.parametrize(
+    ("flags", "state", "words"),
+    [
+        (Flag(0), "ok", "looks at"),
+        (Flag.CLOSED, "ok", "closed now"),
+        (Flag.CAMERA_LOST, "fail", "it is gone"),
+        (Flag.DARK, "ok", "looks at"),
+    ],
+)
+def test_a_camera_that_the_service_holds(tmp_path: Path, service: str, flags: Flag, state: str, words: str) -> None:
+    """It isn't opened a second time: the readings of the last minute tell, and it is said that they do."""
+    path = write_config(tmp_path, camera=service, source="/dev/video97", more="fps: 1")
+    kernel = KernelClock()
+    books = Books(path, kernel.wall_ms(), boot_ms=kernel.boot_ms() - 120_000)
+    books.let(2, flags=int(flags), frames=10)
+    books.close()
+    found = {f.what: f for f in check_camera.check_camera(path, schema.load(path), service)}
+
+    assert state == found[f"camera {service}"].state
+    assert "the service holds it" in found[f"camera {service}"].found
+    assert words in found[f"camera {service}"].found
+    if flags is Flag.DARK:
+        assert "fail" == found[f"picture {service}"].state
+
+
+def test_a_service_that_says_nothing(tmp_path: Path, service: str) -> None:
+    """It holds the camera, but no reading has come for half a minute."""
+    path = write_config(tmp_path, camera=service, source="/dev/video97")
+    kernel = KernelClock()
+    books = Books(path, kernel.wall_ms(), boot_ms=max(0, kernel.boot_ms() - 600_000))
+    books.let(2)
+    books.close()
+    found = {f.what: f for f in check_camera.check_camera(path, schema.load(path), service)}
+
+    assert ["warn"] == [finding.state for finding in found.values()]
+    assert "no reading has come" in found[f"camera {service}"].found
+
+
+# --- model and speed -------------------------------------------------------------------------------------------------
+
+
+def test_the_stages_are_timed(tmp_path: Path) -> None:
+    """Each stage has its p50 and p95, and what can be held follows from them."""
+    run = footfall("bench", "--config", write_config(tmp_path), "--seconds", "2", "--json")
+    told = json.loads(run.stdout)
+    stages = told["stages"]
+
+    assert 0 == run.returncode
+    assert ["decode", "quality", "gate", "detector", "tracker", "line", "all"] == list(stages)
+    assert all(0 <= share["p50"] <= share["p95"] for share in stages.values())
+    assert stages["detector"]["p50"] <= stages["all"]["p50"]
+    assert told["fps"] == pytest.approx(1000 / stages["all"]["p95"], rel=0.02)
+    assert "1" in told["threads"]
+    assert 20 < told["memory_mb"] < 2_000
+
+
+def test_bench_for_a_person(tmp_path: Path) -> None:
+    """A table and a verdict, plain where it isn't a terminal."""
+    run = footfall("bench", "--config", write_config(tmp_path), "--seconds", "1", env=PLAIN)
+
+    assert 0 == run.returncode
+    assert "detector" in run.stdout
+    assert "pictures a second can be held while people walk" in run.stdout
+    assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_an_interpreter_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that was built for another numpy: the check survives it, and says what it is."""
+    package = tmp_path / "packages" / "ai_edge_litert"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "interpreter.py").write_text(
+        "import os, signal\n\ndef Interpreter(**_):\n    os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    with pytest.raises(MeasuringFailed, match="killed by SIGSEGV"):
+        measuring.time_stages(write_config(tmp_path), "door-a", 1.0)
+
+
+def test_a_model_that_isnt_the_contracts(tmp_path: Path) -> None:
+    """The finding is the sentence that the service would end with."""
+    contract = json.loads((REPOSITORY / "models" / "head.json").read_text())
+    shutil.copy(REPOSITORY / "models" / "head.tflite", tmp_path)
+    (tmp_path / "head.json").write_text(json.dumps({**contract, "sha256": "0" * 64}))
+    path = write_config(tmp_path)
+    path.write_text(path.read_text() + f"model: {tmp_path}/head.json\n")
+    (found,) = check_camera.check_model(path, schema.load(path))
+
+    assert ("model", "fail", "install the package again") == (found.what, found.state, found.advice)
+    assert "sha256" in found.found
+
+
+def test_measuring_is_sealed(tmp_path: Path) -> None:
+    """The process that looks through the camera seals itself first, and says nothing but figures."""
+    shutil.copy(REPOSITORY / "models" / "demo" / "door.mp4", tmp_path / "door.mp4")
+    path = write_config(tmp_path, source=tmp_path / "door.mp4")
+    with measuring.Measuring(path, "door-a", 3.0, look=True) as running:
+        filters = _wait_for_filters(running.pid)
+        figures = running.figures()
+
+    assert filters >= 2
+    assert {"width", "height", "fps", "frames", "flags"} == figures.keys()
+
+
+def _wait_for_filters(pid: int) -> int:
+    def filters() -> int:
+        status = Path(f"/proc/{pid}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        return int(fields.get("Seccomp_filters", "0"))
+
+    wait_until(lambda: filters() >= 2, "both filters", 30)
+    return filters()
+
+
+def test_measuring_a_camera_that_isnt_in_the_config(tmp_path: Path) -> None:
+    """78, as for every fault of the config."""
+    assert 78 == footfall("bench", "--config", write_config(tmp_path), "--camera", "nowhere").returncode
