@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edge.config import schema
 from edge.config.schema import Line
 from edge.core import head_model
+from edge.core.clock import KernelClock
+from edge.core.systemd import Notifier
 from edge.core.tally import Flag
+from edge.vision import process
 from edge.vision.camera import ClipSource
+from edge.vision.odometer import Odometers
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
@@ -575,3 +581,34 @@ def test_faults_of_real_pictures(clip: Path, flag: Flag) -> None:
 
     assert raised in {flag, Flag(0)}
     assert not enough or found_ms is not None or flag is Flag.MOVED
+
+
+def test_a_reload_ends_moved(tmp_path: Path) -> None:
+    """SIGHUP, which loads the config again, takes the view of now for the right one."""
+    clip = tmp_path / "door.mp4"
+    clip.touch()
+    line = {"from": [0.05, 0.5], "to": [0.95, 0.5], "inside": [0.5, 0.9]}
+    config = {
+        "site": "s",
+        "timezone": "UTC",
+        "broker": {"host": "localhost"},
+        "cameras": {"door": {"source": str(clip), "lines": {"line": line}}},
+    }
+    settings = schema.parse(json.dumps(config), tmp_path / "footfall.yaml").vision("door")
+    camera = Camera()
+    pipeline = Pipeline(head_model.read(), settings.camera.lines, FPS)
+    pipeline._detector = Discs()  # type: ignore[assignment]
+    watch = process._Watch(
+        settings, KernelClock(), pipeline, Odometers(settings.camera.lines, KernelClock()),
+        None, None, None, Notifier(), None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    pictures = itertools.chain(quiet(camera, 20), quiet(camera, 20, right=60))
+    for index, picture in enumerate(pictures):
+        pipeline.look(Frame(picture, index * 200.0))
+    assert pipeline.flags == Flag.MOVED
+
+    watch.reload(lambda: settings)
+    for index, picture in enumerate(quiet(camera, 20, right=60), 200):
+        pipeline.look(Frame(picture, index * 200.0))
+
+    assert pipeline.flags == Flag(0)
