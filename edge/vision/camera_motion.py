@@ -12,7 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from edge.vision.registration import UNMOVED, Structure, Transform, follow, search
+from edge.vision.registration import UNMOVED, Structure, Transform, follow, left_behind, search
 from edge.vision.static_view import StaticView
 from edge.vision.thumbnail import Gradient
 
@@ -33,6 +33,8 @@ class CameraMotionSettings:
     """It is also elsewhere if this share of it is found there by two searches in a row,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
+    most_left_behind: float = 0.11
+    """No more of it than this share may be in place and not there: when a door moves, the floor around it stays."""
     moved_cells: float = 3.7
     """The camera was moved if one point in ten is this far from where it was, cells of 1/80 of the picture's width."""
     shaken_cells: float = 4.0
@@ -114,7 +116,7 @@ class CameraMotion:
             self._back(t_ms, share, shift)
             return
         there = self._find(view, picture, t_ms)
-        if there is not None and self._is_elsewhere(structure, share, *there):
+        if there is not None and self._is_elsewhere(structure, picture, (share, shift), *there):
             self._away(structure, there[0], t_ms)
         elif share >= settings.in_place * self._usual:
             if there is not None or self._elsewhere is None:
@@ -171,10 +173,23 @@ class CameraMotion:
         self._search_wait_ms = min(max(1000.0, 2 * self._search_wait_ms), self.settings.longest_search_s * 1000)
         return search(structure, picture)
 
-    def _is_elsewhere(self, structure: Structure, in_place: float, there: Transform, share: float) -> bool:
-        """Tell whether *share* of the structure found *there* shows that it is no longer in place."""
-        settings = self.settings
+    def _is_elsewhere(
+        self, structure: Structure, picture: Gradient, here: tuple[float, Transform], there: Transform, share: float
+    ) -> bool:
+        """
+        Tell whether the structure is no longer in place.
+
+        Args:
+            structure: The static edges.
+            picture: The thumbnail's gradient.
+            here: The share of the structure that is in place, and how it is shifted.
+            there: Where else it was found.
+            share: The share of it that was found there.
+        """
+        settings, (in_place, shift) = self.settings, here
         if there.farthest(structure) < settings.moved_cells:
+            return False
+        if left_behind(structure, picture, there, shift) > settings.most_left_behind:
             return False
         if share >= max(settings.surely_share, in_place + settings.surely_more):
             return True

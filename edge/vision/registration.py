@@ -77,6 +77,13 @@ class Structure(NamedTuple):
             (rows, columns),
         )
 
+    @property
+    def spread(self) -> float:
+        """The root-mean-square distance of the points from their middle, weighted, cells."""
+        weight = self.weight / self.weight.sum()
+        x, y = self.x - (weight * self.x).sum(), self.y - (weight * self.y).sum()
+        return math.sqrt(float((weight * (x * x + y * y)).sum()))
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -129,20 +136,34 @@ UNMOVED = Transform()
 
 def found(structure: Structure, picture: Gradient, transform: Transform = UNMOVED) -> float:
     """Return the share of *structure*, by weight, that *picture* has where *transform* puts it; 0 if most is out."""
+    present, inside = _present(structure, picture, transform)
+    total = float((structure.weight * inside).sum())
+    if total < _INSIDE * float(structure.weight.sum()):
+        return 0.0
+    return float((structure.weight * present).sum()) / total
+
+
+def left_behind(structure: Structure, picture: Gradient, transform: Transform, shift: Transform) -> float:
+    """Return the share of *structure* that is where *shift* puts it and not where *transform* does: it didn't move."""
+    moved, _ = _present(structure, picture, transform)
+    stayed, _ = _present(structure, picture, shift)
+    return float((structure.weight * (stayed & ~moved)).sum() / structure.weight.sum())
+
+
+def _present(
+    structure: Structure, picture: Gradient, transform: Transform
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which points *picture* has where *transform* puts them, and which of them it puts inside the picture."""
     rows, columns = structure.shape
     x, y = transform.apply(structure)
     column = np.rint(x + np.float32((columns - 1) / 2)).astype(np.intp)
     row = np.rint(y + np.float32((rows - 1) / 2)).astype(np.intp)
     inside = (column >= 1) & (column < columns - 1) & (row >= 1) & (row < rows - 1)
-    weight = structure.weight * inside
-    total = float(weight.sum())
-    if total < _INSIDE * float(structure.weight.sum()):
-        return 0.0
     seen = picture.reshape(2, -1)[:, (row * columns + column) * inside]
     size = steepness(seen)
     right, down = transform.directions(structure)
     same = (right * seen[0] + down * seen[1] > _SAME_DIRECTION * size) & (size > _FOUND_LEVEL)
-    return float((weight * same).sum()) / total
+    return same & inside, inside
 
 
 def search(structure: Structure, picture: Gradient) -> tuple[Transform, float]:

@@ -40,10 +40,14 @@ class StaticViewSettings:
     """A known edge is a part of the structure once it was seen in place for this long in all, seconds."""
     mature_s: float = 30.0
     """A known edge counts in full once it was seen in place for this long in all, seconds."""
+    absent_factor: float = 3.0
+    """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
     least_edges: int = 40
     """Fewer known edge cells than this are too little structure to tell anything by."""
     least_tiles: int = 3
     """So are edges that lie in fewer of the picture's 12 tiles (4 x 3) than this."""
+    least_spread: float = 20.0
+    """So are edges that lie nearer together than this, root mean square, cells: they may be one door, or one box."""
     tile_edges: int = 8
     """A tile has structure if it has this many edge cells."""
     stood_s: float = 40.0
@@ -66,6 +70,8 @@ class StaticView:
         self._known = np.zeros((2, *shape), np.float32)
         self._seen_s = np.zeros(shape, np.float32)
         """For how long, in all, the known edge was seen in place; 0: not known."""
+        self._absent_s = np.zeros(shape, np.float32)
+        """For how long, in all, something else was seen in its place: a door that opens now and then."""
         self._steady = np.zeros((2, *shape), np.float32)
         self._steady_s = np.zeros(shape, np.float32)
         """For how long the newest edge has been steady."""
@@ -139,9 +145,11 @@ class StaticView:
         self._seen_s += confirmed * np.float32(elapsed_s)
         new = ~known & (self._steady_s >= settings.known_s)
         if renew:
+            self._absent_s += (known & ~same & steady & ~hidden) * np.float32(elapsed_s)
             new |= known & ~same & (self._steady_s >= settings.renewed_s)
         self._known[:, new] = self._steady[:, new]
         self._seen_s = np.where(new, np.minimum(self._steady_s, settings.renewed_s), self._seen_s)
+        self._absent_s[new] = 0.0
         self._structure = self._edges()
 
     def replaced(self) -> tuple[float, int]:
@@ -164,6 +172,7 @@ class StaticView:
         new = ~self._same() & (self._steady_s >= self.settings.known_s)
         self._known[:, new] = self._steady[:, new]
         self._seen_s = np.where(new, self._steady_s, self._seen_s)
+        self._absent_s[new] = 0.0
         self._structure = self._edges()
 
     def _same(self) -> Cells:
@@ -175,7 +184,8 @@ class StaticView:
         return [tile for tile in _tiles(self.shape) if np.count_nonzero(edges[tile]) >= self.settings.tile_edges]
 
     def _weight(self) -> npt.NDArray[np.float32]:
-        weight: npt.NDArray[np.float32] = np.minimum(self._seen_s / self.settings.mature_s, 1.0)
+        seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
+        weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / self.settings.mature_s, 1.0)
         return weight
 
     def _edges(self) -> Structure | None:
@@ -188,7 +198,8 @@ class StaticView:
             return None
         if len(self._tiles_with(edges)) < self.settings.least_tiles:
             return None
-        return Structure.of(self._known, edges, self._weight())
+        structure = Structure.of(self._known, edges, self._weight())
+        return structure if structure.spread >= self.settings.least_spread else None
 
 
 _SAME = 0.7
