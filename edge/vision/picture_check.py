@@ -101,6 +101,7 @@ class PictureCheck:
         fps: Frames a second that were asked for. Slow is under 4, or under a third of them where that is less.
 
     Attributes:
+        thumbnail: The newest frame, made small.
         cut: Whether the newest frame shows another scene than the one before: what was followed is gone.
     """
 
@@ -116,6 +117,7 @@ class PictureCheck:
         self._heads = np.empty((0, 3), np.float32)
         self._first_seen: dict[int, Sighting] = {}
         self.flags = Flag(0)
+        self.thumbnail: Grey = np.zeros((1, 1), np.uint8)
         self.cut = False
         self.begin_view()
 
@@ -140,7 +142,7 @@ class PictureCheck:
             self._size, self._shape = (width, height), shape_for(width, height)
             self.begin_view()
         sampled = sample(frame.pixels)
-        thumbnail = shrink(sampled, self._shape)
+        thumbnail = self.thumbnail = shrink(sampled, self._shape)
         flags = Flag(0)
         if self._frozen.looks(sampled, frame.t_ms):
             flags |= Flag.FROZEN
