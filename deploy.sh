@@ -38,6 +38,7 @@ usage: ./deploy.sh COMMAND [OPTIONS]
   bundle     one file to carry to a box without a network; it is unpacked and installed with --local
              --for TARGET       a kind of box, as aarch64-cp313; may be repeated (default: 64-bit ARM and PC, Debian 12 and 13)
              --out FILE         (default dist/footfall-VERSION.tar)
+  wheel      build the package as one file in dist/, for headquarters' own machine
   demo       count the people of the demo clip with the real programs, and show what headquarters receives
              --speed N          how many times faster than real the trial's clock runs (default 60: an hour a minute)
              --broker NAME      mosquitto or amqtt (default: mosquitto if it is installed, else amqtt from PyPI)
@@ -73,6 +74,7 @@ main() {
     case "$command" in
     install | update | rollback | status | logs | uninstall) manage "$command" "$@" ;;
     bundle) bundle "$@" ;;
+    wheel) wheel "$@" ;;
     demo) demo "$@" ;;
     help | -h | --help) usage ;;
     *)

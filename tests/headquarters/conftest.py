@@ -61,7 +61,7 @@ class Postgres:
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
             [*self._as, str(self._bin / program), *map(str, arguments)],
-            check=True, cwd="/", timeout=120, stdin=subprocess.DEVNULL,
+            check=True, cwd="/", timeout=300, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start(self) -> None:
