@@ -1,4 +1,4 @@
-# What a box is sent: the wheel, a wheelhouse for its kind, the units, the script that it runs. Sourced by deploy.sh.
+# The payload of a box: the wheel, the wheels that it needs, the units, the script that it runs. Sourced by deploy.sh.
 # shellcheck shell=bash
 #
 # STAGE holds it, in a checkout (build/stage) and in a bundle (stage/) alike:
@@ -82,8 +82,8 @@ stage() {
     printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$target/SHA256SUMS" | cut -c1-8)" >"$STAGE/$target/release"
 }
 
-# parcel TARGET KNOWN-WHEELS: writes to standard output, as a tar, what a box of this kind lacks.
-parcel() {
+# payload_tar TARGET KNOWN-WHEELS: writes a tar of what a box of this kind lacks to standard output.
+payload_tar() {
     local target="$1" known="$2" name files=()
     while read -r _ name; do
         [[ "$name" == wheels/* && " $known " == *" ${name#wheels/} "* ]] || files+=("$name")

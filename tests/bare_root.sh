@@ -75,21 +75,23 @@ try_on() {
     return "$status"
 }
 
-suites=()
-while [[ $# -gt 0 && "$1" != -- ]]; do
-    suites+=("$1")
-    shift
-done
-[[ ${#suites[@]} -gt 0 ]] || suites=(bookworm trixie)
-command="$BOTH_COMMANDS"
-if [[ $# -gt 1 ]]; then
-    shift
-    command="$(printf '%q ' "$@")"
-fi
-[[ $EUID -eq 0 ]] || die "this needs root: it makes a Debian in a folder"
+main() {
+    local suites=() suite command="$BOTH_COMMANDS" failed=0
+    while [[ $# -gt 0 && "$1" != -- ]]; do
+        suites+=("$1")
+        shift
+    done
+    [[ ${#suites[@]} -gt 0 ]] || suites=(bookworm trixie)
+    if [[ $# -gt 1 ]]; then
+        shift
+        command="$(printf '%q ' "$@")"
+    fi
+    [[ $EUID -eq 0 ]] || die "this needs root: it makes a Debian in a folder"
+    for suite in "${suites[@]}"; do
+        try_on "$suite" "$command" || failed=1
+    done
+    return "$failed"
+}
 
-failed=0
-for suite in "${suites[@]}"; do
-    try_on "$suite" "$command" || failed=1
-done
-exit "$failed"
+main "$@"
+exit

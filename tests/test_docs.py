@@ -176,13 +176,25 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
-@pytest.mark.parametrize("number", range(1, len(ADRS) + 1))
-def test_decisions_are_numbered(number: int) -> None:
-    """Each decision's file and heading carry its number, without gaps."""
-    path = ADRS[number - 1]
+COUNTING_RULES = range(17, 23)
+"""Numbers of the decisions on counting rules that the new counting model replaces, in the form that they had."""
 
-    assert path.name.startswith(f"{number:04}-")
-    assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
+
+@pytest.mark.parametrize("decision", ADRS, ids=lambda path: path.name[:4])
+def test_decisions_have_one_form(decision: Path) -> None:
+    """Each decision's file and heading carry its number; its status, context and choice follow."""
+    text, number = decision.read_text(encoding="utf-8"), int(decision.name[:4])
+
+    assert text.startswith(f"# {number}. ")
+    assert text.index("\n## Context\n") < text.index("\n## Choice\n")
+    assert number in COUNTING_RULES or re.match(r"# .+\n\nStatus: (accepted|superseded by \[ADR \d+\])", text)
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """No two decisions share a number."""
+    numbers = [path.name[:4] for path in ADRS]
+
+    assert sorted(set(numbers)) == numbers
 
 
 def test_the_shown_demo_is_the_shipped_models() -> None:
