@@ -21,7 +21,7 @@ STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.sys
 MAY_START = ("processes", "browser")
 """Markers of tests that may start programs."""
 
-PROGRAMS = {"mosquitto", "own_mosquitto", "postgres", "spawn"}
+PROGRAMS = {"mosquitto", "own_mosquitto", "postgres", "spawn", "rpicam"}
 """Fixtures that start programs, so that a test that uses one is marked `processes`."""
 
 

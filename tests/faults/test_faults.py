@@ -15,7 +15,7 @@ import pytest
 from tests.faults import day, fuzz, schedule
 from tests.faults.world import World, wait_until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 ROUNDS = 25
 

@@ -94,7 +94,7 @@ def postgres() -> Iterator[Postgres]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.processes)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name an empty store, in turn of each kind."""
     if request.param == "sqlite":

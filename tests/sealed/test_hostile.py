@@ -23,7 +23,7 @@ from edge.core import tally
 from edge.core.errors import WireError, WireTooFast
 from edge.core.head_model import shipped
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

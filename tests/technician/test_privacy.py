@@ -20,7 +20,7 @@ from edge.publisher.ledger.ledger import Ledger, Row
 from edge.technician import privacy, proc
 from edge.technician.privacy import Examination, Finding, Section
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if ROOT else ()
