@@ -10,7 +10,7 @@ from edge.evaluation.score import together
 from tests import clips
 from tests.golden.__main__ import expected, figures, measured
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("golden")]  # one worker counts each clip once
 
 
 @pytest.mark.parametrize("clip", clips.everywhere())
