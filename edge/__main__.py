@@ -96,7 +96,7 @@ def _count(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--line", ["say where the line is: --line x1,y1,x2,y2 --inside x,y, or --config F --camera C"]
         )
-    count.run(options.clip, lines, contract, fps=options.fps, as_json=options.json)
+    count.run(options.clip, lines, contract, fps=options.fps, as_json=options.json, explain=options.explain)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -321,6 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(count)
     _add_counting(count)
     count.add_argument("--json", action="store_true", help="one JSON object a crossing, then a summary, on stdout")
+    count.add_argument("--explain", action="store_true", help="also print each crossing that was not counted, and why")
     count.set_defaults(command=_count)
 
     evaluate = commands.add_parser("evaluate", help="hold the counts of clips against the truth beside them")

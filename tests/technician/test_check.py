@@ -231,7 +231,7 @@ def test_the_stages_are_timed(tmp_path: Path) -> None:
     stages = told["stages"]
 
     assert 0 == run.returncode
-    assert ["decode", "quality", "gate", "detector", "tracker", "line", "all"] == list(stages)
+    assert ["decode", "picture check", "gate", "detector", "tracker", "line", "all"] == list(stages)
     assert all(0 <= share["p50"] <= share["p95"] for share in stages.values())
     assert stages["detector"]["p50"] <= stages["all"]["p50"]
     assert told["fps"] == pytest.approx(1000 / stages["all"]["p95"], rel=0.02)
