@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 OLD, NEW = "0.1.0-aaaaaaaa", "0.2.0-bbbbbbbb"
 EVERY_STEP = os.environ.get("FOOTFALL_EVERY_STEP") == "1"
@@ -78,7 +80,7 @@ def run(folder: Path, *arguments: str, cut: int = -1, path: Path | None = None) 
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={
             **os.environ,
             "FOOTFALL_PREFIX": str(folder / "house"),

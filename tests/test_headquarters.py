@@ -21,6 +21,8 @@ import pytest
 from edge.publisher import hours, message
 from edge.publisher.hours import Hour, Span
 
+pytestmark = pytest.mark.processes
+
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "headquarters.md").read_text(encoding="utf-8")
 SCHEMA = json.loads((DOCS / "hour.schema.json").read_text(encoding="utf-8"))

@@ -126,6 +126,7 @@ def test_no_module_is_imported_in_a_circle() -> None:
         waiting = {module: needs for module, needs in waiting.items() if module not in ready}
 
 
+@pytest.mark.processes
 def test_the_publisher_can_not_see() -> None:
     """The process that talks loads no array, no picture library and no interpreter for models."""
     loaded = loaded_by("import edge.publisher.process")
@@ -134,6 +135,7 @@ def test_the_publisher_can_not_see() -> None:
     assert set() == among(loaded, PICTURES)
 
 
+@pytest.mark.processes
 def test_vision_can_not_talk() -> None:
     """The process that sees loads no TLS, no MQTT and no database."""
     loaded = loaded_by("import edge.vision.process")
@@ -142,6 +144,7 @@ def test_vision_can_not_talk() -> None:
     assert set() == among(loaded, NETWORK)
 
 
+@pytest.mark.processes
 def test_headquarters_needs_neither() -> None:
     """What runs at the other end needs no camera's libraries."""
     names = [module for module in MODULES if room(module) == "headquarters"]
@@ -150,6 +153,7 @@ def test_headquarters_needs_neither() -> None:
     assert set() == among(loaded, PICTURES)
 
 
+@pytest.mark.processes
 def test_the_commands_load_nothing_before_they_run() -> None:
     """The entry point knows both processes and loads neither."""
     loaded = loaded_by("import edge.__main__")

@@ -21,9 +21,11 @@ from edge.core.tally import SIZE, Flag, Tally, decode, encode, line_key
 from edge.publisher.ledger.view import LedgerView
 from tests.publisher.rig import Mosquitto, Walkers, free_port, wait_until
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parents[1]
 DOOR = REPOSITORY / "models" / "demo" / "door.mp4"
-START_S = 60.0
+START_S = 300.0
 
 CONFIG = """
 site: sh-023
@@ -88,14 +90,14 @@ class Service:
         """Ask it to stop; return its exit code, with what it said in `stderr`."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        _, self.stderr = self.process.communicate(timeout=60)
+        _, self.stderr = self.process.communicate(timeout=300)
         return self.process.returncode
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         with contextlib.suppress(ValueError):
-            self.process.communicate(timeout=60)
+            self.process.communicate(timeout=300)
         self._notify.close()
         self._folder.cleanup()
 
@@ -466,6 +468,6 @@ def test_a_trial_passes_it_on(tmp_path: Path, write: Write) -> None:
             wait_until(lambda: lines() == {"entrance", "side"}, "the second line", START_S)
         finally:
             run.send_signal(signal.SIGTERM)
-            _, said = run.communicate(timeout=60)
+            _, said = run.communicate(timeout=300)
 
     assert 0 == run.returncode, said.decode()

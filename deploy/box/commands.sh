@@ -252,7 +252,7 @@ forget_machine() {
     rm -rf "$PREFIX/run/footfall"
 }
 
-readonly BUSY="somebody else is installing here just now; wait until they are done"
+readonly BUSY="another installation is running on this box; wait until it has ended"
 readonly CODE="$PREFIX/run/footfall-deploy.code" # what the guarded script has ended with, if it has
 
 # guard ARGUMENTS...: runs the same again as a service of systemd's, which outlives a dropped ssh, and which goes back

@@ -22,6 +22,8 @@ from edge.core import head_model
 from tests import piece
 from tests.publisher.rig import free_port
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 CLIP = piece.CLIP
 LINE = ("--line", "0.03,0.52,0.97,0.52", "--inside", "0.5,0.9")

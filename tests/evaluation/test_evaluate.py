@@ -21,6 +21,8 @@ from edge.evaluation.score import Event, together
 from tests import clips, piece
 from tests.technician.rig import footfall
 
+pytestmark = pytest.mark.processes
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TRUTH: dict[str, Any] = {
     "fps": 15,

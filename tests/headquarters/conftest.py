@@ -61,7 +61,7 @@ class Postgres:
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
             [*self._as, str(self._bin / program), *map(str, arguments)],
-            check=True, cwd="/", timeout=120, stdin=subprocess.DEVNULL,
+            check=True, cwd="/", timeout=300, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ def postgres() -> Iterator[Postgres]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.processes)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name an empty store, in turn of each kind."""
     if request.param == "sqlite":

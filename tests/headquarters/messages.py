@@ -50,4 +50,4 @@ def publish(port: int, topic: str, *payloads: bytes, retain: bool = False) -> No
     """Publish with a program that isn't ours; each must be one line, but a single one may be anything."""
     common = ["mosquitto_pub", "-p", str(port), "-V", "mqttv5", "-q", "1", "-t", topic, *(["-r"] if retain else [])]
     how = ["-s"] if len(payloads) == 1 else ["-l"]
-    subprocess.run([*common, *how], input=b"\n".join(payloads), check=True, timeout=60)
+    subprocess.run([*common, *how], input=b"\n".join(payloads), check=True, timeout=300)

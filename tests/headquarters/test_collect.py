@@ -25,6 +25,8 @@ from tests.headquarters.messages import TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
 from tests.publisher.wire import FakeBroker, Talk
 
+pytestmark = pytest.mark.processes
+
 Said = Callable[..., str]
 MakeBroker = Callable[..., Mosquitto]
 STATUS = TOPIC.replace("hour", "status")
@@ -72,7 +74,7 @@ def test_hours_are_stored(own_mosquitto: MakeBroker, spawn: Spawn, said: Said, s
     wait_until(lambda: len(kept(store_url)) == 24, "24 hours")
     child.send_signal(signal.SIGTERM)
 
-    assert 0 == child.wait(15)
+    assert 0 == child.wait(300)
     assert recent(24) == [hour.start for hour in kept(store_url)]
     assert "24 hours stored" in said()
 
@@ -86,7 +88,7 @@ def test_hours_that_come_while_it_is_away_wait_at_the_broker(
     for number, number_of_signal in enumerate((signal.SIGTERM, signal.SIGKILL), 1):
         child = collector(spawn, said, broker.port, url)
         child.send_signal(number_of_signal)
-        child.wait(15)
+        child.wait(300)
         hours_of(broker.port, f"door-{number}", 1200)
     collector(spawn, said, broker.port, url)
     wait_until(lambda: len(kept(url)) == 2400, "2400 hours", 30)
@@ -182,13 +184,13 @@ def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
     conf.write_text(conf.read_text().replace("persistence false", "persistence true"))
     assert broker.process is not None
     broker.process.terminate()
-    broker.process.wait(10)
+    broker.process.wait(300)
     command = ["mosquitto", "-c", str(conf)]
     url = str(tmp_path / "hours.sqlite")
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
         child = collector(spawn, said, broker.port, url)
         child.terminate()
-        child.wait(15)
+        child.wait(300)
         hours_of(broker.port, "door-a", 30)
         first.terminate()
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
@@ -230,7 +232,7 @@ def test_one_of_two_leaves_and_nothing_stays_behind(
         "collect", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--store", url, "--share", "--name", "goes", "--leave"
     )
 
-    assert 0 == leaving.wait(30)
+    assert 0 == leaving.wait(300)
     assert 100 == len(kept(url))
     hours_of(broker.port, "door-b", 100)
     wait_until(lambda: len(kept(url)) == 200, "all of the second hundred")
@@ -375,6 +377,6 @@ def test_what_cant_work_is_told_in_a_sentence(
     """With an exit code of its own, and no stack."""
     store = [] if "--store" in arguments else ["--store", str(tmp_path / "hours.sqlite")]
 
-    assert code == spawn("collect", *arguments, *store).wait(30)
+    assert code == spawn("collect", *arguments, *store).wait(300)
     assert words in said()
     assert "Traceback" not in said()

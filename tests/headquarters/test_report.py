@@ -21,6 +21,8 @@ from edge.headquarters.address import open_store
 from tests.headquarters import year
 from tests.publisher.rig import utc_ms
 
+pytestmark = pytest.mark.processes
+
 CLOCK = ManualClock(wall=utc_ms("2026-11-08T04:00:00+00:00"))
 
 

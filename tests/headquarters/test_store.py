@@ -207,7 +207,7 @@ def test_a_store_of_a_newer_program_is_refused(store: Store, store_url: str) -> 
         open_store(store_url)
 
 
-@pytest.mark.parametrize("engine", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("engine", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.processes)])
 def test_the_table_is_the_contracts(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The statements of docs/headquarters.md run on the collector's own store."""
     blocks = re.findall(r"```sql\n(.*?)```", DOCS.split(f"\n{engine}, ")[1], re.DOTALL)

@@ -194,6 +194,7 @@ for beat in range(10**9):
 """
 
 
+@pytest.mark.processes
 def test_sigkill_while_it_writes_takes_nothing_that_was_committed(tmp_path: Path) -> None:
     """Killed again and again in the midst of writing, the ledger is sound and holds every commit."""
     committed = []

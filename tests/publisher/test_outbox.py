@@ -25,6 +25,8 @@ from edge.publisher.outbox import ANSWER_S, LONGEST_REST_S, Link
 from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
 from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, puback, receive_maximum
 
+pytestmark = pytest.mark.processes
+
 MakeBroker = Callable[..., Mosquitto]
 Listen = Callable[..., Listener]
 

@@ -23,6 +23,8 @@ from edge.core import tally
 from edge.core.errors import WireError, WireTooFast
 from edge.core.head_model import shipped
 
+pytestmark = [pytest.mark.processes, pytest.mark.host]
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 ROOT = os.geteuid() == 0
@@ -198,7 +200,7 @@ def test_every_way_out(surroundings: Surroundings, prefix: tuple[str, ...], old:
     assert (surroundings.arrived(), surroundings.written()) == ([], [])
     assert not any("picture" in path.name for path in set(Path("/dev/shm").iterdir()) - shared_memory)  # noqa: S108
     assert before == ((surroundings.folder / "log").read_bytes(), (surroundings.folder / "log").stat().st_mtime_ns)
-    assert surroundings.victim.communicate(timeout=30)[0] == "unharmed\n"
+    assert surroundings.victim.communicate(timeout=300)[0] == "unharmed\n"
 
 
 def test_what_is_bounded(surroundings: Surroundings, prefix: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
-DEADLINE_S = 90.0
+DEADLINE_S = 300.0
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",

@@ -21,6 +21,8 @@ from edge.vision.scene import Direction
 from tests.technician.chromium import Browser
 from tests.technician.visit import footfall
 
+pytestmark = pytest.mark.processes
+
 ABOUT = {"site": "sh-023", "camera": "door <1>", "line": "entrance", "opened": "2026-11-24 10:00:00 Asia/Shanghai"}
 
 

@@ -26,6 +26,8 @@ from edge.technician.measuring import Look
 from tests.publisher.rig import wait_until
 from tests.technician.rig import REPOSITORY, Books, footfall, write_config
 
+pytestmark = pytest.mark.processes
+
 PLAIN = {"NO_COLOR": "1"}
 
 

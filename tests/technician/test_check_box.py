@@ -19,6 +19,8 @@ from edge.technician.check import box
 from edge.technician.check.check_result import Finding
 from tests.technician.rig import Books, write_config
 
+pytestmark = pytest.mark.processes
+
 HOUR_MS = 3_600_000
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,9 @@ import pytest
 
 from edge.core.errors import BrokerUnreachable
 from edge.technician import demo
+from tests.publisher.rig import free_port
+
+pytestmark = pytest.mark.processes
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 HOUR: dict[str, Any] = {
@@ -30,12 +32,6 @@ HOUR: dict[str, Any] = {
     "out": 0,
     "flags": ["trial"],
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="port")
@@ -115,7 +111,7 @@ def test_a_stop_leaves_nothing_behind(port: int, tmp_path: Path) -> None:
         assert process.stderr
         assert "are counting" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        _, complained = process.communicate(timeout=60)
+        _, complained = process.communicate(timeout=300)
 
     assert process.returncode == 1
     assert "stopped before the hour was over" in complained
@@ -126,7 +122,7 @@ def test_no_broker_is_one_sentence(tmp_path: Path, fastest: float) -> None:
     """Without a broker the demo ends at once, with the code for it and one sentence."""
     port = free_port()
     with start(port, tmp_path, fastest) as process:
-        _, complained = process.communicate(timeout=60)
+        _, complained = process.communicate(timeout=300)
 
     assert BrokerUnreachable.exit_code == process.returncode
     assert [f"footfall: broker 127.0.0.1:{port} can't be reached: Connection refused"] == complained.splitlines()
@@ -135,7 +131,7 @@ def test_no_broker_is_one_sentence(tmp_path: Path, fastest: float) -> None:
 def test_a_speed_at_which_the_clip_does_not_fit(tmp_path: Path) -> None:
     """A trial whose hour is shorter than the clip isn't begun."""
     with start(free_port(), tmp_path, 3600) as process:
-        _, complained = process.communicate(timeout=60)
+        _, complained = process.communicate(timeout=300)
 
     assert process.returncode == 2
     assert complained.startswith("--speed must be more than 0 and at most")

@@ -20,6 +20,8 @@ from edge.publisher.ledger.ledger import Ledger, Row
 from edge.technician import privacy, proc
 from edge.technician.privacy import Examination, Finding, Section
 
+pytestmark = [pytest.mark.processes, pytest.mark.host]
+
 ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if ROOT else ()
 REPOSITORY = Path(__file__).parents[2]
@@ -98,7 +100,7 @@ def _start(folder: Path) -> Iterator[Start]:
 
     yield start
     for process in started:
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
 
 
 def judged(section: Section, *, good: bool) -> set[str]:

@@ -18,6 +18,8 @@ from tests.publisher.rig import wait_until
 from tests.technician.chromium import Browser, Page
 from tests.technician.visit import CONFIG, Command, fake_systemd, footfall
 
+pytestmark = pytest.mark.processes
+
 HANDLE = '.handle[data-line="1"][data-at="{}"]'
 
 

@@ -24,6 +24,8 @@ from edge.technician import counts
 from tests.publisher.rig import utc_ms, wait_until
 from tests.technician.rig import REPOSITORY, Books, footfall, write_config
 
+pytestmark = pytest.mark.processes
+
 PLAIN = {"NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
 MORNING = "2026-11-24T09:00+08:00"
 
@@ -250,7 +252,7 @@ def test_watch_until_ctrl_c(path: Path) -> None:
 
         wait_until(shows, "the status", 30)
         process.send_signal(signal.SIGINT)
-        code = process.wait(30)
+        code = process.wait(300)
     with contextlib.suppress(OSError):
         seen.extend(os.read(master, 65_536))
     os.close(master)

@@ -67,7 +67,7 @@ def ask(
     server: Server, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
 ) -> Answer:
     """Make one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -204,7 +204,7 @@ def test_the_page_refers_to_nothing_else(server: Server) -> None:
 
 def test_events_until_the_last(server: Server, box: Box) -> None:
     """Events come as they happen, the last one too, and then the stream ends."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     with contextlib.closing(connection):
         connection.request("GET", "/events", headers=enter(server))
         stream = connection.getresponse()
@@ -221,7 +221,7 @@ def test_not_too_many_streams(server: Server) -> None:
     headers = enter(server)
     with contextlib.ExitStack() as open_ones:
         for _ in range(4):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
             open_ones.callback(connection.close)
             connection.request("GET", "/events", headers=headers)
             connection.getresponse().readline()
