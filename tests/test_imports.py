@@ -39,7 +39,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "mqtt": {*_SHARED, "publisher"},
     "vision": _SHARED,
     "publisher": {*_SHARED, "mqtt"},
-    "evaluation": {*_SHARED, "vision"},
+    "evaluation": {*_SHARED, "web", "vision"},
     "headquarters": {*_SHARED, "mqtt", "web", "publisher"},
     "technician": {*_SHARED, "mqtt", "web", "vision", "publisher", "evaluation"},
 }
