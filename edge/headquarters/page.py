@@ -19,9 +19,9 @@ from edge.web.render import render as render_template
 
 MOST_SITES = 60
 """So many sites get charts of their own; the comparison holds all of them."""
-MOST_COLUMNS = 62
-"""A chart by day has no more columns than this; a longer period is shown by week and by month. On a phone of 360 px,
-62 columns are 5 px wide."""
+MOST_COLUMNS = 42
+"""A chart by day has no more columns than this, six weeks; a longer period is shown by week and by month. On a phone
+of 360 px a bar of 42 columns is 2.5 px wide, and of the 53 weeks of a year 2 px."""
 _WEEKS_PX = 90
 """The height of the second chart of each site, by week or month."""
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -127,7 +127,8 @@ def test_phone(browser: Browser, config_file: Path, size: tuple[int, int]) -> No
         reachable = page.run(
             "['#save', '#undo', '#done', '#state', '#which', '[data-nudge]', '#stage'].filter((s) => {"
             " const b = document.querySelector(s).getBoundingClientRect();"
-            " return b.width && b.top >= 0 && b.left >= 0 && b.bottom <= innerHeight && b.right <= innerWidth; }).length"
+            " return b.width && b.top >= 0 && b.left >= 0 && b.bottom <= innerHeight && b.right <= innerWidth;"
+            " }).length"
         )
         page.swipe(page.middle(HANDLE.format(1)), place(page, 0.7, 0.3))
         tap = place(page, 0.5, 0.08)

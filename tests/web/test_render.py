@@ -53,9 +53,8 @@ def of_evaluation(name: str) -> str:
 
 
 def of_privacy(name: str) -> str:
-    return render(
-        "privacy.html", box=name, at=AT, version=name, proven=False, verdict=name, sections=[(name, [("NO", name, name)])]
-    )  # fmt: skip
+    sections = [(name, [("NO", name, name)])]
+    return render("privacy.html", box=name, at=AT, version=name, proven=False, verdict=name, sections=sections)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -75,7 +74,7 @@ def test_a_document_loads_nothing(document: object) -> None:
     assert callable(document)
     text = document("plain")
 
-    assert not re.findall(r"<script|<link|<img|<iframe|@import|url\((?!#)|https?://|srcset|<object|<embed", text)
+    assert not re.findall(r"<script|<link|<img|<iframe|@import|url\(|https?://|srcset|<object|<embed", text)
     assert "default-src 'none'; style-src 'unsafe-inline'" in text
     assert (FOLDER / "style.css").read_text(encoding="utf-8") in text
 
