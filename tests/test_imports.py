@@ -154,4 +154,10 @@ def test_the_commands_load_nothing_before_they_run() -> None:
     """The entry point knows both processes and loads neither."""
     loaded = loaded_by("import edge.__main__")
 
-    assert set() == among(loaded, PICTURES | NETWORK)
+    assert set() == among(loaded, PICTURES | NETWORK | {"jinja2", "markupsafe", "segno"})
+
+
+@pytest.mark.parametrize("process", ["edge.vision.process", "edge.publisher.process", "edge.headquarters.collect"])
+def test_services_load_no_templates(process: str) -> None:
+    """What makes HTML is loaded by the commands that write it, and by no service."""
+    assert set() == among(loaded_by(f"import {process}"), {"jinja2", "markupsafe", "segno", "edge.web"})

@@ -201,6 +201,32 @@ def test_the_bar_says_what_is_saved(browser: Browser, config_file: Path) -> None
     assert lines_of(config_file)["entrance"].inside == pytest.approx((0.5, 0.2), abs=0.01)
 
 
+def test_an_older_state_never_overtakes_a_newer_one(browser: Browser, config_file: Path) -> None:
+    """While one state is on its way to the box, the next one waits: what is saved is what the page shows."""
+    with footfall("setup", "door", "--config", str(config_file), "--port", "0") as command:
+        page = opened(browser, command)
+        page.run(
+            "(() => { const send = fetch; window.arrived = []; window.fetch = async (path, request) => {"
+            " if (path === '/lines' && !window.release) await new Promise((done) => { window.release = done; });"
+            " if (path === '/lines') arrived.push(request.body);"
+            " return send(path, request); }; })()"
+        )
+        page.click("[data-nudge='1,0']")
+        page.wait("window.release")
+        page.click(".flip")
+        page.click("#save")
+        page.run("release()")
+        page.wait("document.querySelector('#review').open")
+        newest = page.run("JSON.parse(arrived.at(-1)).lines[0]")
+        page.click("#write")
+        page.wait("!document.querySelector('#review').open && document.querySelector('#said').textContent")
+
+    line = lines_of(config_file)["entrance"]
+    assert line.start == pytest.approx((0.105, 0.55), abs=1e-3)
+    assert line.inside == pytest.approx((0.5, 0.2), abs=0.01)
+    assert newest["inside"] == pytest.approx(line.inside)
+
+
 def test_what_was_changed_after_saving_is_told_as_lost(browser: Browser, config_file: Path) -> None:
     """Who leaves without saving is asked first; page and terminal then tell what was saved and what was not."""
     with footfall("setup", "door", "--config", str(config_file), "--port", "0") as command:

@@ -18,7 +18,7 @@ from edge.core.errors import ConfigError, PageUnavailable
 from edge.web.server import Server, Site
 
 JSON = "application/json"
-SCRIPTS = ("lines.js", "history.js", "magnifier.js", "picture.js")
+SCRIPTS = ("lines.js", "history.js", "hold.js", "magnifier.js", "picture.js")
 PAGES = {
     "setup.html": ("style.css", "icon.svg", "setup.js", *SCRIPTS),
     "audit.html": ("style.css", "icon.svg", "audit.js", "picture.js"),

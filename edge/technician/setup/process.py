@@ -119,7 +119,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
     session = Session(path, settings, path.read_text(encoding="utf-8"), minutes, draft)
     site = Site(
         "setup.html",
-        ("style.css", "icon.svg", "setup.js", "lines.js", "history.js", "magnifier.js", "picture.js"),
+        ("style.css", "icon.svg", "setup.js", "lines.js", "history.js", "hold.js", "magnifier.js", "picture.js"),
         session.events,
         {"/lines": session.change, "/preview": session.preview, "/save": session.save, "/end": session.end},
     )

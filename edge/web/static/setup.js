@@ -1,6 +1,7 @@
 // Draws the lines, and lets a finger, a mouse or keys change them. The server judges each line and sends its advice.
 
 import { History } from "/history.js";
+import { onHold } from "/hold.js";
 import { arrow, distance, endName, middle, mirroredInside, moved, rounded } from "/lines.js";
 import { Magnifier } from "/magnifier.js";
 import { Picture, clock, listen, post } from "/picture.js";
@@ -12,8 +13,6 @@ const SLOP_PX = 3; // an end stays where it is until the finger has moved so far
 const NEAR_PX = 18; // a finger so near a line means it
 const SEND_MS = 90;
 const NUDGE = 0.005; // of the picture
-const HOLD_MS = 400; // a button that is held for so long repeats
-const REPEAT_MS = 80;
 const LAST_MINUTE_S = 60;
 
 const picture = new Picture($("picture"), $("stage"));
@@ -24,7 +23,8 @@ let lines = []; // number, name, points, inside; and what the server told: count
 let inFile = new Map(); // number: the line's name in the file
 let saved = null; // what the file holds, as JSON; null if that isn't known
 let chosen = { number: 0, at: 0 }; // a line, and one of its ends or null for all of it
-let sending = 0;
+let sending = 0; // the timer of the next request
+let sent = Promise.resolve(); // the last request
 
 // --- what is drawn, and what is saved --------------------------------------------------------------------------------
 
@@ -214,15 +214,7 @@ function nudge(step, far, goesOn) {
 
 for (const button of document.querySelectorAll("[data-nudge]")) {
   const step = button.dataset.nudge.split(",").map(Number);
-  let timer = 0;
-  const stop = () => clearTimeout(timer);
-  const repeat = () => { nudge(step, NUDGE, true); timer = setTimeout(repeat, REPEAT_MS); };
-  button.addEventListener("pointerdown", () => { nudge(step, NUDGE, false); timer = setTimeout(repeat, HOLD_MS); });
-  for (const end of ["pointerup", "pointerleave", "pointercancel"]) button.addEventListener(end, stop);
-  button.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" || event.key === " ") nudge(step, NUDGE, event.repeat);
-  });
-  button.addEventListener("contextmenu", (event) => event.preventDefault());
+  onHold(button, (goesOn) => nudge(step, NUDGE, goesOn));
 }
 
 $("which").addEventListener("click", () => {
@@ -318,12 +310,16 @@ $("undo").addEventListener("click", () => {
 
 // --- talking to the box ----------------------------------------------------------------------------------------------
 
-async function send() {
+// One request after the other: two at once could arrive in the wrong order, and the older lines would stay.
+function send() {
   clearTimeout(sending);
   sending = 0;
-  const sent = drawn().map((line) => ({ ...line, was: inFile.get(line.number) ?? null }));
-  const answer = await post("/lines", { lines: sent });
-  if (answer.error) say(answer.error, true);
+  sent = sent.then(async () => {
+    const now = drawn().map((line) => ({ ...line, was: inFile.get(line.number) ?? null }));
+    const answer = await post("/lines", { lines: now });
+    if (answer.error) say(answer.error, true);
+  }).catch(() => say("The box does not answer; look at the terminal.", true));
+  return sent;
 }
 
 function say(text, bad = false) {
@@ -363,7 +359,7 @@ $("done").addEventListener("click", () => { if (isUnsaved()) $("leave").showModa
 $("stay").addEventListener("click", () => $("leave").close());
 $("leave-unsaved").addEventListener("click", async () => {
   // What was drawn last counts as unsaved for the box, too.
-  if (sending) await send();
+  await send();
   await post("/end", {});
 });
 
