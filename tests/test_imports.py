@@ -39,7 +39,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "mqtt": {*_SHARED, "publisher"},
     "vision": _SHARED,
     "publisher": {*_SHARED, "mqtt"},
-    "evaluation": {*_SHARED, "vision"},
+    "evaluation": {*_SHARED, "web", "vision"},
     "headquarters": {*_SHARED, "mqtt", "web", "publisher"},
     "technician": {*_SHARED, "mqtt", "web", "vision", "publisher", "evaluation"},
 }
@@ -158,4 +158,10 @@ def test_the_commands_load_nothing_before_they_run() -> None:
     """The entry point knows both processes and loads neither."""
     loaded = loaded_by("import edge.__main__")
 
-    assert set() == among(loaded, PICTURES | NETWORK)
+    assert set() == among(loaded, PICTURES | NETWORK | {"jinja2", "markupsafe", "segno"})
+
+
+@pytest.mark.parametrize("process", ["edge.vision.process", "edge.publisher.process", "edge.headquarters.collect"])
+def test_services_load_no_templates(process: str) -> None:
+    """What makes HTML is loaded by the commands that write it, and by no service."""
+    assert set() == among(loaded_by(f"import {process}"), {"jinja2", "markupsafe", "segno", "edge.web"})

@@ -1,4 +1,4 @@
-"""From the store to a page, a CSV file and a Parquet file. It only reads."""
+"""Writes an HTML page, a CSV file and a Parquet file from the store, which it only reads."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edge.headquarters.store import Store, StoredHour
 from edge.headquarters.summary import YEAR, Period, Slot, slots, summarise
 
 _OVERDUE = timedelta(seconds=300)
+"""An hour that has not arrived so long after its end is missing."""
 _COLUMNS = (
     "site", "camera", "start", "local_start", "timezone", "length_s", "state", "in", "out", "watched_s", "flags",
     "lines", "revision", "software", "model",
@@ -42,13 +43,13 @@ def run(
 
     Args:
         store_url: Where the hours are.
-        clock: Headquarters' own; hours that can't have come yet aren't missing.
-        html: The page.
-        csv_file: One row an hour, the missing ones too.
-        parquet: The same, for data frames.
-        sites: Only these.
-        last: The last day; yesterday, at the newest hour's place, if not given.
-        days: How many.
+        clock: Headquarters' own; hours that end later are not missing.
+        html: Where to write the page.
+        csv_file: Where to write one row per hour, missing hours included.
+        parquet: Where to write the same rows for data frames.
+        sites: Only these; all if empty.
+        last: The last day; None takes the last whole day of the site with the newest hour.
+        days: Length of the period, in days.
 
     Raises:
         StoreError: the store can't be read.
@@ -64,7 +65,7 @@ def run(
         period = Period(last or _last_day(store, sites, now), days)
         until = min(now - _OVERDUE, period.until)
         if html is not None:
-            trials = _Counter()
+            trials = _TrialCounter()
             parts = summarise(_slots(store, period, until, sites, trials), period)
             html.write_text(page.render(parts, period, now, trials=trials.count), encoding="utf-8")
         if csv_file is not None:
@@ -75,13 +76,13 @@ def run(
         store.close()
 
 
-class _Counter:
-    """Counts the hours of trials on their way."""
+class _TrialCounter:
+    """Counts the hours of trials that pass through it."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def past(self, hours: Iterable[StoredHour]) -> Iterator[StoredHour]:
+    def watch(self, hours: Iterable[StoredHour]) -> Iterator[StoredHour]:
         """Yield *hours*."""
         for hour in hours:
             self.count += "trial" in hour.flags
@@ -89,7 +90,7 @@ class _Counter:
 
 
 def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
-    """Return the last whole day of the newest hour's site."""
+    """Return the last whole day of the site with the newest hour."""
     extent = store.extent()
     if extent is None:
         raise ConfigError("report", [f"store {store.name}: there are no hours in it yet"])
@@ -107,14 +108,15 @@ def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
 
 
 def _slots(
-    store: Store, period: Period, until: datetime, sites: Sequence[str], trials: _Counter | None = None
+    store: Store, period: Period, until: datetime, sites: Sequence[str], trials: _TrialCounter | None = None
 ) -> Iterator[Slot]:
-    """Yield this year's and last year's hours, by site and camera."""
-    count = trials or _Counter()
-    now = slots(count.past(store.hours(period.since, period.until, sites)), until)
-    then = slots(store.hours(period.since - YEAR, period.until - YEAR, sites), period.until - YEAR)
-    # Two streams in one order; what one page is made of fits into memory.
-    yield from sorted(chain(now, then), key=lambda slot: (slot.site, slot.camera, slot.start))
+    """Yield this year's and last year's hours, by site and camera; each once, also where the two years overlap."""
+    counter = trials or _TrialCounter()
+    end_of_then = min(period.until - YEAR, period.since)
+    then = slots(store.hours(period.since - YEAR, end_of_then, sites), end_of_then)
+    now = slots(counter.watch(store.hours(period.since, period.until, sites)), until)
+    # What one page needs fits into memory.
+    yield from sorted(chain(then, now), key=lambda slot: (slot.site, slot.camera, slot.start))
 
 
 def _within(of_both: Iterable[Slot], period: Period) -> Iterator[Slot]:

@@ -184,7 +184,7 @@ class Browser:
         self._control.said, self._control.asked = [], []
 
     def _connect(self, address: str) -> ClientConnection:
-        connection = connect(address, max_size=None, ping_interval=None)
+        connection = connect(address, max_size=None, ping_interval=None, open_timeout=DEADLINE_S)
         self._open.callback(connection.close)
         return connection
 

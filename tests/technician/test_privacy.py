@@ -272,7 +272,7 @@ def test_page() -> None:
     page = privacy.page(Examination("box", datetime(2026, 11, 24, tzinfo=UTC), [section]))
 
     assert "vision &lt;door&gt;" in page
-    assert "NOT SHOWN that pictures can&#x27;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in page
+    assert "NOT SHOWN that pictures can&#39;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in page
     assert [word for word in ("src=", "href=", "http:", "https:", "<script", "url(", "@import") if word in page] == []
 
 

@@ -219,7 +219,7 @@ def test_somebody_else_was_quicker(tmp_path: Path) -> None:
     """A file that was edited meanwhile is left alone."""
     path = tmp_path / "footfall.yaml"
     path.write_text("edited", encoding="utf-8")
-    with pytest.raises(ConfigError, match="somebody changed it meanwhile"):
+    with pytest.raises(ConfigError, match="the file was changed meanwhile"):
         replace(path, "one", "two")
 
     assert [path] == list(tmp_path.iterdir())

@@ -1,14 +1,19 @@
-// Taps go to the box at once; what it says is what is shown.
+// Each tap goes to the box at once, and the page shows what the box answers.
 
 import { clock, listen, post } from "/picture.js";
 
 const $ = (id) => document.getElementById(id);
 const KEYS = { i: "in", o: "out", u: "undo" };
+const PARTS = ["waiting", "ready", "counting", "signing", "over"];
 let phase = "waiting";
 
+function showPart(name) {
+  phase = name;
+  for (const part of PARTS) $(`${part}-part`).hidden = part !== phase;
+}
+
 function show(event) {
-  phase = event.over ? "over" : event.phase;
-  for (const part of ["waiting", "ready", "counting", "signing", "over"]) $(`${part}-part`).hidden = part !== phase;
+  showPart(event.over ? "over" : event.phase);
   $("camera").textContent = `of ${event.camera}`;
   $("left").textContent = phase === "ready" || phase === "counting" ? `${clock(event.left_s)} left` : "";
   for (const way of ["in", "out"]) {
@@ -16,11 +21,15 @@ function show(event) {
     $(`box-${way}`).textContent = event.box ? `box: ${event.box[way]}` : "";
   }
   $("box").hidden = event.shown;
-  if (phase === "signing" && event.result) judge(event.result);
-  if (phase === "over") $("verdict").textContent = event.verdict || "It has ended.";
+  if (phase === "signing" && event.result) showResult(event.result);
+  if (phase === "over") {
+    const none = event.over ? "It ended before it began, so there is no report." : "The report is being written…";
+    $("verdict").textContent = event.verdict || none;
+    $("kept").hidden = !event.verdict;
+  }
 }
 
-function judge({ rows, notes }) {
+function showResult({ rows, notes }) {
   if ($("rows").children.length) return;
   $("rows").append(...rows.map((row) => {
     const line = document.createElement("tr");
@@ -37,7 +46,7 @@ async function act(what) {
 
 $("start").addEventListener("click", () => act("start"));
 for (const button of document.querySelectorAll("[data-do]")) {
-  // On the way down: a finger that is lifted late isn't a person who came late.
+  // When the finger comes down: a finger that is lifted late isn't a person who came late.
   const tap = button.classList.contains("tap");
   button.addEventListener(tap ? "pointerdown" : "click", () => act(button.dataset.do));
   if (tap) {
@@ -48,8 +57,8 @@ for (const button of document.querySelectorAll("[data-do]")) {
 }
 
 $("finish").addEventListener("click", () => {
-  if ($("finish").dataset.sure) act("finish");
-  $("finish").dataset.sure = "yes";
+  if ($("finish").dataset.confirmed) act("finish");
+  $("finish").dataset.confirmed = "yes";
   $("finish").textContent = "Press again to finish";
 });
 
@@ -66,8 +75,7 @@ addEventListener("keydown", (event) => {
 
 listen(show, (event) => {
   if (event) { show(event); return; }
-  phase = "over";
-  for (const part of ["waiting", "ready", "counting", "signing"]) $(`${part}-part`).hidden = true;
-  $("over-part").hidden = false;
+  showPart("over");
+  $("kept").hidden = true;
   $("verdict").textContent = "The box no longer answers. Look at the terminal.";
 });

@@ -1,4 +1,4 @@
-// Draws what the sealed vision shows: edges, flat shapes, heads as dots, tracks as trails. It keeps three seconds.
+// Draws the preview of the sealed vision process: edges, flat shapes, heads as dots, the last three seconds of tracks.
 
 const TRAIL_MS = 3000;
 const EDGE = [170, 196, 206];
@@ -39,7 +39,7 @@ export class Picture {
   }
 
   fit(width, height) {
-    this.stage.style.aspectRatio = `${width} / ${height}`;
+    document.body.style.setProperty("--ratio", (width / height).toFixed(4));
     this.canvas.width = 1280;
     this.canvas.height = Math.round(1280 * height / width);
   }
@@ -124,6 +124,6 @@ export function listen(hear, over) {
     const event = JSON.parse(message.data);
     if (event.over) { source.close(); over(event); } else hear(event);
   };
-  // A page that was refused, or whose box has gone, isn't told again.
+  // The stream of a page that was refused, or whose box is off, ends for good.
   source.onerror = () => { if (source.readyState === EventSource.CLOSED) over(null); };
 }
