@@ -104,7 +104,7 @@ class Measuring:
             MeasuringFailed: there are none; with the sentence that the process ended with.
         """
         try:
-            said, complained = self._process.communicate(timeout=self._seconds + _START_UP_S)
+            said, _ = self._process.communicate(timeout=self._seconds + _START_UP_S)
         except subprocess.TimeoutExpired:
             raise MeasuringFailed("it gives no figures: it hangs", "look at the camera's plug and cable") from None
         code = self._process.returncode
@@ -115,14 +115,18 @@ class Measuring:
                 "the interpreter, numpy and OpenCV don't fit each other; install the package again",
             )
         if code:
-            last = complained.strip().rpartition("\n")[2].removeprefix("footfall: ")
-            cause, _, advice = last.rpartition("; ")
-            raise MeasuringFailed(
-                cause or last or f"it ended with exit code {code}",
-                advice if cause else f"type `footfall {' '.join(self._arguments)}` to see all that it says",
-            )
+            raise self._failure(said, code)
         figures: dict[str, Any] = json.loads(said.splitlines()[-1])
         return figures
+
+    def _failure(self, said: str, code: int) -> MeasuringFailed:
+        """Return the error that the process has told as JSON, or how to see what it says if it has told none."""
+        by_hand = f"type `footfall {' '.join(self._arguments)}` to see all that it says"
+        try:
+            error = json.loads(said.splitlines()[-1])["error"]
+        except (IndexError, KeyError, ValueError):
+            return MeasuringFailed(f"it ended with exit code {code}", by_hand)
+        return MeasuringFailed(error["cause"], error["advice"] or by_hand, subject=error["subject"])
 
 
 def look(config: Path, camera: str, seconds: float) -> Look:

@@ -174,9 +174,8 @@ def check_ledger(settings: PublisherSettings) -> Iterator[Finding]:
         yield warn("ledger", f"{path} isn't there yet", "start the publisher: sudo systemctl start footfall-publisher")
         return
     except LedgerError as exc:
-        cause, _, advice = str(exc).removeprefix(f"ledger {path}: ").rpartition("; ")
         denied = not os.access(path, os.R_OK)
-        yield fail("ledger", f"{path}: {cause}", "run this with sudo" if denied else advice)
+        yield fail("ledger", f"{path}: {exc.cause}", "run this with sudo" if denied else exc.advice)
         return
     aside = sorted(found.name for found in path.parent.glob(f"{path.name}.aside-*") if found.suffix[-1].isdigit())
     if aside:

@@ -59,7 +59,7 @@ def _look(path: Path, camera: Camera, name: str) -> Iterator[Finding]:
     try:
         look = measuring.look(path, name, LOOK_S)
     except MeasuringFailed as exc:
-        yield fail(f"camera {name}", exc.cause, exc.advice)
+        yield fail(f"camera {name}", exc.problem, exc.advice)
         return
     yield from judge(camera, name, look)
 
@@ -136,7 +136,7 @@ def check_model(path: Path, config: Config) -> Iterator[Finding]:
     try:
         stages = measuring.time_stages(path, name, TIME_S)
     except MeasuringFailed as exc:
-        yield fail("model", exc.cause, exc.advice)
+        yield fail("model", exc.problem, exc.advice)
         return
     yield ok("model", f"{stages.model} loads and runs in {stages.interpreter}")
     beside = ", beside the running service" if proc.running("vision") else ""

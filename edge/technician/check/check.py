@@ -73,7 +73,7 @@ def _steps(path: Path) -> Iterator[tuple[str, Iterator[Finding]]]:
     try:
         settings = schema.load(path)
     except ConfigError as exc:
-        yield "config", iter([fail("config", complaint, "mend it, then check again") for complaint in exc.complaints])
+        yield "config", (fail("config", said.problem, said.advice or "correct it") for said in exc.messages)
         yield "box", (finding for part in (box.check_heat, box.check_clock) for finding in part())
         return
     publisher = settings.publisher()
