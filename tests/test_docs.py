@@ -162,13 +162,24 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
-@pytest.mark.parametrize("number", range(1, len(ADRS) + 1))
-def test_decisions_are_numbered(number: int) -> None:
-    """Each decision's file and heading carry its number, without gaps."""
-    path = ADRS[number - 1]
+@pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
+def test_decisions_are_numbered(path: Path) -> None:
+    """Each decision's file and heading carry the same number, which no other decision has."""
+    number = path.name[:4]
 
-    assert path.name.startswith(f"{number:04}-")
-    assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
+    assert path.read_text(encoding="utf-8").startswith(f"# {int(number)}. ")
+    assert 1 == sum(other.name.startswith(number) for other in ADRS)
+
+
+def test_the_glossary_has_the_seven_metaphors_and_every_word_once() -> None:
+    """A word that is explained twice would have two meanings."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [cell.strip(" *") for cell in re.findall(r"^\|([^|]+)\|", page, re.MULTILINE)]
+    words = [word for word in words if word not in ("word", "---")]
+
+    assert ["tally", "diode", "odometer", "ledger", "seal", "outbox", "silhouette"] == words[:7]
+    assert len(words) == len(set(words))
+    assert set(range(7)) == {index for index, word in enumerate(words) if f"| **{word}** |" in page}
 
 
 def test_the_shown_demo_is_the_shipped_models() -> None:

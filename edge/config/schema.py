@@ -27,9 +27,13 @@ from edge.core.errors import ConfigError
 from edge.core.time_zone import is_time_zone, time_zones
 
 __all__ = [
-    "Broker", "Camera", "CameraAccount", "Config", "Line", "PublisherSettings", "Tls", "VisionSettings", "is_loopback",
-    "line", "lines", "load", "parse",
+    "DEFAULT_LEDGER", "Broker", "Camera", "CameraAccount", "Config", "Line", "PublisherSettings", "Tls",
+    "VisionSettings", "is_loopback", "line", "lines", "load", "parse",
 ]  # fmt: skip
+
+
+DEFAULT_LEDGER = Path("/var/lib/footfall/ledger.sqlite")
+"""The ledger of an installed box."""
 
 
 def _each_its_own(cameras: dict[str, Camera]) -> dict[str, Camera]:
@@ -54,7 +58,7 @@ class Config(Section):
     )
     broker: Broker = Field(description="headquarters' MQTT broker")
     ledger: FilePath = Field(
-        default=Path("/var/lib/footfall/ledger.sqlite"),
+        default=DEFAULT_LEDGER,
         description="the only state on disk",
         examples=["/var/lib/footfall/ledger.sqlite"],
     )

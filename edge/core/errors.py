@@ -343,7 +343,7 @@ class TlsFileError(PublishError, OSError):
 
 class HourUnfit(EdgeError, ValueError):
     """
-    What came on a topic can't be booked.
+    What came on a topic isn't an hour that can be stored.
 
     Attributes:
         reason: One word, what the quarantine is sorted by.

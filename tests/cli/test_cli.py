@@ -490,6 +490,13 @@ def test_the_settings_are_explained(here: Here) -> None:
     assert {key.key for key in reference.every_key()} <= set(shown)
 
 
+def test_the_shipped_completion_is_the_librarys() -> None:
+    """What deploy.sh installs for bash is what the program writes itself."""
+    said = footfall(env={**os.environ, "_FOOTFALL_COMPLETE": "bash_source"})
+
+    assert (ROOT / "deploy/completion/footfall.bash").read_text(encoding="utf-8") == said.stdout
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

@@ -89,7 +89,7 @@ def test_counts_for_a_person(path: Path, books: Books) -> None:
     run = footfall("counts", "--config", path, *DAY, env=PLAIN)
 
     assert "2026-11-24 09:00  entrance" in run.stdout
-    assert "wait for the broker" in run.stdout.splitlines()[-1]
+    assert "not acknowledged by the broker" in run.stdout.splitlines()[-1]
     assert "\x1b" not in run.stdout
 
 
@@ -170,7 +170,7 @@ def test_status(path: Path) -> None:
     assert "site sh-023 on " in run.stdout
     assert "door-a: counting, 14.9 pictures a second, 100 % of the last minute watched" in run.stdout
     assert "no hour was acknowledged yet" in run.stdout
-    assert "not closed yet" in run.stdout
+    assert "not over yet" in run.stdout
     assert "\x1b" not in run.stdout
 
 
