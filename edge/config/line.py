@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from edge.config.geometry import Polyline, smaller_side
 from edge.config.section import SHARES, Name, Point, Section, refusal
@@ -96,5 +96,5 @@ def _told_apart(lines: dict[str, Line]) -> dict[str, Line]:
 
 Lines = Annotated[dict[Name, Line], Field(min_length=1, max_length=8), AfterValidator(_told_apart)]
 """The lines of a camera, by name."""
-LINES: TypeAdapter[dict[str, Line]] = TypeAdapter(Lines)
+LINES: TypeAdapter[dict[str, Line]] = TypeAdapter(Lines, config=ConfigDict(defer_build=True))
 """Reads lines that don't stand in a file."""

@@ -178,7 +178,7 @@ def _section_in(annotation: Any) -> Any:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a question that names the one of *known* which *word* was meant for, or nothing."""
-    import difflib  # noqa: PLC0415 - only a mistyped word needs it, not a running service
+    import difflib
 
     folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(re.sub(r"\s+", "_", word.strip()).casefold(), folded, n=1, cutoff=0.6)

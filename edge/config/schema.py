@@ -14,7 +14,6 @@ from typing import Annotated
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-from edge.config import yaml_faults
 from edge.config.broker import Broker, Tls, is_loopback
 from edge.config.camera import Camera
 from edge.config.line import LINES, Line
@@ -213,6 +212,8 @@ def load(path: Path) -> Config:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as exc:
+        from edge.config import yaml_faults
+
         raise ConfigError(path, [yaml_faults.explain_encoding(data, exc, path)]) from exc
     return parse(text, path)
 
@@ -231,6 +232,8 @@ def parse(text: str, path: Path = Path("footfall.yaml")) -> Config:
     try:
         document = Document(text)
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as exc:
+        from edge.config import yaml_faults
+
         raise ConfigError(path, [yaml_faults.explain(exc, text, path)]) from exc
     except RecursionError as exc:
         message = ConfigMessage("sections stand in sections without end", "write it without `*`", place=str(path))

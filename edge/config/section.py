@@ -22,7 +22,10 @@ SHARES: dict[str, Any] = {"unit": "shares of width and height"}
 class Section(BaseModel):
     """Base of every section: unknown keys are refused, and nothing changes after it was read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True)
+    # Each section is compiled when it is first read alone: a service reads the whole, and needs no other.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=False, hide_input_in_errors=True, defer_build=True
+    )
 
 
 def refusal(cause: str, advice: str = "") -> PydanticCustomError:

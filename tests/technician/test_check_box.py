@@ -227,7 +227,7 @@ def test_counts_without_a_place(tmp_path: Path) -> None:
     found = one(box.check_ledger(books.settings), "counts without wall time")
 
     assert "warn" == found.state
-    assert found.found.startswith("60 crossings of 1 boots")
+    assert found.found.startswith("60 crossings of 1 boot ")
 
 
 # --- the broker's files ----------------------------------------------------------------------------------------------
