@@ -40,7 +40,7 @@ def footfall(*arguments: object, **options: Any) -> subprocess.CompletedProcess[
     """Run one command to its end."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.run(
-        [sys.executable, "-m", "edge", *map(str, arguments)], text=True, check=False, timeout=120, cwd=ROOT, **options
+        [sys.executable, "-m", "edge", *map(str, arguments)], text=True, check=False, timeout=600, cwd=ROOT, **options
     )
 
 
@@ -558,7 +558,7 @@ def check_json(out: str, expected: list[dict[str, object]]) -> None:
         summary["out"],
         summary["frames"],
     )
-    assert summary["fps"] == pytest.approx(summary["frames"] / summary["seconds"], rel=0.01)
+    assert summary["fps"] == pytest.approx(summary["frames"] / summary["seconds"], rel=0.01, abs=0.06)
 
 
 def test_count_as_json(clip: Path, expected: list[dict[str, object]], here: Here) -> None:

@@ -274,6 +274,29 @@ def test_a_model_that_isnt_the_contracts(tmp_path: Path) -> None:
     assert "sha256" in found.found
 
 
+@pytest.mark.parametrize(
+    ("load", "look", "advice"),
+    [
+        (100.0, True, "end what keeps this box busy"),
+        (0.1, True, "look at the camera's plug and cable"),
+        (0.1, False, "type `footfall measure door-a --config "),
+    ],
+)
+def test_a_measurement_that_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: float, look: bool, advice: str
+) -> None:
+    """A box that is busy isn't blamed on the camera."""
+    monkeypatch.setattr(measuring, "_START_UP_S", -1.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    with (
+        pytest.raises(MeasuringFailed, match="it gave no figures within 0 s") as late,
+        measuring.Measuring(write_config(tmp_path), "door-a", 1.0, look=look) as running,
+    ):
+        running.figures()
+
+    assert late.value.advice.startswith(advice)
+
+
 def test_measuring_is_sealed(tmp_path: Path) -> None:
     """The process that looks through the camera seals itself first, and says nothing but figures."""
     shutil.copy(REPOSITORY / "models" / "demo" / "door.mp4", tmp_path / "door.mp4")
