@@ -125,6 +125,21 @@ def test_a_second_run_changes_nothing(house: Path) -> None:
     assert (0, []) == (said.returncode, [line for line in said.stderr.splitlines() if line.startswith("->")])
 
 
+def test_the_tab_key_is_told_of_the_command(house: Path) -> None:
+    """Command and completion are links through the release that runs; taking it off takes both along."""
+    run(house, "install")
+    links = [
+        house / "house/usr/local/bin/footfall",
+        house / "house/usr/local/share/bash-completion/completions/footfall",
+    ]
+
+    assert ["bin/footfall", "share/bash-completion/completions/footfall"] == [
+        str(link.readlink()).removeprefix("/opt/footfall/current/") for link in links
+    ]
+    run(house, "uninstall")
+    assert not [link for link in links if link.is_symlink()]
+
+
 def test_what_is_brought_is_written_once(house: Path, tmp_path: Path) -> None:
     """Config, password and authority are written where there are none, with their rights, and kept where there are."""
     folder, incoming = tmp_path / "house/etc/footfall", tmp_path / "incoming"

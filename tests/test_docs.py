@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import math
@@ -20,7 +19,9 @@ import pytest
 from pydantic import BaseModel
 
 import edge
-from edge import __main__ as commands
+import edge
+from edge.__main__ import COMMANDS
+from edge.cli.exit_codes import EXIT_CODES
 from edge.config import schema
 from edge.core import errors, tally
 from edge.core.head_model import read as read_contract
@@ -69,14 +70,6 @@ def first_column(text: str, heading: str) -> set[str]:
     return {cell.strip(" `") for cell in re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)}
 
 
-def subcommands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command."""
-    for action in commands._parser()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise AssertionError("the parser has no commands")
-
-
 def test_every_config_key_is_explained_once() -> None:
     """Each key that a footfall.yaml may hold has a row in configuration.md, and no other has."""
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -85,10 +78,11 @@ def test_every_config_key_is_explained_once() -> None:
     assert sorted(set(keys_of(schema.Config))) == sorted(explained)
 
 
-@pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | {0, 2, 130}))
+@pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | set(EXIT_CODES)))
 def test_every_exit_code_is_explained(code: int) -> None:
-    """Each code that a process can end with has a row in operations.md."""
+    """Each code that a process can end with has a row in operations.md, and an entry in the program's own help."""
     assert str(code) in first_column(OPERATIONS, "Exit codes")
+    assert code in EXIT_CODES
 
 
 @pytest.mark.parametrize("error", list(error_classes()), ids=str)
@@ -117,7 +111,7 @@ def test_every_topic_is_in_the_contract(topic: str) -> None:
     assert pattern in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", sorted(subcommands()))
+@pytest.mark.parametrize("command", [name for section in COMMANDS.values() for name in section])
 def test_every_command_is_explained(command: str) -> None:
     """Each command has a row in operations.md."""
     assert any(row.startswith(f"footfall {command}") for row in first_column(OPERATIONS, "Commands"))
@@ -196,6 +190,17 @@ def test_decisions_have_numbers_of_their_own() -> None:
     numbers = [path.name[:4] for path in ADRS]
 
     assert sorted(set(numbers)) == numbers
+
+
+def test_the_glossary_has_the_seven_metaphors_and_every_word_once() -> None:
+    """A word that is explained twice would have two meanings."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [cell.strip(" *") for cell in re.findall(r"^\|([^|]+)\|", page, re.MULTILINE)]
+    words = [word for word in words if word not in ("word", "---")]
+
+    assert ["tally", "diode", "odometer", "ledger", "seal", "outbox", "silhouette"] == words[:7]
+    assert len(words) == len(set(words))
+    assert set(range(7)) == {index for index, word in enumerate(words) if f"| **{word}** |" in page}
 
 
 def test_the_shown_demo_is_the_shipped_models() -> None:

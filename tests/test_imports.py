@@ -44,7 +44,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "technician": {*_SHARED, "mqtt", "web", "vision", "publisher", "evaluation"},
 }
 """Which packages of `edge/` each may import besides itself: from the ground up."""
-MAY_KNOW["cli"] = MAY_KNOW["__main__"] = {*MAY_KNOW, "cli"}
+MAY_KNOW["cli"] = set(MAY_KNOW)
+MAY_KNOW["__main__"] = {"cli"}
 
 
 class _WithoutTypes(ast.NodeTransformer):
@@ -155,13 +156,37 @@ def test_headquarters_needs_neither() -> None:
 
 @pytest.mark.processes
 def test_the_commands_load_nothing_before_they_run() -> None:
-    """The entry point knows both processes and loads neither."""
-    loaded = loaded_by("import edge.__main__")
+    """Help and completion wait for no library but click's: every command is there, and nothing that it runs."""
+    names = [module for module in MODULES if room(module) == "cli"]
+    loaded = loaded_by("import edge.__main__\n" + "\n".join(f"import {name}" for name in names))
 
-    assert set() == among(loaded, PICTURES | NETWORK | {"jinja2", "markupsafe", "segno"})
+    assert "edge.cli.headquarters" in loaded
+    assert set() == among(
+        loaded,
+        {
+            *PICTURES, *NETWORK, "pydantic", "yaml", "rich", "argparse", "edge.config.schema",
+            "jinja2", "markupsafe", "segno",
+        },
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("process", ["edge.vision.process", "edge.publisher.process", "edge.headquarters.collect"])
 def test_services_load_no_templates(process: str) -> None:
     """What makes HTML is loaded by the commands that write it, and by no service."""
     assert set() == among(loaded_by(f"import {process}"), {"jinja2", "markupsafe", "segno", "edge.web"})
+
+
+@pytest.mark.parametrize(
+    ("command", "banned"),
+    [("publisher --config /nonexistent", PICTURES), ("vision door --config /nonexistent", NETWORK)],
+)
+def test_a_service_loads_its_own_command_only(command: str, banned: set[str]) -> None:
+    """The way through the command line brings no other command along, nor the words for faults of a config."""
+    others = {module for module in MODULES if room(module) == "cli"} - {
+        "edge.cli", "edge.cli.command", "edge.cli.exit_codes", "edge.cli.options", "edge.cli.program",
+        "edge.cli.services", "edge.cli.types",
+    }  # fmt: skip
+    loaded = loaded_by(f"from edge.__main__ import main\nassert 78 == main({command.split()!r})")
+
+    assert "edge.config.schema" in loaded
+    assert set() == among(loaded, {*banned, *others, "rich", "difflib", "edge.config.yaml_faults"})

@@ -375,7 +375,7 @@ def test_a_new_publisher_knows_the_lines_of_the_run_that_goes_on(
     made.until(side=5)
 
     assert 75 == code
-    assert b"the config has other broker now" in made.service.stderr
+    assert b"`broker` changed in the config" in made.service.stderr
     assert 0 == second.end()
 
 
@@ -437,7 +437,7 @@ def test_what_needs_a_new_publisher(box: Callable[..., Box], tmp_path: Path, old
     broker.stop()
 
     assert 75 == code
-    assert f"other {key} now".encode() in made.service.stderr
+    assert f"`{key}` changed in the config".encode() in made.service.stderr
     assert {"entrance": 5} == made.people()
 
 

@@ -92,6 +92,9 @@ prepare_machine() {
     if [[ "$(readlink "$PREFIX/usr/local/bin/footfall")" != /opt/footfall/current/bin/footfall ]]; then
         change "make the command footfall" make_command
     fi
+    if [[ "$(readlink "$PREFIX$COMPLETION")" != "$COMPLETION_TARGET" ]]; then
+        change "let the shell complete footfall" make_completion
+    fi
     check_clock
     if [[ -r /sys/fs/cgroup/cgroup.controllers ]] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
         say "note: this kernel keeps no account of memory, so MemoryMax= holds nothing back; on a Raspberry Pi add cgroup_enable=memory to cmdline.txt"
@@ -106,6 +109,12 @@ enable_settle() {
 make_command() {
     mkdir -p "$PREFIX/usr/local/bin"
     link /opt/footfall/current/bin/footfall "$PREFIX/usr/local/bin/footfall"
+}
+
+# bash-completion, where it is installed, loads it at the first tab after the command's name.
+make_completion() {
+    mkdir -p "$PREFIX${COMPLETION%/*}"
+    link "$COMPLETION_TARGET" "$PREFIX$COMPLETION"
 }
 
 # keep FILE NAME MODE [journal]: NAME is a copy of FILE.
@@ -227,7 +236,7 @@ uninstall_all() {
     done
     change "remove footfall-settle.service" rm -f "$UNITS/footfall-settle.service" \
         "$UNITS/multi-user.target.wants/footfall-settle.service"
-    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall"
+    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall" "$PREFIX$COMPLETION"
     if systemd_runs; then
         change "let systemd and its journal forget them" forget_machine
     fi

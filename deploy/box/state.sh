@@ -19,6 +19,8 @@ readonly PREFIX
 readonly HOUSE="$PREFIX/opt/footfall" ETC="$PREFIX/etc" STATE="$PREFIX/var/lib/footfall"
 readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password" AUTHORITY="$ETC/footfall/ca.pem"
 readonly UNITS="$ETC/systemd/system"
+readonly COMPLETION=/usr/local/share/bash-completion/completions/footfall
+readonly COMPLETION_TARGET=/opt/footfall/current/share/bash-completion/completions/footfall
 readonly ROOM_MB=900      # a release takes 450 MB while it is made
 readonly PROOF_S="${FOOTFALL_PROOF_S:-120}"
 

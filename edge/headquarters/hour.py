@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import zoneinfo
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from edge.core.errors import HourUnfit
+from edge.core.time_zone import is_time_zone
 
 LARGEST = 65_536
 """Bytes of a message; an hour of eight lines has about 700."""
@@ -27,7 +27,6 @@ _AHEAD = timedelta(minutes=10)
 """How much a collector's clock may be behind a box's."""
 _OLDEST = timedelta(days=500)
 """A box keeps hours for 400 days."""
-_ZONES = zoneinfo.available_timezones()
 
 
 def _moment(value: object) -> object:
@@ -41,7 +40,7 @@ def _moment(value: object) -> object:
 
 
 def _zone(value: str) -> str:
-    if value not in _ZONES:
+    if not is_time_zone(value):
         raise PydanticCustomError("zone", "is no time zone that is known here")
     return value
 

@@ -19,7 +19,7 @@ from edge.config.credentials import read_password
 from edge.config.schema import PublisherSettings
 from edge.core import head_model
 from edge.core.clock import Clock
-from edge.core.errors import ConfigChanged, EdgeError, LedgerFull
+from edge.core.errors import ConfigChanged, ConfigError, EdgeError, LedgerFull
 from edge.core.systemd import Notifier
 from edge.publisher import sandbox
 from edge.publisher.diode_reader import Diode
@@ -145,13 +145,14 @@ class _Publisher:
             read_password(new.broker)
             identity = head_model.read(new.model).identity
         except EdgeError as exc:
-            for complaint in str(exc).splitlines():
-                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            said = exc.messages if isinstance(exc, ConfigError) else (exc,)
+            for message in said:
+                log.error("config refused: %s", message)  # noqa: TRY400 - a line each
             log.error("the old config goes on")  # noqa: TRY400 - likewise
             for pipe, camera in zip(self._pipes, self._settings.cameras, strict=True):
                 if pipe.puzzled:
                     pipe.expect(camera.lines)
-            self._notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            self._notifier.ready(f"config REFUSED, the old one goes on: {said[0]}")
             return
         changed = self._settings.beyond_reload(new)
         if identity != self._books.model and "model" not in changed:

@@ -23,11 +23,12 @@ from edge.core.clock import KernelClock
 from edge.core.tally import Flag
 from edge.publisher.ledger.view import LedgerView, Pace
 from edge.technician import proc, temperature
-from edge.technician.check.box import SYSTEMD, age
+from edge.technician.check.box import SYSTEMD, age, plural
 from edge.technician.check.camera import PICTURE, SILENT_MS
 from edge.technician.today import HourLine, day_hours, day_of
 
 _EVERY_S = 5.0
+"""Seconds from one view of `status --watch` to the next."""
 _BAR = 24
 """Width of the longest bar, characters."""
 
@@ -68,9 +69,7 @@ def show(settings: Config, bars: str = "█▒") -> RenderableType:
         Text.assemble(
             (f"site {settings.site}", "bold"),
             f" on {socket.gethostname()}, {now:%Y-%m-%d %H:%M %Z}, ",
-            ("clock synchronised", "")
-            if clock.trusted()
-            else ("CLOCK NOT SYNCHRONISED: no hour is closed", "bold red"),
+            ("clock synchronised", "") if clock.trusted() else ("CLOCK NOT SYNCHRONISED: no hour is sent", "bold red"),
             f", {temperature.read()}",
         )
     ]
@@ -90,7 +89,9 @@ def _delivery(ledger: LedgerView, cameras: Sequence[CameraAccount]) -> Text:
     waiting, since_ms = ledger.backlog(), ledger.waiting_since_ms()
     last = [stamp for camera in cameras if (stamp := ledger.acknowledged_ms(camera.name)) is not None]
     words = (
-        "outbox: nothing waits" if since_ms is None else f"outbox: {waiting} hours wait, the oldest for {age(since_ms)}"
+        "outbox: no hour is waiting"
+        if since_ms is None
+        else f"outbox: {plural(waiting, 'hour')} waiting, the oldest for {age(since_ms)}"
     )
     words += f"; last acknowledged {age(max(last))} ago" if last else "; no hour was acknowledged yet"
     return Text(f"{_publisher()}\n{words}")
@@ -147,7 +148,7 @@ def _table(found: Sequence[HourLine], zone: ZoneInfo, bars: str) -> RenderableTy
     most = max(1, *(hour.in_ + hour.out for hour in found))
     for hour in found:
         start = datetime.fromtimestamp(hour.span.start_ms / 1000, zone)
-        ends = "not closed yet" if hour.open else "sent" if hour.acknowledged else "waits"
+        ends = "not over yet" if hour.open else "sent" if hour.acknowledged else "waiting"
         table.add_row(
             f"  {start:%H:%M}",
             str(hour.in_),

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from edge.config.schema import VisionSettings
 from edge.core import head_model
 from edge.core.clock import Clock
-from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
+from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, ConfigError, EdgeError, ModelMissing
 from edge.core.signals import Notice
 from edge.core.systemd import Notifier
 from edge.core.tally import Flag
@@ -156,10 +156,11 @@ class _Watch:
             if changed:
                 _look_ahead(new)
         except EdgeError as exc:
-            for complaint in str(exc).splitlines():
-                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            said = exc.messages if isinstance(exc, ConfigError) else (exc,)
+            for message in said:
+                log.error("config refused: %s", message)  # noqa: TRY400 - a line each
             log.error("the old config goes on")  # noqa: TRY400 - likewise
-            self.notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            self.notifier.ready(f"config REFUSED, the old one goes on: {said[0]}")
             return
         if changed:
             raise ConfigChanged(changed)

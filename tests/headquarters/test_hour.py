@@ -81,7 +81,8 @@ def test_no_field_may_be_missing(field: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"in": 47}, {"out": 42}, {"timezone": "Mars/Olympus"}, {"start": "2026-02-30T10:00:00+08:00"},
+        {"in": 47}, {"out": 42}, {"timezone": "Mars/Olympus"}, {"timezone": "posix/Europe/Berlin"},
+        {"timezone": "localtime"}, {"timezone": "Factory"}, {"start": "2026-02-30T10:00:00+08:00"},
         {"end": "2026-11-07T19:30:00+08:00"}, {"end": "2026-11-07T17:00:00+08:00"}, {"flags": ["Ünknown"]},
         {"model": "a\0b"}, {"revision": 2**40},
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from edge.__main__ import main
 from edge.config import schema
 from edge.core.clock import KernelClock, ManualClock
 from edge.core.tally import BEAT_MS
@@ -51,7 +54,7 @@ def write_config(folder: Path, /, **changes: object) -> Path:
 
 
 def footfall(
-    *arguments: object, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    *arguments: object, env: Mapping[str, str] | None = None, timeout_s: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end and return what it said."""
     return subprocess.run(
@@ -63,6 +66,15 @@ def footfall(
         check=False,
         timeout=timeout_s,
     )
+
+
+def here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the program in this process, where it neither seals itself nor asks whether there is a terminal."""
+    words = list(map(str, arguments))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 class Books:

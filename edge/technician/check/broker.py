@@ -23,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge.config.credentials import context
 from edge.config.schema import Broker, PublisherSettings, is_loopback
 from edge.core.clock import KernelClock
-from edge.core.errors import PasswordFileError
+from edge.core.errors import PasswordFileError, TlsFileError
 from edge.mqtt.connection import BoundedClient, connect
 from edge.publisher import message
 from edge.publisher.outbox import GARBLED, HOPELESS, NOBODY_LISTENS
@@ -97,6 +97,9 @@ def _tls(broker: Broker, sock: socket.socket) -> Iterator[Finding]:
     except ssl.SSLCertVerificationError as exc:
         yield fail("broker TLS", f"the certificate can't be trusted: {exc.verify_message}", _tls_advice(exc, broker))
         raise _Stopped from exc
+    except TlsFileError as exc:
+        yield fail("broker TLS", exc.problem, exc.advice)
+        raise _Stopped from exc
     except FileNotFoundError as exc:
         yield fail("broker TLS", f"{exc.filename} isn't there", "bring it, or name another file under `broker.tls`")
         raise _Stopped from exc
@@ -155,10 +158,8 @@ class _Guest:
         try:
             client = connect(broker, f"footfall-{settings.site}-{settings.cameras[0].name}-check", None)
         except PasswordFileError as exc:
-            cause, _, advice = str(exc).rpartition("; ")
             denied = isinstance(exc.__cause__, PermissionError)
-            hint = "run this with sudo" if denied else advice if cause else "write the password into that file"
-            yield fail("broker login", cause or str(exc), hint)
+            yield fail("broker login", exc.problem, "run this with sudo" if denied else exc.advice)
             return
         except (OSError, ValueError) as exc:
             yield fail(

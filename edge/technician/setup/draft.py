@@ -16,6 +16,7 @@ from typing import Any
 
 from edge.config import schema
 from edge.config.schema import Line
+from edge.core.config_message import join
 from edge.core.errors import ConfigError
 from edge.core.silhouette import FULL, Point, Silhouette
 from edge.technician.setup.advice import SceneStatistics, advise
@@ -249,7 +250,7 @@ def _read(sent: Mapping[str, Any]) -> Drawn:
     try:
         drawn.line = schema.lines({"line": raw})["line"]
     except ConfigError as exc:
-        drawn.faults = tuple(complaint.partition(": ")[2] for complaint in exc.complaints)
+        drawn.faults = tuple(join("", message.cause, message.advice) for message in exc.messages)
     return drawn
 
 
