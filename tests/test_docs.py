@@ -19,7 +19,6 @@ import pytest
 from pydantic import BaseModel
 
 import edge
-import edge
 from edge.__main__ import COMMANDS
 from edge.cli.exit_codes import EXIT_CODES
 from edge.config import schema
