@@ -170,12 +170,14 @@ def test_the_commands_load_nothing_before_they_run() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("process", ["edge.vision.process", "edge.publisher.process", "edge.headquarters.collect"])
 def test_services_load_no_templates(process: str) -> None:
     """What makes HTML is loaded by the commands that write it, and by no service."""
     assert set() == among(loaded_by(f"import {process}"), {"jinja2", "markupsafe", "segno", "edge.web"})
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("command", "banned"),
     [("publisher --config /nonexistent", PICTURES), ("vision door --config /nonexistent", NETWORK)],

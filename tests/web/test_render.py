@@ -85,6 +85,7 @@ def test_a_missing_value_is_an_error() -> None:
         render("refusal.html")
 
 
+@pytest.mark.processes
 def test_the_wheel_holds_them(tmp_path: Path) -> None:
     """Every template, script and style sheet is in the wheel that a box installs."""
     subprocess.run(
