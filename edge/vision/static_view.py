@@ -44,9 +44,9 @@ class StaticViewSettings:
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
     least_edges: int = 40
     """Fewer known edge cells than this are too little structure to tell anything by."""
-    least_tiles: int = 3
+    least_tiles: int = 7
     """So are edges that lie in fewer of the picture's 12 tiles (4 x 3) than this."""
-    least_spread: float = 20.0
+    least_spread: float = 17.0
     """So are edges that lie nearer together than this, root mean square, cells: they may be one door, or one box."""
     tile_edges: int = 8
     """A tile has structure if it has this many edge cells."""
