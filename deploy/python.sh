@@ -41,10 +41,12 @@ for group in sys.argv[2:]:
 PYTHON
 }
 
-# make_stamp PYTHON GROUP...: prints what a virtual environment depends on, as one number.
+# make_stamp PYTHON GROUP...: prints what a virtual environment depends on, as one number. The settings of linters and
+# tests in pyproject.toml aren't part of it.
 make_stamp() {
     {
-        cat "$ROOT/pyproject.toml" "$ROOT/constraints.lock"
+        sed '/^\[tool\./,$d' "$ROOT/pyproject.toml"
+        cat "$ROOT/constraints.lock"
         "$1" -c 'import sys; print(sys.version, sys.base_prefix)'
         printf '%s\n' "$ROOT" "${@:2}"
     } | sha256sum | cut -d' ' -f1

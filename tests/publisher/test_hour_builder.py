@@ -259,6 +259,7 @@ def test_what_is_settled_is_pruned_and_changes_nothing(box: MakeBox) -> None:
     assert [(60, 1)] * 71 == bench.told("in", "revision")[:71]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stands_h", [1, 5, 6])
 @pytest.mark.parametrize("step_h", [-60.0, -30.5, -2.0, 2.0, 30.5, 60.0])
 def test_a_step_after_days_of_running_loses_and_doubles_nothing(box: MakeBox, step_h: float, stands_h: int) -> None:
