@@ -200,7 +200,7 @@ def _collect(options: argparse.Namespace) -> None:
 
     if options.rejudge:
         said = collect.rejudge(options.store, KernelClock(), trial=options.trial)
-        print(f"{said.booked} hours stored, {said.repeated} known already; the rest stays in quarantine")
+        print(f"{said.stored} hours stored, {said.repeated} known already; the rest stays in quarantine")
         return
     collect.run(
         _broker(options),

@@ -133,7 +133,7 @@ def test_the_capacity_of_a_record_is_added_up_rightly() -> None:
 
 def test_the_capacity_of_an_hour_is_added_up_rightly() -> None:
     """tally.md's sums of bits for a day's hours, and for their corrections, follow from the bounds in the code."""
-    most_people = tally._PEOPLE_PER_S * 3600 + tally._PEOPLE_AT_ONCE
+    most_people = tally.PEOPLE_PER_S * 3600 + tally.PEOPLE_AT_ONCE
     bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag)
 
     corrections = bits * (KEEP_READINGS_MS / 3_600_000 + 1) * 86_400_000 / CORRECT_EVERY_MS

@@ -37,6 +37,7 @@ from edge.config.opening_hours import OpeningHours
 from edge.config.yaml_lines import Document
 from edge.core.errors import ConfigError
 from edge.core.tally import line_key
+from edge.core.topics import NAME_PATTERN
 
 DEFAULT_PATH = Path("/etc/footfall/footfall.yaml")
 
@@ -46,7 +47,7 @@ _SHORTEST_LINE = 0.02
 _CLEAR_OF_LINE = 0.01
 _MOST_CORNERS = 8
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]
 Point = tuple[Fraction, Fraction]
 """x and y as shares of the picture's width and height; x to the right, y DOWN."""

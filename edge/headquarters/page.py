@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from html import escape
 
+from edge.core.hour import WELL_WATCHED
 from edge.headquarters.summary import Cell, HeatMap, Part, Period, State, Sum
 
 MOST_SITES = 60
@@ -145,7 +146,7 @@ def _comparison(parts: Sequence[Part]) -> Iterator[str]:
         yield (
             f"<tr><td>{escape(part.name)}<td>{counted}"
             f'<td class="wide"><i style="width:{100 * part.total.in_ / most:.1f}%"></i>{before}'
-            f"<td>{change}<td{_mark(part.total.known < 0.9)}>{_percent(part.total.known)}"  # noqa: PLR2004 - well watched
+            f"<td>{change}<td{_mark(part.total.known < WELL_WATCHED)}>{_percent(part.total.known)}"
             f"<td{_mark(part.total.unbalanced)}>{_balance(part.total)}</tr>"
         )
     yield "</table></div></section>"

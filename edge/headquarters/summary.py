@@ -14,9 +14,8 @@ from functools import lru_cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from edge.headquarters.store import StoredHour
+from edge.core.hour import WELL_WATCHED, Hour
 
-WELL_WATCHED = 0.9
 """An hour that was watched for less of its length is poor."""
 YEAR = timedelta(days=364)
 """The same weekday a year earlier."""
@@ -51,7 +50,7 @@ class Slot:
     state: State
     in_: int = 0
     out: int = 0
-    hour: StoredHour | None = None
+    hour: Hour | None = None
 
 
 @dataclass(slots=True)
@@ -190,7 +189,7 @@ class Period:
         return datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + timedelta(days=2)
 
 
-def state_of(hour: StoredHour) -> State:
+def state_of(hour: Hour) -> State:
     """Return how far *hour* can be believed."""
     if "closed" in hour.flags:
         # How long it was open isn't told: what was watched of an hour with an edge in it is all there was to watch.
@@ -202,7 +201,7 @@ def state_of(hour: StoredHour) -> State:
     return State.GOOD if share >= WELL_WATCHED else State.POOR
 
 
-def slots(hours: Iterable[StoredHour], until: datetime) -> Iterator[Slot]:
+def slots(hours: Iterable[Hour], until: datetime) -> Iterator[Slot]:
     """
     Yield each camera's hours, and those that are missing between its first one and *until*.
 

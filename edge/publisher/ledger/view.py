@@ -8,12 +8,17 @@ here asks a clock.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edge.core.errors import LedgerMissing, LedgerUnusable
+from edge.core.hour import HOUR_MS, Hour
 from edge.core.tally import Flag
 from edge.publisher.hours import Interval, Span
 from edge.publisher.ledger import file
@@ -35,10 +40,14 @@ _INTERVALS = """
         WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
     )) WHERE end_ms >= :start AND start_ms <= :end AND (end_ms > settled_ms OR mine)
 """
-"""What lies before *settled_ms* is in settled hours: an interval across it is cut there, and its counts went with its
+"""What lies before *settled_ms* is in final hours: an interval across it is cut there, and its counts went with its
 middle."""
 
 _WINDOW_MS = 60_000
+"""What a camera does now is told by its readings of this long, ms."""
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+"""What SQLite says where it can't make its shared memory."""
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of nobody else's name is made in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,14 @@ class Row:
         """Camera, start and revision: what names a row for ever."""
         return self.camera, self.span.start_ms, self.revision
 
+    @property
+    def hour(self) -> Hour | None:
+        """The hour that the payload holds; None if it holds none, as on a card that has lost bits."""
+        try:
+            return Hour.decode(self.payload)
+        except ValidationError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -66,7 +83,7 @@ class Pace:
     Attributes:
         boot_id: The boot in which the newest was read off.
         boot_ms: When, boot time.
-        wall_ms: When, wall time; None while that boot has no place in time.
+        wall_ms: When, wall time; None while that boot doesn't know it.
         fps: Frames looked at a second, over the last minute of that run; None if there is only one reading.
         watched: Share of that time that was watched, 0 to 1.
         flags: Those that held at any time in it.
@@ -106,7 +123,7 @@ class LedgerView:
         if not _is_there(path):
             raise LedgerMissing(path)
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with _connected(path) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
@@ -115,20 +132,20 @@ class LedgerView:
                     raise LedgerUnusable(path, f"it is of version {version}, not {len(file.MIGRATIONS)}")
                 yield cls(path, connection)
         except sqlite3.Error as exc:
-            raise LedgerUnusable(path, str(exc)) from exc
+            raise file.unusable(path, exc) from exc
 
     def fault(self) -> str | None:
         """Return what makes the file unusable; None if nothing does. Reads all of it."""
         return file.fault(self._connection)
 
     def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
-        """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
+        """Yield the camera's intervals with a wall time that touch the time from *start_ms* to *end_ms*."""
         rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
         for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
             yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
 
-    def unplaced(self) -> list[tuple[str, str, str, int, int]]:
-        """Return what boots without a known time have counted: boot id, camera, line, in, out."""
+    def without_wall_time(self) -> list[tuple[str, str, str, int, int]]:
+        """Return what boots that never knew the time have counted: boot id, camera, line, in, out."""
         return self._connection.execute(
             "SELECT b.boot_id, s.camera, s.line, sum(r.in_), sum(r.out) FROM streams s JOIN boots b ON b.id = s.boot"
             " JOIN readings r ON r.stream = s.id WHERE b.offset_ms IS NULL"
@@ -171,6 +188,32 @@ class LedgerView:
         ).fetchone()[0]
         return stamp
 
+    def acknowledged_last_day(self, now_ms: int) -> list[Row]:
+        """Return the rows that a broker acknowledged in the 24 hours before now or before the last one, in order."""
+        return self._rows(
+            "SELECT camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE delivered_ms > max(?, (SELECT max(delivered_ms) FROM hours)) - ? ORDER BY delivered_ms, start_ms",
+            (now_ms, 24 * HOUR_MS),
+        )
+
+    def newest_readings(self) -> list[tuple[str, int, int]]:
+        """Return camera, stream and sequence of each camera's newest reading; a new run is a new stream."""
+        return self._connection.execute(
+            "SELECT s.camera, s.id, max(r.sequence) FROM readings r JOIN streams s ON s.id = r.stream"
+            " WHERE s.id IN (SELECT max(id) FROM streams GROUP BY camera) GROUP BY s.id"
+        ).fetchall()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the whole ledger, as it is now, to *path*, in one rename; LedgerUnusable if it can't be."""
+        new = Path(f"{path}.new")
+        try:
+            new.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(new)) as copy:
+                self._connection.backup(copy)
+            new.replace(path)
+        except (sqlite3.Error, OSError) as exc:
+            raise LedgerUnusable(path, str(exc)) from exc
+
     def pace(self, camera: str) -> Pace | None:
         """Return what the camera's newest readings say; None if there are none."""
         newest = self._connection.execute(
@@ -207,6 +250,36 @@ class LedgerView:
             Row(camera, Span(start, end), revision, payload, closed, delivered)
             for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
         ]
+
+
+@contextlib.contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """
+    Connect to the ledger for reading, also where nothing can be written beside it.
+
+    SQLite reads a write-ahead log by way of shared memory, a file that the first who opens the ledger makes. On a card
+    that is mounted read-only, and on a full disk, it can't be made. Then nobody writes the ledger either, as that would
+    need it too: a ledger without a log can be read as it stands, and one with a log is copied into memory.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        try:
+            connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
+                raise
+            connection.close()
+            wal = Path(f"{path}-wal")
+            if wal.exists() and wal.stat().st_size:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="footfall-", dir=_MEMORY)))
+                for source in (path, wal):
+                    shutil.copyfile(source, folder / source.name)
+                uri = f"{(folder / path.name).as_uri()}?mode=rw"
+            else:
+                uri += "&immutable=1"
+            connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        yield connection
 
 
 def _is_there(path: Path) -> bool:
