@@ -68,7 +68,7 @@ def let(bench: Box, who: dict[str, Walkers], hours: float, in_: int, step_s: int
 
 
 def go_on(bench: Box) -> None:
-    """Let three hours pass; two more by a clock that says fifty hours less; two days more, so that readings are pruned."""
+    """Let three hours pass, two by a clock that says fifty hours less, and two days in which readings are pruned."""
     who = walkers()
     let(bench, who, 3, 2, 300)
     bench.clock.wall -= 50 * HOUR_MS

@@ -11,7 +11,10 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge.core.errors import LedgerFull, LedgerUnusable
@@ -90,6 +93,9 @@ _LITTLE_ROOM = 65_536
 """With less free room than this an error of SQLite's about a file is called a full disk, bytes."""
 
 _BESIDE = ("", "-wal", "-shm")
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+"""What SQLite says where it can't make its shared memory."""
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of nobody else's name is made in it
 
 
 def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
@@ -114,6 +120,36 @@ def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
         raise unusable(path, exc) from exc
     # Also when the one before this died right after it had set the file aside.
     return connection, begun, any(path.parent.glob(f"{path.name}.aside-*"))
+
+
+@contextlib.contextmanager
+def connected_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """
+    Connect to the ledger for reading, also where nothing can be written beside it.
+
+    SQLite reads a write-ahead log by way of shared memory, a file that the first who opens the ledger makes. On a card
+    that is mounted read-only, and on a full disk, it can't be made. Then nobody writes the ledger either, as that would
+    need it too: a ledger without a log can be read as it stands, and one with a log is copied into memory.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        try:
+            connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
+                raise
+            connection.close()
+            wal = Path(f"{path}-wal")
+            if wal.exists() and wal.stat().st_size:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="footfall-", dir=_MEMORY)))
+                for source in (path, wal):
+                    shutil.copyfile(source, folder / source.name)
+                uri = f"{(folder / path.name).as_uri()}?mode=rw"
+            else:
+                uri += "&immutable=1"
+            connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        yield connection
 
 
 def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:

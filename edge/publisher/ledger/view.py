@@ -8,9 +8,7 @@ here asks a clock.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +43,6 @@ middle."""
 
 _WINDOW_MS = 60_000
 """What a camera does now is told by its readings of this long, ms."""
-_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
-"""What SQLite says where it can't make its shared memory."""
-_MEMORY = "/dev/shm"  # noqa: S108 - a folder of nobody else's name is made in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +118,7 @@ class LedgerView:
         if not _is_there(path):
             raise LedgerMissing(path)
         try:
-            with _connected(path) as connection:
+            with file.connected_for_reading(path) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
@@ -196,24 +191,6 @@ class LedgerView:
             (now_ms, 24 * HOUR_MS),
         )
 
-    def newest_readings(self) -> list[tuple[str, int, int]]:
-        """Return camera, stream and sequence of each camera's newest reading; a new run is a new stream."""
-        return self._connection.execute(
-            "SELECT s.camera, s.id, max(r.sequence) FROM readings r JOIN streams s ON s.id = r.stream"
-            " WHERE s.id IN (SELECT max(id) FROM streams GROUP BY camera) GROUP BY s.id"
-        ).fetchall()
-
-    def copy_to(self, path: Path) -> None:
-        """Write a copy of the whole ledger, as it is now, to *path*, in one rename; LedgerUnusable if it can't be."""
-        new = Path(f"{path}.new")
-        try:
-            new.unlink(missing_ok=True)
-            with contextlib.closing(sqlite3.connect(new)) as copy:
-                self._connection.backup(copy)
-            new.replace(path)
-        except (sqlite3.Error, OSError) as exc:
-            raise LedgerUnusable(path, str(exc)) from exc
-
     def pace(self, camera: str) -> Pace | None:
         """Return what the camera's newest readings say; None if there are none."""
         newest = self._connection.execute(
@@ -250,36 +227,6 @@ class LedgerView:
             Row(camera, Span(start, end), revision, payload, closed, delivered)
             for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
         ]
-
-
-@contextlib.contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """
-    Connect to the ledger for reading, also where nothing can be written beside it.
-
-    SQLite reads a write-ahead log by way of shared memory, a file that the first who opens the ledger makes. On a card
-    that is mounted read-only, and on a full disk, it can't be made. Then nobody writes the ledger either, as that would
-    need it too: a ledger without a log can be read as it stands, and one with a log is copied into memory.
-    """
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
-        try:
-            connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
-                raise
-            connection.close()
-            wal = Path(f"{path}-wal")
-            if wal.exists() and wal.stat().st_size:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="footfall-", dir=_MEMORY)))
-                for source in (path, wal):
-                    shutil.copyfile(source, folder / source.name)
-                uri = f"{(folder / path.name).as_uri()}?mode=rw"
-            else:
-                uri += "&immutable=1"
-            connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
-        yield connection
 
 
 def _is_there(path: Path) -> bool:
