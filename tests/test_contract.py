@@ -148,3 +148,10 @@ def test_the_set_of_flags_is_open() -> None:
     assert flags.is_valid([*hour.FLAGS, "sunburnt"])
     assert not any(flags.is_valid(wrong) for wrong in (["Sunburnt"], [1], ["dark", "dark"], "dark"))
     assert all(flag in SCHEMA["properties"]["flags"]["description"] for flag in hour.FLAGS)
+
+
+def test_the_pattern_of_a_name_is_written_once() -> None:
+    """Config, topics and messages hold names to one and the same pattern."""
+    sources = [path for path in (DOCS.parent / "edge").rglob("*.py") if "[a-z0-9-]{0,30}" in path.read_text("utf-8")]
+
+    assert [DOCS.parent / "edge" / "core" / "topics.py"] == sources

@@ -175,7 +175,7 @@ class HourBuilder:
             return False
         self._written_ms = now_boot
         try:
-            grown = self._write(now_boot, now_ms, durable=due or last)
+            grown = self._write(now_boot, now_ms)
             self._prune(now_boot, now_ms)
         except LedgerFull as exc:
             if not self.full:
@@ -189,10 +189,10 @@ class HourBuilder:
         self.full = False
         return grown
 
-    def _write(self, now_boot: int, now_ms: int | None, *, durable: bool) -> bool:
+    def _write(self, now_boot: int, now_ms: int | None) -> bool:
         """Write everything that waits, in one transaction, and forget it here only when it is written."""
         grown = False
-        with self._ledger.transaction(durable=durable):
+        with self._ledger.transaction():
             if self._offset.offset_ms is not None and self._offset.offset_ms != self._ledger.offset_ms:
                 self._ledger.set_offset(self._offset.offset_ms)
             # By the wall clock, right or wrong: this stamp is only shown.
@@ -220,7 +220,7 @@ class HourBuilder:
             if camera.late_since_ms is None or (recently and not self._rebuild_all):
                 continue
             if not self._rebuild_all:
-                with self._ledger.transaction(durable=True):
+                with self._ledger.transaction():
                     corrected = self._rebuild(camera, now_ms, since_ms=camera.late_since_ms, flags=True)
                 if corrected:
                     camera.corrected_ms = now_boot
@@ -290,7 +290,7 @@ class HourBuilder:
         if self._pruned_ms is not None and now_boot - self._pruned_ms < _PRUNE_EVERY_MS:
             return
         self._pruned_ms = now_boot
-        with self._ledger.transaction(durable=False):
+        with self._ledger.transaction():
             cut_ms = hour_at(now_ms - KEEP_READINGS_MS, self._zone).start_ms
             self._ledger.prune(now_ms, now_boot, now_ms - cut_ms, KEEP_HOURS_MS)
 

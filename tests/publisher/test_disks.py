@@ -158,7 +158,7 @@ from tests.publisher.rig import Walkers
 
 ledger = Ledger(Path(sys.argv[1]), "b9", 0)
 walkers = Walkers(run=9)
-with ledger.transaction(durable=True):
+with ledger.transaction():
     ledger.record("door-a", [("entrance", walkers.reading(beat * 10_000, in_=1)) for beat in range(20)])
 os.kill(os.getpid(), 9)
 """

@@ -44,7 +44,7 @@ def readings(ledger: Ledger) -> int:
 
 def write_some(ledger: Ledger, beats: int = 50) -> None:
     walkers = Walkers()
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", walkers.reading(n * BEAT_MS, in_=1)) for n in range(beats)])
 
 
@@ -54,7 +54,7 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
     write_some(ledger)
 
     def go_wrong() -> None:
-        with ledger.transaction(durable=False):
+        with ledger.transaction():
             ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
             raise RuntimeError("boom")
 
@@ -198,7 +198,7 @@ from tests.publisher.rig import Walkers
 ledger = Ledger(Path(sys.argv[1]), "b1", 0)
 walkers = Walkers(run=int(sys.argv[2]))
 for beat in range(10**9):
-    with ledger.transaction(durable=beat % 10 == 0):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", walkers.reading(beat * 10_000, in_=1))])
     print(beat, flush=True)
 """
@@ -257,7 +257,7 @@ def test_a_box_that_goes_back_finds_its_ledger(tmp_path: Path) -> None:
     connection.close()
     older = opened(path)
     write_some(older, 2 * before)
-    with older.transaction(durable=True):
+    with older.transaction():
         older.add(Row("door-a", Span(0, HOUR_MS), 1, b"an hour", HOUR_MS, None))
     with LedgerView.opened(path) as view:
         hours = view.latest("door-a", 0)
@@ -299,7 +299,7 @@ def test_delivered_hours_go_after_400_days_and_others_stay(box: MakeBox) -> None
     first, second = bench.builder.outbox("door-a", 2)
     bench.builder.acknowledge(first)
     bench.idle(1)
-    with bench.ledger.transaction(durable=False):
+    with bench.ledger.transaction():
         bench.ledger.prune(first.span.end_ms + 400 * 24 * HOUR_MS + 1, bench.clock.boot, HOUR_MS, 400 * 24 * HOUR_MS)
 
     assert [second.key] == [row.key for row in bench.ledger.latest("door-a", 0)]
@@ -310,7 +310,7 @@ def test_every_sqlite_error_is_translated(tmp_path: Path) -> None:
     kinds = [kind for kind in vars(sqlite3).values() if isinstance(kind, type) and issubclass(kind, sqlite3.Error)]
     ledger = opened(tmp_path / "l")
     for kind in kinds:
-        with pytest.raises(LedgerUnusable, match="ledger"), ledger.transaction(durable=False):
+        with pytest.raises(LedgerUnusable, match="ledger"), ledger.transaction():
             raise kind("as if")
     ledger.close()
 
@@ -323,7 +323,7 @@ def test_a_second_process_may_look_while_the_first_writes(tmp_path: Path) -> Non
     write_some(ledger)
     reader = sqlite3.connect(f"file:{tmp_path}/l?mode=ro", uri=True)
     seen = reader.execute("SELECT count(*) FROM readings").fetchone()[0]
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
     wait_until(lambda: reader.execute("SELECT count(*) FROM readings").fetchone()[0] == seen + 1, "the new row")
     reader.close()

@@ -4,9 +4,8 @@ The only state on disk: readings of the odometers, and the hours made from them,
 An hour's row is done when the broker has acknowledged it; until then it stays. Nothing here knows a broker or a pipe,
 and nothing here asks a clock.
 
-Commits of readings are not forced to the disk one by one (`synchronous=NORMAL`): SIGKILL takes none of them, a power
-cut the last half minute at most, and a card lives longer. Those that write hours are (`FULL`): a revision that
-headquarters has seen must still be known after a power cut, or the next one would carry its number.
+Each commit is forced to the disk (`synchronous=FULL`, ADR 63): a power cut takes the readings since the last beat, no
+others; and a revision that headquarters has seen is still known after it, or the next one would carry its number.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class Ledger(LedgerView):
         connection, begun, replaced = file.open_sound(path)
         super().__init__(path, connection)
         try:
-            with self.transaction(durable=True):
+            with self.transaction():
                 file.migrate(connection)
                 if begun:
                     connection.execute(
@@ -101,16 +100,15 @@ class Ledger(LedgerView):
         os.close(self._lock)
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """
-        Do what follows as a whole or not at all; if *durable*, a power cut can't take it, nor what came before.
+        Do what follows as a whole or not at all; once it is done, a power cut can't take it.
 
         Raises:
             LedgerFull: no room; nothing of it was written.
             LedgerUnusable: anything else that the file or the disk does.
         """
         try:
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
