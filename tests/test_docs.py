@@ -24,8 +24,10 @@ from edge.cli.exit_codes import EXIT_CODES
 from edge.config import schema
 from edge.core import errors, tally
 from edge.core.head_model import read as read_contract
+from edge.core.hour import HOUR_MS
 from edge.core.tally import SIZE, Flag
 from edge.publisher.hour_builder import CORRECT_EVERY_MS, KEEP_READINGS_MS
+from edge.publisher.reading_validator import MOST_TIME_MS
 from edge.technician import demo
 
 ROOT = Path(__file__).parent.parent
@@ -134,13 +136,16 @@ def test_the_capacity_of_a_record_is_added_up_rightly() -> None:
 
 def test_the_capacity_of_an_hour_is_added_up_rightly() -> None:
     """tally.md's sums of bits for a day's hours, and for their corrections, follow from the bounds in the code."""
-    most_people = tally._PEOPLE_PER_S * 3600 + tally._PEOPLE_AT_ONCE
-    bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag)
+    # The first and the last interval whose middle is in the hour reach half of MOST_TIME_MS beyond it.
+    most_people = tally.PEOPLE_PER_S * (HOUR_MS + MOST_TIME_MS) // 1000 + tally.PEOPLE_AT_ONCE
+    bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag) + len(("off", "coarse"))
+    rounds = 24 * HOUR_MS // CORRECT_EVERY_MS
+    messages = 24 + rounds + 24 + (KEEP_READINGS_MS // HOUR_MS + 1)
 
-    corrections = bits * (KEEP_READINGS_MS / 3_600_000 + 1) * 86_400_000 / CORRECT_EVERY_MS
-
+    assert f"at most those of two hours, {most_people:,}" in TALLY
     assert f"{bits:.0f} bits, so 24 hours are at most **{24 * bits:,.0f} bits a day**" in TALLY
-    assert f"**{corrections:,.0f} bits a day**" in TALLY
+    assert f"at most {messages} messages a day" in TALLY
+    assert f"**{messages * bits:,.0f} bits a day**" in TALLY
 
 
 def test_the_shown_config_is_accepted(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def collect(
 
     if rejudge:
         said = collect.rejudge(store, KernelClock(), trial=trial)
-        print(f"{said.booked} hours stored, {said.repeated} known already; the rest stays in quarantine")
+        print(f"{said.stored} hours stored, {said.repeated} known already; the rest stays in quarantine")
         return
     where = _broker_at(broker, username, password_file, ca_file, protocol)
     collect.run(where, name, store, KernelClock(), share=share, trial=trial, leave=leave)

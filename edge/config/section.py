@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+from edge.core.topics import NAME_PATTERN
+
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """A name of the technician's own, as it stands in topics and in the names of units."""
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, strict=True)]

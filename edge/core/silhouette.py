@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge.core.errors import WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
-from edge.core.tally import Flag
+from edge.core.tally import PEOPLE_AT_ONCE, PEOPLE_PER_S, Flag
 
 MOST_COLUMNS, MOST_ROWS = 96, 72
 MOST_POINTS, MOST_LINES = 43, 8
@@ -56,7 +56,6 @@ _DAY_MS = 86_400_000
 _U16, _U32 = 2**16 - 1, 2**32 - 1
 _ALL_FLAGS = sum(Flag)
 _NO_FLAGS = Flag(0)
-_PEOPLE_AT_ONCE, _PEOPLE_PER_S = 40, 10
 _RECORDS_AT_ONCE, _RECORDS_PER_S = 64, 65
 _HALVES = b"0123456789abcdef"
 _TO_HEX, _FROM_HEX = bytes.maketrans(bytes(range(16)), _HALVES), bytes.maketrans(_HALVES, bytes(range(16)))
@@ -255,7 +254,7 @@ class Gate:
             raise WireUnexpected("silhouette: sequence", f"more than {before.sequence}", now.sequence)
         if now.t_ms < before.t_ms:
             raise WireUnexpected("silhouette: t_ms", f"{before.t_ms} or later", now.t_ms)
-        most = _PEOPLE_AT_ONCE + _PEOPLE_PER_S * (now.t_ms - before.t_ms) // 1000
+        most = PEOPLE_AT_ONCE + PEOPLE_PER_S * (now.t_ms - before.t_ms) // 1000
         for old, new in zip(before.counts, now.counts, strict=True):
             for name, low, high in zip(Count._fields, old, new, strict=True):
                 if not low <= high:

@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from zoneinfo import ZoneInfo
 
 from edge.config.schema import Broker
-from edge.publisher import message
-from edge.publisher.hours import HOUR_MS, Hour, Span, spread_ms
+from edge.core.hour import HOUR_MS, Hour, Source
+from edge.publisher.hours import Span, spread_ms
 from edge.publisher.ledger.view import Row
 from edge.publisher.outbox import Link
 
@@ -99,11 +99,10 @@ class _Box:
         """Put the next hour into the outbox."""
         start_ms = self._plan.first_ms + self.closed * HOUR_MS
         span = Span(start_ms, start_ms + HOUR_MS)
-        hour = Hour(span, {"entrance": counts(self.number, self.closed)}, HOUR_MS, frozenset({"trial"}))
-        payload = message.encode(
-            hour, site=site(self.number), camera=CAMERA, zone=_ZONE, revision=1, model="simulated 1"
-        )
-        self.rows[start_ms] = (Row(CAMERA, span, 1, payload, span.end_ms, None), self.due_s())
+        source = Source(site(self.number), CAMERA, _ZONE, "simulated 1", trial=True)
+        lines = {"entrance": counts(self.number, self.closed)}
+        hour = Hour.counted(source, span.start_ms, span.end_ms, lines, watched_ms=HOUR_MS)
+        self.rows[start_ms] = (Row(CAMERA, span, 1, hour.encode(), span.end_ms, None), self.due_s())
         self.closed += 1
 
     def outbox(self, _camera: str, limit: int) -> list[Row]:

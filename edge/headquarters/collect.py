@@ -17,11 +17,12 @@ from edge.core.clock import Clock
 from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
+from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
-from edge.headquarters.hour import receive, status_of
-from edge.headquarters.store import Arrival, Batch, Booked, Store, Unfit, rejudged
+from edge.headquarters.receive import receive
+from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit, rejudged
+from edge.headquarters.store.store import Store
 from edge.headquarters.subscription import MOST_UNACKNOWLEDGED, Heard, Subscription
-from edge.publisher.message import OFFLINE, ONLINE
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def run(
     Args:
         broker: Where boxes publish.
         name: Ours; the broker keeps for it what comes while we are away.
-        store_url: Where hours go, as :func:`~edge.headquarters.store.open_store` takes it.
+        store_url: Where hours go, as :func:`~edge.headquarters.address.open_store` takes it.
         clock: Headquarters' own.
         share: Split what comes with all who share; else each collector hears everything. Not the default, because
             mosquitto 2.0 keeps plain subscriptions over its own restart, and forgets shared ones.
@@ -84,17 +85,17 @@ def run(
         store.close()
 
 
-def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Booked:
+def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
     """Judge again what is in quarantine; book what passes now, and return what came of it. StoreError if it can't."""
     store = open_store(store_url)
     try:
-        total = Booked()
+        total = Outcome()
         for unfit in list(rejudged(store.quarantine())):
             batch = judge([(unfit.topic, unfit.payload)], _now(clock), trial=trial)
             if batch.hours:
-                booked = store.book(batch, _now(clock))
-                total.add(booked)
-                if not booked.quarantined:
+                outcome = store.add(batch, _now(clock))
+                total.add(outcome)
+                if not outcome.quarantined:
                     store.release(unfit)
         return total
     finally:
@@ -105,7 +106,7 @@ def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = Fal
     """Sort *messages*, each topic and payload, into hours, statuses and what is unfit to be either."""
     batch = Batch()
     for topic, payload in messages:
-        names = status_of(topic)
+        names = parse_status_topic(topic)
         try:
             if names is None:
                 batch.hours.append(Arrival(topic, payload, receive(topic, payload, now, trial=trial)))
@@ -130,7 +131,7 @@ class _Collector:
         self._notifier = notifier
         self._trial = trial
         self._waiting: list[Heard] = []
-        self._sum = Booked()
+        self._sum = Outcome()
         self._named = 0
         self._failures = 0
         self._rest_until_s = 0.0
@@ -173,7 +174,7 @@ class _Collector:
         now = _now(self._clock)
         batch = judge([(heard.topic, heard.payload) for heard in self._waiting], now, trial=self._trial)
         try:
-            booked = self._store.book(batch, now)
+            outcome = self._store.add(batch, now)
         except StoreUnusable as exc:
             self._failures += 1
             rest_s = random.uniform(0.2, min(_LONGEST_REST_S, 2.0 ** min(self._failures, 8)))  # noqa: S311 - jitter
@@ -183,12 +184,12 @@ class _Collector:
         self._failures = 0
         self._subscription.acknowledge(self._waiting)
         self._waiting.clear()
-        self._sum.add(booked)
+        self._sum.add(outcome)
         for unfit in batch.unfit:
             self._named += 1
             if self._named <= _MOST_NAMED:
                 log.warning("quarantine: %s: %s", unfit.topic, unfit.fault)
-        if booked.quarantined.get("conflict"):
+        if outcome.quarantined.get("conflict"):
             log.warning("quarantine: two boxes may go by one name; look at reason `conflict` in table `quarantine`")
 
     def _prune(self, now_s: float) -> None:
@@ -202,10 +203,10 @@ class _Collector:
             log.error("the quarantine was full: the %d messages seen longest ago are gone", dropped)
 
     def _say_sum(self) -> None:
-        total, self._sum, self._named = self._sum, Booked(), 0
-        words = [f"{total.booked} hours stored", f"{total.repeated} known already"]
+        total, self._sum, self._named = self._sum, Outcome(), 0
+        words = [f"{total.stored} hours stored", f"{total.repeated} known already"]
         words += [f"{times} in quarantine ({reason})" for reason, times in sorted(total.quarantined.items())]
-        if total.booked or total.repeated or total.quarantined:
+        if total.stored or total.repeated or total.quarantined:
             log.info("%s", ", ".join(words))
         self._notifier.status(f"{self._subscription.state}; {', '.join(words)} in the last minute")
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from edge.headquarters.summary import WELL_WATCHED, Cell, Part, Period, State, Sum
+from edge.core.hour import WELL_WATCHED
+from edge.headquarters.summary import Cell, Part, Period, State, Sum
 from edge.web import charts
 from edge.web.charts import Column
 from edge.web.render import render as render_template

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -13,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, ExtraMissing
+from edge.core.hour import Hour
 from edge.headquarters import page
 from edge.headquarters.address import open_store
-from edge.headquarters.hour import stamp
-from edge.headquarters.store import Store, StoredHour
+from edge.headquarters.receive import stamp
+from edge.headquarters.store.store import Store
 from edge.headquarters.summary import YEAR, Period, Slot, slots, summarise
 
 _OVERDUE = timedelta(seconds=300)
@@ -82,7 +82,7 @@ class _TrialCounter:
     def __init__(self) -> None:
         self.count = 0
 
-    def watch(self, hours: Iterable[StoredHour]) -> Iterator[StoredHour]:
+    def watch(self, hours: Iterable[Hour]) -> Iterator[Hour]:
         """Yield *hours*."""
         for hour in hours:
             self.count += "trial" in hour.flags
@@ -141,7 +141,7 @@ def _row(slot: Slot) -> dict[str, Any]:
             "out": hour.out,
             "watched_s": hour.watched_s,
             "flags": " ".join(hour.flags),
-            "lines": json.dumps(hour.lines, separators=(",", ":")),
+            "lines": hour.lines_json(),
             "revision": hour.revision,
             "software": hour.software,
             "model": hour.model,

@@ -32,11 +32,12 @@ from rich.table import Table
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, ExtraMissing, RehearsalFailed
+from edge.core.hour import HOUR_MS
 from edge.core.signals import Notice, stop_signals
 from edge.headquarters import boxes
 from edge.headquarters.address import open_store
 from edge.headquarters.boxes import Figures, Plan
-from edge.publisher.hours import HOUR_MS, MOST_SPREAD_MS
+from edge.publisher.hours import MOST_SPREAD_MS
 
 MOST_BOXES = 20_000
 MOST_HOURS = 48

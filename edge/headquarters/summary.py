@@ -14,10 +14,8 @@ from functools import lru_cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from edge.headquarters.store import StoredHour
+from edge.core.hour import WELL_WATCHED, Hour
 
-WELL_WATCHED = 0.9
-"""An hour is poor if it was watched for a smaller share of its length than this."""
 YEAR = timedelta(days=364)
 """52 weeks: from a day to the same weekday of last year."""
 _HOUR = timedelta(hours=1)
@@ -52,7 +50,7 @@ class Slot:
     state: State
     in_: int = 0
     out: int = 0
-    hour: StoredHour | None = None
+    hour: Hour | None = None
 
 
 @dataclass(slots=True)
@@ -204,7 +202,7 @@ class Period:
         return datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + timedelta(days=2)
 
 
-def state_of(hour: StoredHour) -> State:
+def state_of(hour: Hour) -> State:
     """Return how reliable *hour* is."""
     if "closed" in hour.flags:
         # The message does not say how long the shop was open in an hour in which it opened or closed; so what was
@@ -217,7 +215,7 @@ def state_of(hour: StoredHour) -> State:
     return State.GOOD if share >= WELL_WATCHED else State.POOR
 
 
-def slots(hours: Iterable[StoredHour], until: datetime) -> Iterator[Slot]:
+def slots(hours: Iterable[Hour], until: datetime) -> Iterator[Slot]:
     """
     Yield each camera's hours, and those that are missing between its first one and *until*.
 

@@ -21,23 +21,21 @@ from rich.text import Text
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import HourUnfit
+from edge.core.hour import WELL_WATCHED, Hour
 from edge.core.signals import Notice, stop_signals
+from edge.core.topics import parse_status_topic
 from edge.headquarters.address import open_store
-from edge.headquarters.hour import ReceivedHour, receive, status_of
-from edge.headquarters.store import StoredHour
+from edge.headquarters.receive import receive
 from edge.headquarters.subscription import Heard, Subscription
 
 OVERDUE = timedelta(seconds=3_900)
 """After the end of the last hour: another hour, at most 150 s until it is told, and room."""
-WELL_WATCHED = 0.9
 _HOUR = timedelta(hours=1)
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
 _MOST_KNOWN = 24 * 14
 """Hours of a camera that are remembered."""
-
-Hour = ReceivedHour | StoredHour
 
 
 @dataclass(slots=True)
@@ -108,7 +106,7 @@ class Board:
 
     def take(self, heard: Heard, now: datetime) -> str | None:
         """Note one message; return a line about it, None if it says nothing new."""
-        names = status_of(heard.topic)
+        names = parse_status_topic(heard.topic)
         try:
             if names is None:
                 hour = receive(heard.topic, heard.payload, now, trial=True)
@@ -130,7 +128,7 @@ class Board:
         box.status, box.since = status, None if heard.retained else now
         return f"{box.name} is {status}"
 
-    def begin(self, hours: Iterable[StoredHour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
+    def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
         """Note what a store knows."""
         for hour in hours:
             self.box(hour.site, hour.camera).take(hour)

@@ -19,8 +19,8 @@ from paho.mqtt.properties import Properties
 
 from edge.config.credentials import context, read_password
 from edge.config.schema import Broker
+from edge.core import topics
 from edge.core.errors import BrokerUnreachable, PublishError
-from edge.publisher import message
 
 MOST_IN_FLIGHT = 8
 CONNECT_S = 15.0
@@ -113,7 +113,7 @@ def connect(broker: Broker, client_id: str, will_topic: str | None) -> BoundedCl
     if broker.tls is not None:
         client.tls_set_context(context(broker.tls))
     if will_topic is not None:
-        client.will_set(will_topic, message.OFFLINE, qos=1, retain=True)
+        client.will_set(will_topic, topics.OFFLINE, qos=1, retain=True)
     if newest:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = _LARGEST_PACKET

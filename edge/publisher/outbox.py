@@ -22,9 +22,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.schema import Broker
+from edge.core import topics
 from edge.core.errors import BrokerRefused, BrokerUnreachable, PasswordFileError, PublishError
 from edge.mqtt.connection import MOST_IN_FLIGHT, Attempt, BoundedClient
-from edge.publisher import message
 from edge.publisher.ledger.ledger import Row
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,8 @@ class Link:
     ) -> None:
         self.camera = camera
         self.state = "not connected yet"
-        self._hour_topic = message.hour_topic(site, camera)
-        self._status_topic = message.status_topic(site, camera)
+        self._hour_topic = topics.hour_topic(site, camera)
+        self._status_topic = topics.status_topic(site, camera)
         self._client_id = f"footfall-{site}-{camera}"
         self._broker = broker
         self._outbox = outbox
@@ -147,7 +147,7 @@ class Link:
         """Say `offline` and disconnect; wait for the broker's word on it at most *timeout_s*."""
         if self._client is not None and self._up:
             until_s = time.monotonic() + timeout_s
-            self._publish(self._client, self._status_topic, message.OFFLINE, None, retain=True)
+            self._publish(self._client, self._status_topic, topics.OFFLINE, None, retain=True)
             while self._flight and self._loss is None and time.monotonic() < until_s:
                 self._exchange(self._client)
                 time.sleep(0.01)
@@ -289,7 +289,7 @@ class Link:
         self.state = "connected"
         log.info("%s: connected to %s:%d", self.camera, self._broker.host, self._broker.port)
         self._said = ("", -_SAY_AGAIN_S)
-        self._publish(client, self._status_topic, message.ONLINE, None, retain=True)
+        self._publish(client, self._status_topic, topics.ONLINE, None, retain=True)
 
     def _on_disconnect(
         self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None

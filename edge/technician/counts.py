@@ -16,6 +16,7 @@ from rich.table import Table
 from edge.config.schema import Config
 from edge.core.clock import KernelClock
 from edge.core.errors import ConfigError
+from edge.core.hour import Hour
 from edge.publisher.ledger.view import LedgerView, Row
 from edge.technician.check.box import plural
 from edge.technician.today import day_of, midnight_ms
@@ -53,8 +54,8 @@ def run(settings: Config, first: date | None, last: date | None, camera: str | N
     if form == "csv":
         _write_csv(rows)
     elif form == "json":
-        for row in rows:
-            print(json.dumps({**json.loads(row.payload), "acknowledged": _acknowledged(row)}, ensure_ascii=False))
+        for row, hour in _readable(rows):
+            print(json.dumps({**hour.as_json(), "acknowledged": _acknowledged(row)}, ensure_ascii=False))
     else:
         _write_table(rows, first, last)
 
@@ -65,14 +66,23 @@ def _acknowledged(row: Row) -> str | None:
     return datetime.fromtimestamp(row.delivered_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
+def _readable(rows: Sequence[Row]) -> Iterator[tuple[Row, Hour]]:
+    """Yield each row with its hour; say on stderr which row holds none."""
+    for row in rows:
+        if row.hour is not None:
+            yield row, row.hour
+        else:
+            at = datetime.fromtimestamp(row.span.start_ms // 1000, UTC)
+            print(f"footfall: the ledger's row of {row.camera} {at:%Y-%m-%d %H:%M} UTC holds no hour", file=sys.stderr)
+
+
 def _flat(rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of `COLUMNS` for each line of each hour."""
-    for row in rows:
-        message: dict[str, Any] = json.loads(row.payload)
-        for line, count in message["lines"].items():
+    for row, hour in _readable(rows):
+        for line, count in hour.lines.items():
             yield (
-                *(row.camera, message["start"], message["end"], line, count["in"], count["out"]),
-                *(message["watched_s"], " ".join(message["flags"]), row.revision, _acknowledged(row) or ""),
+                *(row.camera, hour.start.isoformat(), hour.end.isoformat(), line, count.in_, count.out),
+                *(hour.watched_s, " ".join(hour.flags), row.revision, _acknowledged(row) or ""),
             )
 
 
@@ -95,8 +105,8 @@ def _write_table(rows: Sequence[Row], first: date, last: date) -> None:
         hour = datetime.fromisoformat(start).strftime("%Y-%m-%d %H:%M")
         table.add_row(camera, hour, line, str(into), str(away), f"{watched_s:,}", ", ".join(filter(None, words)))
     out.print(table)
-    messages = [json.loads(row.payload) for row in rows]
-    people_in, people_out = (sum(message[way] for message in messages) for way in ("in", "out"))
+    shown = [row.hour for row in rows if row.hour is not None]
+    people_in, people_out = sum(hour.in_ for hour in shown), sum(hour.out for hour in shown)
     waiting = sum(row.delivered_ms is None for row in rows)
     out.print(
         f"{plural(len(rows), 'hour')}, {people_in} in, {people_out} out; {waiting} not acknowledged by the broker"

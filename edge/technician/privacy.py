@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,8 +23,9 @@ from edge.config import schema
 from edge.config.schema import PublisherSettings
 from edge.core import head_model
 from edge.core.clock import KernelClock
-from edge.core.errors import ConfigError, DetectorError
-from edge.publisher.message import hour_topic, status_topic
+from edge.core.errors import ConfigError, DetectorError, LedgerError
+from edge.core.topics import hour_topic, status_topic
+from edge.publisher.ledger.view import LedgerView
 from edge.technician.proc import OpenFile, Process, running, unit_properties
 from edge.web.render import render
 
@@ -269,30 +269,25 @@ def _readable(section: Section) -> Iterator[None]:
 def _left(settings: PublisherSettings, now_ms: int) -> Section:
     """Tell what the ledger says has left the box."""
     section = Section("what left this box in the last 24 hours")
-    query = (
-        "SELECT camera, delivered_ms, payload FROM hours WHERE delivered_ms IS NOT NULL"
-        " AND delivered_ms > max(?, (SELECT max(delivered_ms) FROM hours)) - 86400000 ORDER BY delivered_ms, start_ms"
-    )
     try:
-        with contextlib.closing(sqlite3.connect(f"{settings.ledger.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-            rows = ledger.execute(query, (now_ms,)).fetchall()
-            waiting = ledger.execute("SELECT count(*) FROM hours WHERE delivered_ms IS NULL").fetchone()[0]
-    except sqlite3.Error as exc:
-        section.tell("ledger", f"{settings.ledger} can't be read ({exc})")
+        with LedgerView.opened(settings.ledger) as ledger:
+            rows, waiting = ledger.acknowledged_last_day(now_ms), ledger.backlog()
+    except LedgerError as exc:
+        section.tell("ledger", f"can't be read: {exc}")
         return section
     topics: dict[str, list[int]] = {}
-    for camera, _, payload in rows:
-        topics.setdefault(hour_topic(settings.site, camera), []).append(len(payload))
+    for row in rows:
+        topics.setdefault(hour_topic(settings.site, row.camera), []).append(len(row.payload))
     for topic, sizes in topics.items():
         section.tell(topic, f"{len(sizes)} messages, {sum(sizes)} bytes")
     for camera in settings.cameras:
         section.tell(status_topic(settings.site, camera.name), "the words online and offline")
     section.tell("waiting to be sent", f"{waiting} messages")
     if rows:
-        _, delivered_ms, payload = rows[-1]
-        at = datetime.fromtimestamp(delivered_ms / 1000, UTC)
-        section.tell("acknowledged last", f"{at:%Y-%m-%d %H:%M:%S} UTC, {len(payload)} bytes, whole:")
-        section.tell("", payload.decode())
+        last = rows[-1]
+        at = datetime.fromtimestamp((last.delivered_ms or 0) / 1000, UTC)
+        section.tell("acknowledged last", f"{at:%Y-%m-%d %H:%M:%S} UTC, {len(last.payload)} bytes, whole:")
+        section.tell("", last.payload.decode(errors="replace"))
     return section
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.headquarters.address import open_store
-from edge.headquarters.store import Store
+from edge.headquarters.store.store import Store
 from tests.publisher.rig import Mosquitto, free_port, wait_until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]

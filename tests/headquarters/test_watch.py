@@ -119,9 +119,7 @@ def test_what_cant_be_booked_is_counted_and_shown_at_its_box() -> None:
 def test_a_store_beside_it_tells_what_was_before(tmp_path: Path) -> None:
     """Hours aren't retained; the board begins with those that are stored."""
     store = open_store(str(tmp_path / "hours.sqlite"))
-    store.book(
-        judge([(TOPIC, told(NOW - timedelta(hours=ago))) for ago in (1, 2, 5)] + [(STATUS, b"online")], NOW), NOW
-    )
+    store.add(judge([(TOPIC, told(NOW - timedelta(hours=ago))) for ago in (1, 2, 5)] + [(STATUS, b"online")], NOW), NOW)
     board = Board()
     board.begin(store.hours(NOW - timedelta(days=7), NOW), store.statuses())
     store.close()

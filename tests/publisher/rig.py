@@ -20,7 +20,7 @@ import pytest
 from edge.config.schema import PublisherSettings
 from edge.core.clock import ManualClock
 from edge.core.tally import BEAT_MS, Flag, Tally, line_key
-from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.hour_builder import HourBuilder
 from edge.publisher.ledger.ledger import Ledger
 
 MOSQUITTO = "/usr/sbin/mosquitto"
@@ -220,25 +220,34 @@ def utc_ms(text: str) -> int:
 
 class Box:
     """
-    A publisher's books on a real ledger under a clock moved by hand, with no broker.
+    A publisher's hour builder on a real ledger under a clock moved by hand, with no broker.
 
     Args:
         settings: What it may know.
         wall: Where the clock stands at boot, ISO.
         synchronised: Whether the clock can be trusted from the start.
+        boot_id: Which boot this is.
+        opened: Whether the ledger is opened at once.
     """
 
     def __init__(
-        self, settings: PublisherSettings, wall: str, *, synchronised: bool = True, boot_id: str = "b1"
+        self,
+        settings: PublisherSettings,
+        wall: str,
+        *,
+        synchronised: bool = True,
+        boot_id: str = "b1",
+        opened: bool = True,
     ) -> None:
         self.settings = settings
         self.clock = ManualClock(boot=60_000, wall=utc_ms(wall), synchronised=synchronised, boot_id=boot_id)
-        self.open()
+        if opened:
+            self.open()
 
     def open(self) -> None:
         """Open the ledger, as a publisher does that starts."""
         self.ledger = Ledger(self.settings.ledger, self.clock.boot_id, self.clock.boot)
-        self.books = Bookkeeper(self.ledger, self.settings, self.clock, "head-test 1")
+        self.builder = HourBuilder(self.ledger, self.settings, self.clock, "head-test 1")
 
     def kill(self) -> None:
         """End without a word: what isn't committed is gone."""
@@ -255,8 +264,8 @@ class Box:
 
     def take(self, *readings: Tally, camera: str = "door-a") -> None:
         """Hand over what a gate let through."""
-        self.books.take(camera, readings)
-        self.books.turn()
+        self.builder.take(camera, readings)
+        self.builder.turn()
 
     def let(
         self, *walkers: Walkers, minutes: float, in_: int = 0, out: int = 0, flags: int = 0, camera: str = "door-a"

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from edge.config.credentials import context, read_password
 from edge.config.schema import Broker, Tls
 from edge.core.errors import PasswordFileError
+from edge.core.hour import HOUR_MS
 from edge.mqtt.connection import MOST_IN_FLIGHT
-from edge.publisher.hours import HOUR_MS, Span
+from edge.publisher.hours import Span
 from edge.publisher.ledger.ledger import Row
 from edge.publisher.outbox import ANSWER_S, LONGEST_REST_S, Link
 from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until

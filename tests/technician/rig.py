@@ -15,7 +15,7 @@ from edge.__main__ import main
 from edge.config import schema
 from edge.core.clock import KernelClock, ManualClock
 from edge.core.tally import BEAT_MS
-from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.hour_builder import HourBuilder
 from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
 
@@ -92,7 +92,7 @@ class Books:
         self.settings = schema.load(path).publisher()
         self.clock = ManualClock(boot=boot_ms, wall=wall_ms, boot_id=boot_id or KernelClock().boot_id)
         self.ledger = Ledger(self.settings.ledger, self.clock.boot_id, self.clock.boot)
-        self.books = Bookkeeper(self.ledger, self.settings, self.clock, "head-test 1")
+        self.builder = HourBuilder(self.ledger, self.settings, self.clock, "head-test 1")
         self.walkers = Walkers(boot_ms=boot_ms)
 
     def let(self, minutes: float, *, in_: int = 0, out: int = 0, flags: int = 0, frames: int = 150) -> None:
@@ -102,17 +102,17 @@ class Books:
             reading = self.walkers.reading(self.clock.boot, in_=in_, out=out, flags=flags)
             # The walkers' own odometer of frames moves by one a reading.
             reading = replace(reading, frames=reading.frames * frames)
-            self.books.take(self.settings.cameras[0].name, [reading])
-            self.books.turn()
+            self.builder.take(self.settings.cameras[0].name, [reading])
+            self.builder.turn()
 
     def acknowledge(self) -> None:
         """Let a broker take everything that waits."""
         for camera in self.settings.cameras:
-            for row in self.books.outbox(camera.name, 1_000):
-                self.books.acknowledge(row)
-        self.books.turn(last=True)
+            for row in self.builder.outbox(camera.name, 1_000):
+                self.builder.acknowledge(row)
+        self.builder.turn(last=True)
 
     def close(self) -> None:
         """End, everything written."""
-        self.books.turn(last=True)
+        self.builder.turn(last=True)
         self.ledger.close()

@@ -230,7 +230,7 @@ def test_what_left(folder: Path) -> None:
         hour(99, b'{"in":3}', None),
     ]
     ledger = Ledger(folder / "ledger.sqlite", "boot", 0)
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         for row in rows:
             ledger.add(row)
     settings = schema.load(folder / "footfall.yaml").publisher()

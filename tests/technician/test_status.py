@@ -50,7 +50,7 @@ def fill(books: Books) -> None:
     books.acknowledge()
     books.let(60, in_=2, out=1)
     books.let(19, out=3)
-    books.books.turn(last=True)
+    books.builder.turn(last=True)
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_status(path: Path) -> None:
     needs_uptime(3)
     books = now_books(path, 2.5)
     books.let(2.5, in_=1, frames=149)
-    books.books.turn(last=True)
+    books.builder.turn(last=True)
     run = here("status", "--config", path)
     books.close()
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edge.core.clock import ManualClock
 from edge.core.errors import DiodeMissing
-from edge.core.tally import BEAT_MS, SIZE, Flag, Gate, Tally, decode, line_key
+from edge.core.tally import BEAT_MS, SIZE, Flag, Tally, decode, line_key
+from edge.publisher.reading_validator import ReadingValidator
 from edge.vision.odometer import Diode, Odometers
 
 
@@ -209,10 +210,10 @@ events = st.lists(
 
 @given(events)
 def test_the_publisher_believes_every_reading(happened: list[tuple[int, str]]) -> None:
-    """Whatever happens before a camera, what is said of it passes the gate at the other end."""
+    """Whatever happens before a camera, what is said of it passes the validator at the other end."""
     reader = Reader()
     clock = ManualClock(boot=50_000)
-    odometers, gate = Odometers(["line"], clock), Gate(["line"])
+    odometers, validator = Odometers(["line"], clock), ReadingValidator(["line"])
     for pause_ms, event in happened:
         clock.advance(pause_ms)
         if event == "lost":
@@ -222,9 +223,9 @@ def test_the_publisher_believes_every_reading(happened: list[tuple[int, str]]) -
         if event in ("in", "out"):
             odometers.cross("line", "in" if event == "in" else "out")
         odometers.write(reader.diode)
-        list(gate.accept(reader.raw(), clock.boot_ms()))
+        list(validator.accept(reader.raw(), clock.boot_ms()))
     odometers.write(reader.diode, last=True)
-    (last,) = gate.accept(reader.raw(), clock.boot_ms())
+    (last,) = validator.accept(reader.raw(), clock.boot_ms())
     reader.close()
 
     kinds = [event for _, event in happened]

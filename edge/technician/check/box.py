@@ -187,7 +187,7 @@ def check_ledger(settings: PublisherSettings) -> Iterator[CheckResult]:
                     "ledger", f"{path} {damage}", "restart the publisher: it sets the file aside and begins anew"
                 )
                 return
-            waiting, since_ms, unplaced = ledger.backlog(), ledger.waiting_since_ms(), ledger.unplaced()
+            waiting, since_ms, unplaced = ledger.backlog(), ledger.waiting_since_ms(), ledger.without_wall_time()
             last = [stamp for c in settings.cameras if (stamp := ledger.acknowledged_ms(c.name)) is not None]
     except LedgerMissing:
         yield warn("ledger", f"{path} isn't there yet", "start the publisher: sudo systemctl start footfall-publisher")

@@ -22,10 +22,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.credentials import context
 from edge.config.schema import Broker, PublisherSettings, is_loopback
+from edge.core import topics
 from edge.core.clock import KernelClock
 from edge.core.errors import PasswordFileError, TlsFileError
 from edge.mqtt.connection import BoundedClient, connect
-from edge.publisher import message
 from edge.publisher.outbox import GARBLED, HOPELESS, NOBODY_LISTENS
 from edge.technician import proc
 from edge.technician.check.check_result import Finding, fail, ok, warn
@@ -192,9 +192,9 @@ class _Guest:
             yield self._publish(client, camera.name)
 
     def _publish(self, client: Client, camera: str) -> Finding:
-        topic = message.status_topic(self._settings.site, camera)
+        topic = topics.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
-        word = message.ONLINE if _is_online(self._settings.ledger, camera) else message.OFFLINE
+        word = topics.ONLINE if _is_online(self._settings.ledger, camera) else topics.OFFLINE
         sent = client.publish(topic, word, qos=1, retain=False)
         if not self._until(lambda: sent.mid in self._answers):
             cause = self._lost or f"no acknowledgement within {_ANSWER_S:g} s"

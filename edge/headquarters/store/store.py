@@ -10,23 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sqlite3
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from edge.core.errors import HourUnfit, StoreUnusable
-from edge.headquarters.hour import LARGEST, ReceivedHour, stamp
+from edge.core.hour import SCHEMA, Hour, LineCount
+from edge.headquarters.receive import LARGEST, stamp
+from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
 
 MOST_QUARANTINED = 100_000
-"""Different messages in quarantine; beyond, those seen longest ago go."""
+"""Most different messages in quarantine; beyond, those seen longest ago are dropped."""
 _VERSION = 1
-_BREATH_S = 0.05
-_PATIENCE = 600
+"""Version of the tables."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS footfall_store (version INTEGER NOT NULL);
@@ -82,75 +79,6 @@ DELETE FROM quarantine WHERE (topic, digest) IN (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """A message that can't be booked, as it came, and why not."""
-
-    topic: str
-    payload: bytes
-    fault: HourUnfit
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An hour that can be booked, and the bytes that told it."""
-
-    topic: str
-    payload: bytes
-    hour: ReceivedHour
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction books."""
-
-    hours: list[Arrival] = field(default_factory=list)
-    unfit: list[Unfit] = field(default_factory=list)
-    statuses: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Booked:
-    """
-    What became of messages.
-
-    Attributes:
-        booked: Hours that are new, or replaced a lower revision.
-        repeated: Hours that were known already, this revision or a higher one.
-        quarantined: Messages by reason.
-    """
-
-    booked: int = 0
-    repeated: int = 0
-    quarantined: dict[str, int] = field(default_factory=dict)
-
-    def add(self, other: Booked) -> None:
-        """Add *other* to this."""
-        self.booked += other.booked
-        self.repeated += other.repeated
-        for reason, times in other.quarantined.items():
-            self.quarantined[reason] = self.quarantined.get(reason, 0) + times
-
-
-@dataclass(frozen=True, slots=True)
-class StoredHour:
-    """One camera's hour, its highest revision."""
-
-    site: str
-    camera: str
-    start: datetime
-    end: datetime
-    timezone: str
-    revision: int
-    in_: int
-    out: int
-    watched_s: int
-    flags: tuple[str, ...]
-    lines: Mapping[str, Mapping[str, int]]
-    software: str
-    model: str
-
-
 class Unstorable(Exception):
     """The database takes this batch for impossible: one of its rows is to blame, not the disk or the wire."""
 
@@ -193,40 +121,40 @@ class Store(ABC):
 
     # --- storing -----------------------------------------------------------------------------------------------------
 
-    def book(self, batch: Batch, now: datetime) -> Booked:
+    def add(self, batch: Batch, now: datetime) -> Outcome:
         """Store *batch* as a whole; when this returns, a power cut can't take it."""
         try:
-            return self._book(batch, now)
+            return self._add_together(batch, now)
         except Unstorable:
             # One row that no check foresaw must not hold up the others for ever.
-            return self._book_singly(batch, now)
+            return self._add_singly(batch, now)
 
-    def _book(self, batch: Batch, now: datetime) -> Booked:
-        booked = Booked()
+    def _add_together(self, batch: Batch, now: datetime) -> Outcome:
+        outcome = Outcome()
         with self._transaction():
             # In order, so that two collectors that store the same hours can't wait for each other.
             for arrival in sorted(batch.hours, key=_order):
-                fault = self._upsert(arrival.hour, booked)
+                fault = self._upsert(arrival.hour, outcome)
                 if fault is not None:
-                    self._set_aside(Unfit(arrival.topic, arrival.payload, fault), now, booked)
+                    self._set_aside(Unfit(arrival.topic, arrival.payload, fault), now, outcome)
             for unfit in sorted(batch.unfit, key=lambda unfit: (unfit.topic, unfit.payload)):
-                self._set_aside(unfit, now, booked)
+                self._set_aside(unfit, now, outcome)
             for (site, camera), status in sorted(batch.statuses.items()):
                 self._run(_STATUS, {"site": site, "camera": camera, "status": status, "now": self._instant(now)})
-        return booked
+        return outcome
 
-    def _book_singly(self, batch: Batch, now: datetime) -> Booked:
-        booked = self._book(Batch(unfit=batch.unfit, statuses=batch.statuses), now)
+    def _add_singly(self, batch: Batch, now: datetime) -> Outcome:
+        outcome = self._add_together(Batch(unfit=batch.unfit, statuses=batch.statuses), now)
         for arrival in batch.hours:
             try:
-                booked.add(self._book(Batch(hours=[arrival]), now))
+                outcome.add(self._add_together(Batch(hours=[arrival]), now))
             except Unstorable as exc:
                 fault = HourUnfit("unstorable", str(exc)[:1000])
-                booked.add(self._book(Batch(unfit=[Unfit(arrival.topic, arrival.payload, fault)]), now))
-        return booked
+                outcome.add(self._add_together(Batch(unfit=[Unfit(arrival.topic, arrival.payload, fault)]), now))
+        return outcome
 
-    def _upsert(self, hour: ReceivedHour, booked: Booked) -> HourUnfit | None:
-        """Book *hour*; return why not if it contradicts what is known."""
+    def _upsert(self, hour: Hour, outcome: Outcome) -> HourUnfit | None:
+        """Store *hour*; return why not if it contradicts what is known."""
         values = {
             "site": hour.site,
             "camera": hour.camera,
@@ -243,7 +171,7 @@ class Store(ABC):
             "model": hour.model,
         }
         if self._run(_UPSERT, values).rowcount == 1:
-            booked.booked += 1
+            outcome.stored += 1
             return None
         revision, *known, flags, lines = self._run(
             _KNOWN, {"site": hour.site, "camera": hour.camera, "start": values["start"]}
@@ -251,7 +179,7 @@ class Store(ABC):
         told = [hour.in_, hour.out, hour.watched_s]
         same = told == known and _parsed(flags) == sorted(hour.flags) and _parsed(lines) == _parsed(hour.lines_json())
         if revision > hour.revision or same:
-            booked.repeated += 1
+            outcome.repeated += 1
             return None
         return HourUnfit(
             "conflict",
@@ -260,7 +188,7 @@ class Store(ABC):
             f"watched {hour.watched_s} s: two boxes go by one name, or a box has lost its ledger",
         )
 
-    def _set_aside(self, unfit: Unfit, now: datetime, booked: Booked) -> None:
+    def _set_aside(self, unfit: Unfit, now: datetime, outcome: Outcome) -> None:
         reason = unfit.fault.reason
         self._run(
             _QUARANTINE,
@@ -274,7 +202,7 @@ class Store(ABC):
                 "now": self._instant(now),
             },
         )
-        booked.quarantined[reason] = booked.quarantined.get(reason, 0) + 1
+        outcome.quarantined[reason] = outcome.quarantined.get(reason, 0) + 1
 
     def prune(self, most: int = MOST_QUARANTINED) -> int:
         """Keep the quarantine bounded; return how many messages were dropped."""
@@ -283,7 +211,7 @@ class Store(ABC):
         return dropped
 
     def release(self, unfit: Unfit) -> None:
-        """Take a message out of quarantine, because it has been booked."""
+        """Take a message out of quarantine, because it has been stored."""
         with self._transaction():
             self._run(
                 "DELETE FROM quarantine WHERE topic = :topic AND digest = :digest",
@@ -292,7 +220,7 @@ class Store(ABC):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def hours(self, since: datetime, until: datetime, sites: Sequence[str] = ()) -> Iterator[StoredHour]:
+    def hours(self, since: datetime, until: datetime, sites: Sequence[str] = ()) -> Iterator[Hour]:
         """Yield the hours that start in [*since*, *until*), of *sites* or all, by site, camera and start."""
         names = {f"site{number}": site for number, site in enumerate(sites)}
         only = f" AND site IN ({', '.join(f':{name}' for name in names)})" if names else ""
@@ -300,11 +228,8 @@ class Store(ABC):
             f"{_HOURS}{only} ORDER BY site, camera, start",
             {"since": self._instant(since), "until": self._instant(until), **names},
         )
-        for site, camera, start, end, zone, revision, in_, out, watched_s, flags, lines, software, model in rows:
-            yield StoredHour(
-                site, camera, _moment(start), _moment(end), zone, revision, in_, out, watched_s, tuple(_parsed(flags)),
-                _parsed(lines), software, model,
-            )  # fmt: skip
+        for row in rows:
+            yield _hour(row)
 
     def count(self) -> int:
         """Return how many hours there are."""
@@ -345,77 +270,31 @@ class Store(ABC):
             raise StoreUnusable(self.name, f"its version is {found[0]}, this program knows {_VERSION}; use a newer one")
 
 
-class SqliteStore(Store):
-    """A file; as many collectors as run on its machine."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as exc:
-            raise StoreUnusable(self.name, str(exc)) from exc
-        try:
-            self._write_ahead()
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._begin({"moment": "INTEGER", "json": "TEXT", "bytes": "BLOB"})
-        except sqlite3.Error as exc:
-            self.close()
-            raise StoreUnusable(self.name, str(exc)) from exc
-        except StoreUnusable:
-            self.close()
-            raise
-
-    def _write_ahead(self) -> None:
-        """Readers and writers at once; two that ask for it together get `locked` instead of waiting."""
-        for last in (False,) * _PATIENCE + (True,):
-            try:
-                self._connection.execute("PRAGMA journal_mode=WAL")
-            except sqlite3.OperationalError as exc:
-                if last or exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                time.sleep(_BREATH_S)
-            else:
-                return
-
-    def close(self) -> None:
-        """Let go of it."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
-            self._connection.execute("COMMIT")
-        except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError, UnicodeEncodeError) as exc:
-            raise Unstorable(str(exc)) from exc
-        except sqlite3.Error as exc:
-            raise StoreUnusable(self.name, str(exc)) from exc
-        finally:
-            if self._connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-
-    def _instant(self, moment: datetime) -> int:
-        return int(moment.timestamp())
-
-    def _lock_tables(self) -> None:
-        """Do nothing: BEGIN IMMEDIATE has locked the file."""
-
-    def _run(self, statement: str, values: Mapping[str, object] | None = None) -> Any:
-        return self._connection.execute(statement, values or {})
-
-    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
-        try:
-            yield from self._connection.execute(statement, values)
-        except sqlite3.Error as exc:
-            raise StoreUnusable(self.name, str(exc)) from exc
-
-
 def _order(arrival: Arrival) -> tuple[str, str, datetime, int]:
     return arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.revision
+
+
+def _hour(row: Sequence[Any]) -> Hour:
+    """Return the hour of a row; it was valid when it was stored, and isn't validated again."""
+    site, camera, start, end, zone, revision, in_, out, watched_s, flags, lines, software, model = row
+    return Hour.model_construct(
+        version=SCHEMA,
+        site=site,
+        camera=camera,
+        start=_moment(start),
+        end=_moment(end),
+        timezone=zone,
+        revision=revision,
+        lines={
+            name: LineCount.model_construct(in_=count["in"], out=count["out"]) for name, count in _parsed(lines).items()
+        },
+        in_=in_,
+        out=out,
+        watched_s=watched_s,
+        flags=tuple(_parsed(flags)),
+        software=software,
+        model=model,
+    )
 
 
 def _clean(text: str) -> str:
@@ -429,8 +308,3 @@ def _parsed(value: Any) -> Any:
 
 def _moment(value: int | datetime) -> datetime:
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-
-
-def rejudged(quarantine: Iterable[tuple[Unfit, int]]) -> Iterator[Unfit]:
-    """Yield what was kept whole, and so can be judged again."""
-    return (unfit for unfit, size in quarantine if size == len(unfit.payload))

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from edge.core.errors import ExtraMissing, StoreUnusable
-from edge.headquarters.store import Store, Unstorable
+from edge.headquarters.store.store import Store, Unstorable
 
 try:
     import psycopg
