@@ -321,7 +321,7 @@ class _Rehearsal:
     def _sample(self, at_s: float, stored: int, collector: int) -> Sample:
         figures = self._figures.values()
         return Sample(
-            round(at_s, 2), sum(f.up for f in figures), sum(f.told for f in figures), sum(f.waiting for f in figures),
+            round(at_s, 2), sum(f.up for f in figures), sum(f.closed for f in figures), sum(f.waiting for f in figures),
             stored, *self._broker_use(), *_use(collector),
         )  # fmt: skip
 
@@ -343,7 +343,7 @@ class _Rehearsal:
         store.close()
         taken: Counter[int] = Counter()
         for figures in self._figures.values():
-            taken.update(figures.taken)
+            taken.update(figures.acknowledged)
         result.taken = dict(sorted(taken.items()))
         result.repeated = sum(taken.values()) - result.stored
         result.busiest_s = max(taken.values(), default=0)

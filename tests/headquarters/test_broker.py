@@ -13,11 +13,12 @@ from edge.core.errors import ConfigError
 from edge.headquarters import broker
 from edge.publisher.hours import Span
 from edge.publisher.ledger.view import Row
-from edge.publisher.outbox import Link
+from edge.publisher.outbox import OutboxConnection
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import recent, told
 from tests.headquarters.test_collect import kept
 from tests.publisher.rig import MOSQUITTO, Listener, free_port, wait_until
+from tests.publisher.test_outbox import Rows
 
 Said = Callable[..., str]
 BOXES = ["sh-023/door-a,door-b", "sh-024/door-a", "till-2=sh-023/back"]
@@ -161,23 +162,16 @@ def test_the_whole_path_is_secured(secured: Secured, spawn: Spawn, said: Said, t
     until_said(said, "connected to localhost")
     start = recent(2)[0]
     start_ms = round(start.timestamp() * 1000)
-    waiting = [Row("door-a", Span(start_ms, start_ms + 3_600_000), 1, told(start), 0, None)]
-
-    class Outbox:
-        def outbox(self, _camera: str, limit: int) -> list[Row]:
-            return waiting[:limit]
-
-        def acknowledge(self, row: Row) -> None:
-            waiting.remove(row)
-
-    link = Link("sh-023", "door-a", settings.broker, Outbox(), lambda: None)
+    outbox = Rows()
+    outbox.rows = [Row("door-a", Span(start_ms, start_ms + 3_600_000), 1, told(start), 0, None)]
+    connection = OutboxConnection("sh-023", "door-a", settings.broker, outbox, lambda: None)
 
     def delivered() -> bool:
-        link.turn()
+        connection.turn()
         return bool(kept(url))
 
     wait_until(delivered, "the hour", 30)
-    link.close(1)
+    connection.end(1)
 
     assert [48] == [hour.in_ for hour in kept(url)]
 

@@ -157,9 +157,9 @@ def test_the_broker_may_be_started_again(own_mosquitto: MakeBroker, spawn: Spawn
     url = str(tmp_path / "hours.sqlite")
     collector(spawn, said, broker.port, url)
     broker.stop()
-    until_said(said, "trying again")
+    until_said(said, "next try in")
     broker.start()
-    until_said(said, "had forgotten our session")
+    until_said(said, "has lost our session")
     wait_until(lambda: said().count("connected to") == 2, "the second connection", 30)
     hours_of(broker.port, "door-a", 3)
     wait_until(lambda: len(kept(url)) == 3, "3 hours")
@@ -198,7 +198,7 @@ def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
         wait_until(lambda: len(kept(url)) == 60, "60 hours", 30)
         second.terminate()
 
-    assert "forgotten" not in said()
+    assert "lost our session" not in said()
 
 
 def test_collectors_split_the_load(own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_two_collectors_under_one_name_are_told(
     url = str(tmp_path / "hours.sqlite")
     collector(spawn, said, broker.port, url)
     collector(spawn, said, broker.port, url)
-    until_said(said, "does another program connect as footfall-collect-1, too?")
+    until_said(said, "another program connects as footfall-collect-1, too")
     hours_of(broker.port, "door-a", 20)
     wait_until(lambda: len(kept(url)) == 20, "20 hours", 60)
 

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from edge.core.errors import BrokerUnreachable
-from edge.technician import demo
+from edge.technician import demo, demo_headquarters
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 HOUR: dict[str, Any] = {
-    "site": demo.SITE,
-    "camera": demo.CAMERA,
-    "timezone": demo.ZONE,
+    "site": demo_headquarters.SITE,
+    "camera": demo_headquarters.CAMERA,
+    "timezone": demo_headquarters.ZONE,
     "revision": 1,
     "in": 3,
     "out": 0,
@@ -99,11 +99,11 @@ def test_the_hour_arrives(port: int, tmp_path: Path, fastest: float) -> None:
     hour = json.loads(payload)
 
     assert process.returncode == 0, complained
-    assert topic == demo.HOUR_TOPIC
-    assert demo.find_fault(payload.encode()) is None
+    assert topic == demo_headquarters.HOUR_TOPIC
+    assert demo_headquarters.find_fault(payload.encode()) is None
     assert hour["watched_s"] > 0
-    assert f"{demo.STATUS_TOPIC}  online" in said
-    assert f"{demo.STATUS_TOPIC}  offline" in said
+    assert f"{demo_headquarters.STATUS_TOPIC}  online" in said
+    assert f"{demo_headquarters.STATUS_TOPIC}  offline" in said
     assert left_behind(folder) == []
 
 
@@ -154,7 +154,7 @@ def test_headquarters_falls_back_to_the_older_protocol(tmp_path: Path) -> None:
         assert broker.stderr
         try:
             assert any("bind to" in line for line in broker.stderr)
-            headquarters = demo.Headquarters("127.0.0.1", port)
+            headquarters = demo_headquarters.Headquarters("127.0.0.1", port)
             headquarters.close()
         finally:
             broker.terminate()
@@ -165,7 +165,7 @@ def test_headquarters_falls_back_to_the_older_protocol(tmp_path: Path) -> None:
 
 def test_a_good_hour_has_no_fault() -> None:
     """An hour of the trial's own site, camera and zone, flagged as a trial, can be booked."""
-    assert demo.find_fault(json.dumps(HOUR).encode()) is None
+    assert demo_headquarters.find_fault(json.dumps(HOUR).encode()) is None
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ def test_a_good_hour_has_no_fault() -> None:
 )
 def test_a_bad_hour_is_named(payload: bytes, complaint: str) -> None:
     """What keeps an hour from being booked is said in words."""
-    assert complaint in (demo.find_fault(payload) or "")
+    assert complaint in (demo_headquarters.find_fault(payload) or "")
