@@ -20,7 +20,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge.config.schema import Broker
 from edge.mqtt.back_off import BackOff
 from edge.mqtt.client import Session
-from edge.mqtt.connection import BrokerConnection, Welcome
+from edge.mqtt.connection import BrokerConnection
+from edge.mqtt.connector import Welcome
 from edge.mqtt.limits import LIMITS, Limits
 from edge.mqtt.reasons import NO_SUBSCRIBER
 from edge.publisher import message

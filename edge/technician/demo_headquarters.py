@@ -42,6 +42,9 @@ class _Listener(Subscription):
         self.ready = False
         self.ended = loss
 
+    def log_connected(self) -> None:
+        """Log nothing: that the demo goes on says it."""
+
     def log_once(self, level: int, sentence: str, what: str | None = None) -> None:
         """Log nothing: the demo says what went wrong."""
 
