@@ -235,9 +235,17 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from edge.headquarters import simulate
+    from edge.headquarters import rehearsal, simulate
 
-    wish = simulate.Wish(options.boxes, options.hours, options.outage, not options.no_spread, options.hour_s)
+    wish = rehearsal.Wish(
+        options.boxes,
+        options.hours,
+        options.outage,
+        not options.no_spread,
+        options.hour_s,
+        crash=options.crash,
+        secured=options.secured,
+    )
     return simulate.run(wish, KernelClock(), json_file=options.json)
 
 
@@ -395,6 +403,10 @@ def _add_headquarters(commands: argparse._SubParsersAction[argparse.ArgumentPars
         "--hour-s", type=float, default=130.0, metavar="S", help="seconds from turn to turn (default 130)"
     )
     simulate.add_argument("--no-spread", action="store_true", help="all boxes speak at the same moment")
+    simulate.add_argument(
+        "--crash", action="store_true", help="kill the broker after its last acknowledgement, the collector away"
+    )
+    simulate.add_argument("--secured", action="store_true", help="with TLS and an account for each box")
     simulate.add_argument("--json", type=Path, metavar="FILE", help="also write every figure, second by second")
     simulate.set_defaults(command=_simulate)
 

@@ -103,7 +103,8 @@ def run(
                     collector.collect(subscription, until=lambda: subscription.ready)
                     if known is None and subscription.ready:
                         if ours != plain:
-                            _empty_former(collector, _subscribe(broker, plain, share=share))
+                            former = _subscribe(broker, plain, share=share, label="looking for a former session")
+                            _empty_former(collector, former)
                         collector.remember_session(address, name, ours)
                     collector.collect(subscription)
             finally:
@@ -113,10 +114,16 @@ def run(
         store.close()
 
 
-def _subscribe(broker: Broker, ours: str, *, share: bool, expected: bool = False) -> Subscription:
+def _subscribe(broker: Broker, ours: str, *, share: bool, expected: bool = False, label: str = "") -> Subscription:
     session = Session(ours, exact=True, keep_s=FOR_EVER_S)
     return Subscription(
-        broker, session, TOPICS, share=SHARE if share else None, apart=STATUSES, expects_session=expected
+        broker,
+        session,
+        TOPICS,
+        share=SHARE if share else None,
+        apart=STATUSES,
+        expects_session=expected,
+        label=label,
     )
 
 

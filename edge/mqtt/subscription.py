@@ -51,6 +51,7 @@ class Subscription(BrokerConnection):
         share: Split what arrives with everybody who gives the same name here (MQTT 5), but not *apart*.
         apart: Of these, what everybody receives all the same.
         expects_session: The broker has kept a session for this client before; if it is lost, that is said.
+        label: What log lines begin with.
         limits: What the connection may take.
 
     Attributes:
@@ -67,9 +68,10 @@ class Subscription(BrokerConnection):
         share: str | None = None,
         apart: Sequence[str] = (),
         expects_session: bool = False,
+        label: str = "",
         limits: Limits = SUBSCRIBER_LIMITS,
     ) -> None:
-        super().__init__(broker, replace(session, subscribes=True), limits=limits)
+        super().__init__(broker, replace(session, subscribes=True), label=label, limits=limits)
         self.ready = False
         self.session_present = False
         self._expects_session = expects_session

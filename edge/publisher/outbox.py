@@ -94,7 +94,7 @@ class OutboxConnection(BrokerConnection):
         self._in_flight = limits.in_flight
         self._largest_packet: int | None = None
         self._too_large = False
-        self._retry_s = 0.0
+        self._retry_s: float | None = None
         self._online_again_s: float | None = None
         self._new = True
         self._unheard = False
@@ -126,6 +126,7 @@ class OutboxConnection(BrokerConnection):
         self._pause_until_s = 0.0
         self._in_flight = min(self.limits.in_flight, welcome.receive_maximum)
         self._largest_packet = welcome.largest_packet
+        self._retry_s = None
         if not self._too_large:
             self.log_connected()
         kept = welcome.session_present and not self._new and not self._unheard
@@ -137,9 +138,9 @@ class OutboxConnection(BrokerConnection):
 
     def on_idle(self, now_s: float) -> None:
         """Publish the oldest rows that aren't under way."""
-        if self._too_large and now_s >= self._retry_s:
+        if self._retry_s is not None and now_s >= self._retry_s:
             self.reconnect(0.0)
-        if self._ending or self._too_large or now_s < self._pause_until_s:
+        if self._ending or self._retry_s is not None or now_s < self._pause_until_s:
             return
         if self._online_again_s is not None and now_s >= self._online_again_s:
             self._online_again_s = None
@@ -181,6 +182,9 @@ class OutboxConnection(BrokerConnection):
             if row.delivered_ms is not None:
                 self._repeat_after_ms = row.span.start_ms
                 self._page.remove(row)
+            if self._too_large:
+                self._too_large = False
+                self.log_connected()
             self.publish(self._hour_topic, row.payload, row)
             if not self.healthy:
                 return

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from edge.publisher.hours import HOUR_MS, Span
 from edge.publisher.ledger.ledger import Row
 from edge.publisher.outbox import OutboxConnection
 from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
-from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, puback, receive_maximum
+from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, largest_packet, puback, receive_maximum
 
 MakeBroker = Callable[..., Mosquitto]
 Listen = Callable[..., Listener]
@@ -427,6 +429,235 @@ def test_ninety_days_drain_oldest_first(mosquitto: Mosquitto, listen: Listen, be
     wait_until(lambda: len(listener.payloads(made.hour)) >= 90 * 24, "the last hour")
 
     assert [f"hour {n}" for n in range(90 * 24)] == listener.payloads(made.hour)
+
+
+# --- what a broker may have lost -------------------------------------------------------------------------------------
+
+
+class Stations:
+    """
+    A fake broker that acknowledges everything, and what it was sent on each connection.
+
+    Attributes:
+        present: Whether it says that it still has the session.
+        reason: The PUBACK's reason code of an hour.
+        properties: Of its CONNACK.
+    """
+
+    def __init__(self, fake: MakeFake) -> None:
+        self.present = True
+        self.reason = 0
+        self.properties = b""
+        self.left: list[int] = []
+        self.broker = fake(self._serve)
+
+    def _serve(self, talk: Talk) -> None:
+        talk.welcome(self.properties, present=self.present)
+        while True:
+            kind, _ = talk.packet()
+            if kind == DISCONNECT:
+                self.left.append(len(self.broker.talks))
+                return
+            topic, _, mid = talk.published[-1]
+            talk.sock.sendall(puback(mid, self.reason if topic.endswith("/hour") else 0))
+
+    def hours(self) -> list[int]:
+        """Return which hours the newest connection was sent, in order."""
+        published = list(self.broker.talks[-1].published)
+        return [int(payload.split()[1]) for topic, payload, _ in published if topic.endswith("/hour")]
+
+    def hang_up(self) -> None:
+        self.broker.talks[-1].sock.shutdown(socket.SHUT_RDWR)
+
+
+def more_talks(stations: Stations, than: int) -> bool:
+    return len(stations.broker.talks) > than
+
+
+def closed(made: Bench, *numbers: int, at_h: float) -> None:
+    """Let hours come into the outbox and be acknowledged, while the box's clock shows *at_h*."""
+    made.outbox.now_ms = round(at_h * HOUR_MS)
+    made.outbox.rows += [Rows.row(number) for number in numbers]
+    made.until_done()
+
+
+def again(made: Bench, stations: Stations) -> None:
+    """Break the connection, and wait for the next one to have nothing left to send."""
+    connections = len(stations.broker.talks)
+    stations.hang_up()
+    made.until(lambda: not made.connection.up, "the loss")
+    made.until(
+        lambda: len(stations.broker.talks) > connections and made.connection.up and not made.connection._repeating
+        and not made.connection.unanswered(), "the next connection", hurry=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"), [(True, [98, 99]), (False, list(range(51, 100)))], ids=["kept", "lost"]
+)
+def test_what_was_acknowledged_lately_is_sent_again(
+    bench: MakeBench, fake: MakeFake, present: bool, expected: list[int]
+) -> None:
+    """On a new connection: what the last hour brought, and to a broker that lost the session the last 48 hours."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    for number in range(100):
+        closed(made, number, at_h=number)
+    stations.present = present
+    again(made, stations)
+
+    assert expected == stations.hours()
+    assert [] == made.outbox.rows
+
+
+def test_a_process_that_begins_sends_the_last_48_hours_again(bench: MakeBench, fake: MakeFake) -> None:
+    """It doesn't know what the broker went through meanwhile; a box that has sent nothing yet repeats nothing."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(3), at_h=10)
+    first = stations.hours()
+    closed(made, *range(3, 60), at_h=70)
+    made.connection.end(1)
+    begun = Bench(0, site=made.site, port=stations.broker.port)
+    begun.outbox = made.outbox
+    begun.connection._outbox = made.outbox
+    begun.until(lambda: begun.connection.up and not begun.connection._repeating, "the repeats")
+    begun.until(lambda: not begun.connection.unanswered(), "their answers")
+    begun.connection.end(1)
+
+    assert [0, 1, 2] == first
+    assert list(range(3, 60)) == stations.hours()
+
+
+def test_new_hours_go_before_repeated_ones(bench: MakeBench, fake: MakeFake) -> None:
+    """And the newest comes last of all, for whoever only keeps what came last."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(20), at_h=20)
+    made.outbox.rows.append(Rows.row(20))
+    stations.hang_up()
+    made.until(lambda: not made.connection.up, "the loss")
+    made.until(lambda: len(stations.broker.talks) == 2 and made.connection.up, "the next", hurry=True)
+    made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+
+    assert [20, *range(21)] == stations.hours()
+
+
+def test_what_nobody_received_is_sent_again_once_somebody_subscribes(
+    bench: MakeBench, fake: MakeFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MQTT 5 tells that nobody subscribes: the box says so once, and repeats when the first hour is received."""
+    stations = Stations(fake)
+    stations.reason = 0x10
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(5), at_h=5)
+    state = made.connection.state
+    stations.reason = 0
+    closed(made, 5, at_h=6)
+    made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+
+    assert "nobody subscribes" in state
+    assert "connected" == made.connection.state
+    assert [*range(6), *range(6)] == stations.hours()
+    assert 1 == sum("nobody subscribes" in record.message for record in caplog.records)
+
+
+def test_a_repeat_that_is_refused_is_tried_again(bench: MakeBench, fake: MakeFake) -> None:
+    """A broker whose quota is used up loses nothing by it."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(3), at_h=3)
+    stations.reason = 0x97
+    stations.hang_up()
+    made.until(lambda: "refuses" in made.connection.state, "the refusal", hurry=True)
+    made.until(lambda: not made.connection.unanswered(), "all answers")
+    stations.reason = 0
+    made.hands.pushed_s += 2
+    before = len(made.outbox.done)
+    made.until(lambda: len(made.outbox.done) >= before + 3, "the repeats")
+
+    assert [b"hour 0", b"hour 1", b"hour 2"] == made.outbox.done[before:]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_killed_after_its_acknowledgements_loses_nothing(
+    tmp_path: Path, listen: Listen, bench: MakeBench, protocol: str
+) -> None:
+    """A real mosquitto, SIGKILL at the worst moment: all is acknowledged, nothing saved, the subscriber away."""
+    broker = Mosquitto(tmp_path, keeps=True, autosave=("autosave_interval 3600",))
+    keeper = ["-c", "-i", "keeper", "-V", "mqttv311"]
+    made = bench(0, port=broker.port, protocol=protocol)
+    broker.start()
+    try:
+        made.until(lambda: made.connection.up, "the connection", hurry=True)
+        first = listen(broker.port, *keeper)
+        wait_until(lambda: first.received, "the subscription")
+        first.close()
+        assert broker.process is not None
+        broker.process.terminate()  # it saves: both sessions, and no hour
+        broker.process.wait(15)
+        broker.start()
+        made.outbox.rows = [Rows.row(number) for number in range(30)]
+        made.until_done(hurry=True)
+        made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "all answers")
+        broker.stop()
+        made.until(lambda: not made.connection.up, "the loss")
+        broker.start()
+        made.until(lambda: made.connection.up, "the next connection", hurry=True)
+        made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+        second = listen(broker.port, *keeper, topic="nothing")
+        wait_until(lambda: len(second.payloads(made.hour)) >= 30, "every hour")
+        heard = second.payloads(made.hour)
+    finally:
+        broker.stop()
+
+    assert [f"hour {number}" for number in range(30)] == heard
+
+
+# --- brokers with a narrow door --------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_takes_only_small_packets_is_told_once(
+    bench: MakeBench, fake: MakeFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its CONNACK says so: no hour is sent in vain, the status stays, and it is asked again every few minutes."""
+    stations = Stations(fake)
+    stations.properties = largest_packet(256)
+    made = bench(0, port=stations.broker.port)
+    made.outbox.rows = [Rows.row(0, b"hour " + 300 * b"0")]
+    made.until(lambda: "at most 256 bytes" in made.connection.state, "the sentence")
+    states = set()
+    for _ in range(3):
+        before = len(stations.broker.talks)
+        made.hands.pushed_s += LIMITS.longest_wait_s
+        made.until(partial(more_talks, stations, before), "another try")
+        made.until(lambda: made.connection.up, "the welcome")
+        states.add(made.connection.state)
+    hours = [payload for talk in stations.broker.talks for topic, payload, _ in talk.published if topic == made.hour]
+    statuses = {payload for talk in stations.broker.talks for topic, payload, _ in talk.published}
+    stations.properties = largest_packet(1_024)
+    made.hands.pushed_s += LIMITS.longest_wait_s
+    made.until_done()
+
+    assert 1 == len(states)
+    assert "an hour has" in states.pop()
+    assert [] == hours
+    assert {b"online"} == statuses
+    assert len(stations.broker.talks) - 1 == len(stations.left)
+    assert 1 == sum("at most 256 bytes" in record.message for record in caplog.records)
+    assert "connected" == made.connection.state
+
+
+def test_a_connection_that_begins_anew_says_online_twice(bench: MakeBench, fake: MakeFake) -> None:
+    """The last will of a connection under the client id of a former release may come in between."""
+    stations = Stations(fake)
+    stations.present = False
+    made = bench(0, port=stations.broker.port)
+    made.until(lambda: made.connection.up and not made.connection.unanswered(), "the status")
+    made.hands.pushed_s += 2 * 60 + 1
+    made.until(lambda: len(stations.broker.talks[0].published) == 2, "the second status")
+
+    assert [b"online", b"online"] == [payload for _, payload, _ in stations.broker.talks[0].published]
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
