@@ -8,8 +8,10 @@ underscore are used in this module only; tests/mqtt/test_paho.py watches each.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 
 from paho.mqtt.client import Client
@@ -77,6 +79,17 @@ class BoundedClient(Client):
         self._kinds = _FOR_SUBSCRIBERS if subscribes else _FOR_ALL
         if tls is not None:
             self.tls_set_context(tls)
+
+    def flush(self, longest_s: float) -> None:
+        """Write what waits, as far as the socket takes it within *longest_s*."""
+        until_s = time.monotonic() + longest_s
+        while self.want_write() and (sock := self.socket()) is not None:
+            poll = select.poll()
+            poll.register(sock, select.POLLOUT)
+            if not poll.poll(max(0.0, until_s - time.monotonic()) * 1_000):
+                return
+            if self.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # paho asks for the whole rest of a packet at once, up to 256 MiB.

@@ -232,9 +232,9 @@ class BrokerConnection:
                 properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
                 properties.SessionExpiryInterval = 0
             with contextlib.suppress(*_UNREADABLE, OSError):
-                _flush(client, flush_s)
+                client.flush(flush_s)
                 client.disconnect(properties=properties)
-                _flush(client, flush_s)
+                client.flush(flush_s)
         self._abandon()
         self.state = "closed"
 
@@ -395,15 +395,3 @@ class BrokerConnection:
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self.on_message(message)
-
-
-def _flush(client: Client, longest_s: float) -> None:
-    """Write what waits, as far as the socket takes it within *longest_s*."""
-    until_s = time.monotonic() + longest_s
-    while client.want_write() and (sock := client.socket()) is not None:
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        if not poll.poll(max(0.0, until_s - time.monotonic()) * 1_000):
-            return
-        if client.loop_write() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return

@@ -48,7 +48,7 @@ class Secured:
         conf = self.folder / "mosquitto.conf"
         conf.write_text(conf.read_text() + "user root\n")
         self.process = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stderr=subprocess.DEVNULL)
-        wait_until(lambda: self.client("mosquitto_pub", "hq", "-t", "x", "-n") == 0, "the broker to listen")
+        wait_until(lambda: self.client("mosquitto_pub", "hq", "-t", "x", "-n") == 0, "the broker to listen", 60)
 
     def options(self, user: str) -> list[str]:
         password = (self.folder / "accounts" / user / "mqtt.password").read_text().strip()
@@ -363,8 +363,6 @@ def test_a_boxs_account_cant_take_the_collectors_session(
     installed: Secured, spawn: Spawn, said: Said, tmp_path: Path
 ) -> None:
     """It knows every name, and no secret: what the broker keeps for the collector stays there and is stored."""
-    conf = installed.folder / "mosquitto.conf"
-    conf.write_text(conf.read_text() + "user root\n")
     installed.start()
     url = str(tmp_path / "hours.sqlite")
     account = installed.folder / "accounts" / "hq"

@@ -20,6 +20,7 @@ from edge.core.errors import NameTaken
 from edge.headquarters import collect
 from edge.headquarters.address import broker_at, open_store
 from edge.headquarters.store import StoredHour
+from edge.mqtt.client_id import client_id
 from tests.headquarters.conftest import Postgres, Spawn, until_said
 from tests.headquarters.messages import TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
@@ -163,6 +164,76 @@ def test_the_broker_may_be_started_again(own_mosquitto: MakeBroker, spawn: Spawn
     wait_until(lambda: said().count("connected to") == 2, "the second connection", 30)
     hours_of(broker.port, "door-a", 3)
     wait_until(lambda: len(kept(url)) == 3, "3 hours")
+
+
+def test_a_session_that_was_lost_is_said_at_the_first_connection(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """The store remembers that there was one; a collector that has just begun knows no other way."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    child = collector(spawn, said, broker.port, url)
+    wait_until(lambda: session_of(url, broker.port) is not None, "the session to be noted", 30)
+    child.terminate()
+    child.wait(15)
+    first = said()
+    broker.stop()
+    broker.start()
+    collector(spawn, said, broker.port, url)
+    until_said(said, "has lost our session")
+
+    assert "lost" not in first
+
+
+def session_of(url: str, port: int) -> str | None:
+    store = open_store(url)
+    try:
+        return store.session(f"127.0.0.1:{port}", "1")
+    finally:
+        store.close()
+
+
+def test_the_queue_of_a_former_release_is_stored(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """What waits under the client id that older collectors had is fetched, and that session ended."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    former = ["mosquitto_sub", "-p", str(broker.port), "-V", "mqttv5", "-i", "footfall-collect-1", "-c", "-q", "1",
+              "-x", "4294967295", "-t", "footfall/#"]  # fmt: skip
+    subprocess.run([*former, "-E"], check=True, timeout=30)
+    hours_of(broker.port, "door-a", 30)
+    secret = tmp_path / "password"
+    secret.write_text("a password")
+    secret.chmod(0o600)
+    login = ["--username", "hq", "--password-file", secret]
+    collector(spawn, said, broker.port, url, *login)
+    wait_until(lambda: len(kept(url)) == 30, "30 hours", 30)
+    wait_until(lambda: session_of(url, broker.port) is not None, "the new session to be noted", 30)
+    hours_of(broker.port, "door-b", 5)
+    wait_until(lambda: len(kept(url)) == 35, "5 more", 30)
+    left = subprocess.run([*former, "-W", "1"], capture_output=True, timeout=30, check=False)
+
+    assert client_id("footfall-collect-1", b"a password") == session_of(url, broker.port)
+    assert "the session footfall-collect-1 of a former release is empty now" in said()
+    assert b"" == left.stdout
+
+
+def test_gaps_are_said_and_close_by_themselves(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """Of the camera whose hours are missing, and of no other."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    collector(spawn, said, broker.port, url)
+    starts = recent(8)
+    hours_of(broker.port, "door-b", 8)
+    publish(broker.port, TOPIC, *(told(start) for start in (*starts[:3], *starts[6:])))
+    until_said(said, f"sh-023/door-a: 3 hours are missing from {starts[3]:%Y-%m-%dT%H:%MZ}")
+    publish(broker.port, TOPIC, *(told(start) for start in starts[3:6]))
+    until_said(said, "sh-023/door-a: no hour is missing any more")
+
+    assert "door-b" not in said()
 
 
 def listens(port: int) -> bool:

@@ -93,6 +93,21 @@ def test_who_needs_somebody_stands_first() -> None:
     assert "4 more below" in shown(board, rows=2)
 
 
+def test_hours_in_time_tell_that_a_box_lives() -> None:
+    """Where no retained status is given to a new subscriber; but not once they are overdue, nor against a status."""
+    board = Board()
+    board.take(message(told(NOW - timedelta(hours=1))), NOW)
+    box = board.box("sh-023", "door-a")
+    table = shown(board)
+    later = box.alive(NOW + timedelta(hours=2))
+    board.take(message(b"offline", STATUS), NOW)
+
+    assert "reporting" in table
+    assert "1 online" in table
+    assert 0 == Board().box("a", "b").trouble(NOW)
+    assert ("unknown", "offline") == (later, box.alive(NOW))
+
+
 def test_a_closed_hour_is_no_trouble() -> None:
     """A closed shop isn't badly watched."""
     board = board_of(told(NOW - timedelta(hours=1), in_=0, out=0, watched_ms=0, flags={"closed"}))

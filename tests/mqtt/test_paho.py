@@ -97,7 +97,7 @@ def test_own_attributes_hide_none_of_pahos() -> None:
     """What the subclass keeps for itself has names that paho doesn't use."""
     of_paho = set(dir(Client(CallbackAPIVersion.VERSION2)))
 
-    for name in (*OWN, "bound", "handled", "foreign", "unwanted", "closed_by_broker"):
+    for name in (*OWN, "bound", "flush", "handled", "foreign", "unwanted", "closed_by_broker"):
         assert name not in of_paho, changed(name)
 
 
