@@ -101,7 +101,10 @@ class Programs:
                 stdout=out,
                 stderr=out,
             )
-        _until(lambda: log.read_bytes().count(b"connected to") > before, "the collector")
+        try:
+            _until(lambda: log.read_bytes().count(b"connected to") > before, "the collector")
+        except RehearsalFailed as exc:
+            raise RehearsalFailed(f"{exc}: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}") from exc
 
     def stop_collector(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, by SIGTERM or without a word."""

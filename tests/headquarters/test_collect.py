@@ -182,7 +182,7 @@ def test_a_session_that_was_lost_is_said_at_the_first_connection(
     collector(spawn, said, broker.port, url)
     until_said(said, "has lost our session")
 
-    assert "lost" not in first
+    assert "lost our session" not in first
 
 
 def session_of(url: str, port: int) -> str | None:
