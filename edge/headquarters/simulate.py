@@ -58,7 +58,7 @@ def _show(out: Console, result: Result) -> None:
     table.add_column("figure")
     table.add_column("value", justify="right")
     rows = [
-        ("hours told and stored", f"{result.stored} of {result.boxes * result.hours}"),
+        ("hours sent and stored", f"{result.stored} of {result.boxes * result.hours}"),
         ("stored wrong; in quarantine", f"{result.wrong}; {result.quarantined}"),
         (
             "busiest second at the broker",
