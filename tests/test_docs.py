@@ -28,7 +28,7 @@ from edge.core.hour import HOUR_MS
 from edge.core.tally import SIZE, Flag
 from edge.publisher.hour_builder import CORRECT_EVERY_MS, KEEP_READINGS_MS
 from edge.publisher.reading_validator import MOST_TIME_MS
-from edge.technician import demo
+from edge.technician import demo, demo_headquarters
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -104,10 +104,10 @@ def test_headquarters_is_told_every_flag(flag: str) -> None:
     assert f"`{flag}`" in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("topic", [demo.HOUR_TOPIC, demo.STATUS_TOPIC])
+@pytest.mark.parametrize("topic", [demo_headquarters.HOUR_TOPIC, demo_headquarters.STATUS_TOPIC])
 def test_every_topic_is_in_the_contract(topic: str) -> None:
     """Each topic that the demo hears stands, with placeholders, in headquarters.md."""
-    pattern = topic.replace(f"/{demo.SITE}/{demo.CAMERA}/", "/<site>/<camera>/")
+    pattern = topic.replace(f"/{demo_headquarters.SITE}/{demo_headquarters.CAMERA}/", "/<site>/<camera>/")
 
     assert pattern in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
 
@@ -212,7 +212,7 @@ def test_the_shown_demo_is_the_shipped_models() -> None:
     (payload,) = re.findall(r'^\{"schema".*\}$', README, re.MULTILINE)
     hour, truth = json.loads(payload), demo.read_truth()
 
-    assert demo.find_fault(payload.encode()) is None
+    assert demo_headquarters.find_fault(payload.encode()) is None
     assert read_contract().identity == hour["model"]
     assert re.search(rf"^│ counted │ +{hour['in']} │ +{hour['out']} │$", README, re.MULTILINE)
     assert re.search(rf"^│ true    │ +{truth.in_} │ +{truth.out} │$", README, re.MULTILINE)

@@ -95,7 +95,7 @@ def test_imports_point_one_way(module: str) -> None:
     assert [] == [other for other in imported_by(module) if room(other) not in {*MAY_KNOW[room(module)], room(module)}]
 
 
-REHEARSAL = {"edge.headquarters.boxes", "edge.headquarters.simulate"}
+REHEARSAL = {"edge.headquarters.boxes", "edge.headquarters.rehearsal"}
 """What stands in for boxes, and so needs their spread and their retrying; not a copy of them."""
 
 

@@ -164,16 +164,28 @@ def broker(
 @click.option("--outage", type=int, default=0, metavar="H", help="No broker for H hours, from the second hour on.")
 @click.option("--hour-s", type=float, default=130.0, metavar="S", help="Seconds from hour to hour. Default: 130.")
 @click.option("--no-spread", is_flag=True, help="All boxes send at the same moment.")
+@click.option("--crash", is_flag=True, help="Kill the broker after its last acknowledgement, while nobody collects.")
+@click.option("--secured", is_flag=True, help="With TLS and an account for each box.")
 @click.option("--json", "json_file", type=types.FILE, metavar="FILE", help="Also write every figure, by the second.")
-def simulate(*, boxes: int, hours: int, outage: int, hour_s: float, no_spread: bool, json_file: Path | None) -> int:
+def simulate(
+    *,
+    boxes: int,
+    hours: int,
+    outage: int,
+    hour_s: float,
+    no_spread: bool,
+    crash: bool,
+    secured: bool,
+    json_file: Path | None,
+) -> int:
     """
     Rehearse headquarters with many boxes on this machine.
 
     A real mosquitto and a real collector receive the hours of so many real connections.
     """
-    from edge.headquarters import simulate
+    from edge.headquarters import rehearsal, simulate
 
-    wish = simulate.Wish(boxes, hours, outage, not no_spread, hour_s)
+    wish = rehearsal.Wish(boxes, hours, outage, not no_spread, hour_s, crash=crash, secured=secured)
     return simulate.run(wish, KernelClock(), json_file=json_file)
 
 

@@ -1,7 +1,7 @@
 """
 Many boxes in one process, for a rehearsal: real connections with the product's own message, spread and retrying.
 
-Only the counting is made up. Each box's hours wait in memory until the broker has acknowledged them.
+Only the counting is made up. Each box's outbox is in memory, and keeps what was acknowledged, to be sent once more.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.config.schema import Broker
 from edge.core.hour import HOUR_MS, Hour, Source
 from edge.publisher.hours import Span, spread_ms
 from edge.publisher.ledger.view import Row
-from edge.publisher.outbox import Link
+from edge.publisher.outbox import OutboxConnection
 
 CAMERA = "door"
 _ZONE = ZoneInfo("UTC")
-_UP_LOOK_S = 15.0
-"""A standing link is looked at this often, for its keepalive; and whenever its socket has something."""
-_DOWN_LOOK_S = 1.0
+_UP_TURN_S = 15.0
+"""A connection that is up is turned this often for its keepalive, and whenever its socket has something, s."""
+_DOWN_TURN_S = 1.0
+"""A connection that is down is turned this often, s."""
 _REPORT_S = 0.5
+"""Figures go to the parent process this often, s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Plan:
         first_ms: Start of the first hour, ms since 1970 UTC.
         ramp_s: The boxes are switched on over this long.
         spread: Whether each box waits for its own moment, as real ones do.
+        accounts: Folder of `footfall broker` that holds each box's password; None: the broker wants none.
     """
 
     broker: Broker
@@ -50,6 +54,14 @@ class Plan:
     first_ms: int
     ramp_s: float
     spread: bool
+    accounts: Path | None = None
+
+    def broker_of(self, number: int) -> Broker:
+        """Return the broker as box *number* logs in there."""
+        if self.accounts is None:
+            return self.broker
+        password = self.accounts / site(number) / "mqtt.password"
+        return self.broker.model_copy(update={"username": site(number), "password_file": password})
 
 
 @dataclass(slots=True)
@@ -57,10 +69,10 @@ class Figures:
     """What one process of boxes has seen so far; plain enough to be sent to another."""
 
     up: int = 0
-    told: int = 0
+    closed: int = 0
     waiting: int = 0
-    taken: Counter[int] = field(default_factory=Counter)
-    """Acknowledged hours by second of the rehearsal, 0 at the first turn."""
+    acknowledged: Counter[int] = field(default_factory=Counter)
+    """Acknowledged hours by second of the rehearsal, 0 at the first turn; repeats included."""
     latest_s: float = 0.0
     """Longest time from an hour's closing to its acknowledgement."""
 
@@ -76,7 +88,7 @@ def counts(number: int, hour: int) -> tuple[int, int]:
 
 
 class _Box:
-    """One box with one camera: an outbox in memory, and the product's own link."""
+    """One box with one camera: an outbox in memory, and the product's own connection."""
 
     def __init__(self, number: int, plan: Plan, fleet: _Fleet) -> None:
         self.number = number
@@ -86,8 +98,9 @@ class _Box:
         self.writing = False
         self._plan = plan
         self._fleet = fleet
+        self._acknowledged: dict[int, int] = {}
         self.spread_s = spread_ms(site(number), CAMERA) / 1000 if plan.spread else 0.0
-        self.link = Link(site(number), CAMERA, plan.broker, self, self._wake)
+        self.connection = OutboxConnection(site(number), CAMERA, plan.broker_of(number), self, self._wake)
 
     def due_s(self) -> float:
         """Return when the next hour closes, monotonic; never, after the last."""
@@ -97,22 +110,37 @@ class _Box:
 
     def close_hour(self) -> None:
         """Put the next hour into the outbox."""
-        start_ms = self._plan.first_ms + self.closed * HOUR_MS
+        self.rows[self.closed] = (self._row(self.closed, None), self.due_s())
+        self.closed += 1
+
+    def _row(self, hour: int, delivered_ms: int | None) -> Row:
+        start_ms = self._plan.first_ms + hour * HOUR_MS
         span = Span(start_ms, start_ms + HOUR_MS)
         source = Source(site(self.number), CAMERA, _ZONE, "simulated 1", trial=True)
-        lines = {"entrance": counts(self.number, self.closed)}
-        hour = Hour.counted(source, span.start_ms, span.end_ms, lines, watched_ms=HOUR_MS)
-        self.rows[start_ms] = (Row(CAMERA, span, 1, hour.encode(), span.end_ms, None), self.due_s())
-        self.closed += 1
+        lines = {"entrance": counts(self.number, hour)}
+        counted = Hour.counted(source, span.start_ms, span.end_ms, lines, watched_ms=HOUR_MS)
+        return Row(CAMERA, span, 1, counted.encode(), span.end_ms, delivered_ms)
 
     def outbox(self, _camera: str, limit: int) -> list[Row]:
         """Return the oldest rows, at most *limit*."""
         return [row for row, _ in list(self.rows.values())[:limit]]
 
     def acknowledge(self, row: Row) -> None:
-        """Note that the broker has taken *row*."""
-        _, closed_s = self.rows.pop(row.span.start_ms)
-        self._fleet.note_taken(closed_s)
+        """Note that the broker has acknowledged *row*."""
+        hour = (row.span.start_ms - self._plan.first_ms) // HOUR_MS
+        _, closed_s = self.rows.pop(hour, (row, None))
+        self._acknowledged[hour] = round(time.monotonic() * 1000)
+        self._fleet.note_acknowledged(closed_s)
+
+    def acknowledged_ms(self, _camera: str) -> int | None:
+        """Return when a row was last acknowledged, by this process's clock."""
+        return max(self._acknowledged.values(), default=None)
+
+    def acknowledged(self, _camera: str, since_ms: int, after_ms: int, limit: int) -> list[Row]:
+        """Return the oldest rows acknowledged at *since_ms* or later whose hour starts after *after_ms*."""
+        hours = [hour for hour, at_ms in sorted(self._acknowledged.items()) if at_ms >= since_ms]
+        rows = (self._row(hour, self._acknowledged[hour]) for hour in hours)
+        return [row for row in rows if row.span.start_ms > after_ms][:limit]
 
     def _wake(self) -> None:
         self._fleet.wake(self.number)
@@ -139,18 +167,19 @@ class _Fleet:
         heapq.heapify(self._timers)
 
     def wake(self, number: int) -> None:
-        """Look at a box soon; from any thread."""
+        """Turn a box's connection soon; from any thread."""
         self._woken.append(number)
         try:
             os.write(self._alarm_end, b"\0")
         except BlockingIOError:
             return
 
-    def note_taken(self, closed_s: float) -> None:
-        """Note that an hour that closed at *closed_s* was acknowledged."""
+    def note_acknowledged(self, closed_s: float | None) -> None:
+        """Note that an hour that closed at *closed_s* was acknowledged, or once more (None)."""
         now_s = time.monotonic()
-        self.figures.taken[int(now_s - self._plan.begin_s)] += 1
-        self.figures.latest_s = max(self.figures.latest_s, now_s - closed_s)
+        self.figures.acknowledged[int(now_s - self._plan.begin_s)] += 1
+        if closed_s is not None:
+            self.figures.latest_s = max(self.figures.latest_s, now_s - closed_s)
 
     def turn(self, longest_s: float) -> None:
         """Wait for something to do, and do it."""
@@ -166,22 +195,22 @@ class _Fleet:
             number = self._woken.popleft()
             touched[number] = self._boxes[number]
         for box in touched.values():
-            self._look_at(box)
+            self._turn_box(box)
         now_s = time.monotonic()
         while self._timers and self._timers[0][0] <= now_s:
             _, number = heapq.heappop(self._timers)
             box = self._boxes[number]
-            self._look_at(box)
-            look_s = now_s + (_UP_LOOK_S if box.link.up else _DOWN_LOOK_S)
-            heapq.heappush(self._timers, (min(look_s, box.due_s()), number))
+            self._turn_box(box)
+            turn_s = now_s + (_UP_TURN_S if box.connection.up else _DOWN_TURN_S)
+            heapq.heappush(self._timers, (min(turn_s, box.due_s()), number))
 
-    def _look_at(self, box: _Box) -> None:
+    def _turn_box(self, box: _Box) -> None:
         while box.due_s() <= time.monotonic():
             box.close_hour()
-            self.figures.told += 1
-        box.link.turn()
-        (self._up.add if box.link.up else self._up.discard)(box.number)
-        found = box.link.sockets()
+            self.figures.closed += 1
+        box.connection.turn()
+        (self._up.add if box.connection.up else self._up.discard)(box.number)
+        found = box.connection.sockets()
         descriptor, writing = (found[0].fileno(), found[1]) if found is not None else (-1, False)
         if (descriptor, writing) == (box.descriptor, box.writing):
             return
@@ -203,9 +232,9 @@ class _Fleet:
         return self.figures
 
     def close(self) -> None:
-        """Hang up all."""
+        """Disconnect all."""
         for box in self._boxes.values():
-            box.link.close(0.0)
+            box.connection.end(0.0)
 
 
 def run(plan: Plan, numbers: range, share: float, parent: Connection) -> None:

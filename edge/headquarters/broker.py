@@ -3,6 +3,9 @@ A secured mosquitto in a folder: TLS, one account a box, and an ACL under which 
 
 A box may publish to its own two topics and read nothing; a collector may read and publish nothing. Run again with more
 boxes, it adds them and changes nothing that is there: no key, no certificate, no password.
+
+Made by root, the folder stays root's: the broker can read its configuration and write its state, nothing else. The
+authority's key, with which boxes could be made to believe another broker, lies in a folder beside it.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ _ROUNDS = 101
 _YEARS = 10
 
 _CONF = """\
-# Made by `footfall broker`. Start it with:  mosquitto -c {folder}/mosquitto.conf
-# Under Debian's service: put the folder into /etc/mosquitto, and `include_dir` or copy this file to conf.d.
+# Made by `footfall broker`; it is the whole configuration. Start it with:  mosquitto -c {folder}/mosquitto.conf
+# Don't put it into /etc/mosquitto/conf.d: Debian's own configuration sets some of this already, and mosquitto refuses
+# a setting that it finds twice. Debian's service takes it by the drop-in mosquitto.service.d/footfall.conf beside it.
 per_listener_settings false
 listener {port}
 certfile {folder}/broker.pem
@@ -54,6 +58,19 @@ message_size_limit 65536
 max_packet_size 131072
 max_keepalive 3600
 """
+
+
+_DROP_IN = """\
+# Made by `footfall broker`: Debian's mosquitto.service with the configuration in {folder}, and nothing else.
+[Service]
+ExecStart=
+ExecStart=/usr/sbin/mosquitto -c {folder}/mosquitto.conf
+# One for each camera, and some more.
+LimitNOFILE=200000
+"""
+
+_USER = "mosquitto"
+"""The user that mosquitto becomes when root starts it, and its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,9 @@ def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[
         raise ConfigError("--host", [f"--host {host!r} is no name and no address"])
     folder = folder.absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "state").mkdir(exist_ok=True)
+    for name in ("state", "accounts"):
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+        (folder / name).chmod(0o700)
     known = _read_acl(folder / "acl")
     wanted = _merge(known, boxes, collectors)
     _make_certificates(folder, host)
@@ -116,9 +135,20 @@ def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[
     _write(folder / "passwords", "".join(f"{name}:{hashed}\n" for name, hashed in sorted(passwords.items())), 0o600)
     _write(folder / "acl", _acl(wanted), 0o600)
     _write(folder / "mosquitto.conf", _CONF.format(folder=folder, port=port), 0o644)
-    _give_to_mosquitto(folder)
+    drop_in = folder / "mosquitto.service.d" / "footfall.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    _write(drop_in, _DROP_IN.format(folder=folder), 0o644)
+    _let_mosquitto_read(folder)
     print(f"{len(wanted)} accounts, {len(new)} of them new, in {folder}")
     print(f"Each new account's files are in {folder}/accounts/NAME; take them to the box, and delete them here.")
+    print(f"The authority's key is in {authority_of(folder)}; the broker doesn't need it.")
+    print(f"For Debian's mosquitto.service:  cp -r {drop_in.parent} /etc/systemd/system/")
+    print("                                 systemctl daemon-reload && systemctl restart mosquitto")
+
+
+def authority_of(folder: Path) -> Path:
+    """Return where the key of the authority of the broker in *folder* lies: beside it, out of the broker's reach."""
+    return folder.with_name(f"{folder.name}-authority")
 
 
 def _merge(
@@ -224,12 +254,15 @@ def _hand_over(folder: Path, name: str, account: Account | None, password: str, 
 
 def _make_certificates(folder: Path, host: str) -> None:
     """Make an authority and the broker's certificate, where there are none."""
+    _move_authority(folder)
     if (folder / "broker.pem").exists():
         return
     if shutil.which("openssl") is None:
         raise ExtraMissing("openssl", "apt-get install openssl")
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(365 * _YEARS)]
-    with tempfile.TemporaryDirectory(dir=folder) as name:
+    authority = authority_of(folder)
+    authority.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=authority) as name:
         made = Path(name)
         (made / "ext").write_text(
             f"subjectAltName={_alternative(host)}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n",
@@ -238,24 +271,31 @@ def _make_certificates(folder: Path, host: str) -> None:
         if not (folder / "ca.pem").exists():
             subject = ["-subj", "/CN=footfall broker authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
             _openssl(made, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", *subject)
-            for file in ("ca.key", "ca.pem"):
-                (made / file).rename(folder / file)
+            _place(made / "ca.key", authority / "ca.key", 0o600)
+            _place(made / "ca.pem", folder / "ca.pem", 0o644)
         _openssl(made, "req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", f"/CN={host}"[:64])
-        signer = [
-            "-CA",
-            str(folder / "ca.pem"),
-            "-CAkey",
-            str(folder / "ca.key"),
-            "-CAcreateserial",
-            "-CAserial",
-            "serial",
-        ]
+        signer = ["-CA", str(folder / "ca.pem"), "-CAkey", str(authority / "ca.key")]
+        signer += ["-CAcreateserial", "-CAserial", str(authority / "serial")]
         _openssl(
             made, "x509", "-req", "-in", "broker.csr", *signer, "-days", str(365 * _YEARS), "-extfile", "ext",
             "-out", "broker.pem",
         )  # fmt: skip
-        for file in ("broker.key", "broker.pem"):
-            (made / file).rename(folder / file)
+        _place(made / "broker.key", folder / "broker.key", 0o600)
+        _place(made / "broker.pem", folder / "broker.pem", 0o644)
+
+
+def _move_authority(folder: Path) -> None:
+    """Take the authority's key out of a folder that an earlier release made."""
+    for name in ("ca.key", "serial"):
+        if (folder / name).exists():
+            authority_of(folder).mkdir(mode=0o700, exist_ok=True)
+            _place(folder / name, authority_of(folder) / name, 0o600)
+
+
+def _place(made: Path, path: Path, mode: int) -> None:
+    """Move a file that another program made to where it belongs."""
+    made.chmod(mode)
+    shutil.move(made, path)
 
 
 def _alternative(host: str) -> str:
@@ -282,15 +322,24 @@ def _write(path: Path, text: str, mode: int) -> None:
     made.replace(path)
 
 
-def _give_to_mosquitto(folder: Path) -> None:
-    """As root on a machine that has mosquitto's user, let it read what it needs; the authority's key stays ours."""
+def _let_mosquitto_read(folder: Path) -> None:
+    """As root, where mosquitto's user is known: it may read its configuration and write its state, and that is all."""
     if os.geteuid() != 0:
         return
     try:
-        shutil.chown(folder, "mosquitto", "mosquitto")
-        for name in ("passwords", "acl", "broker.key", "broker.pem", "state"):
-            shutil.chown(folder / name, "mosquitto", "mosquitto")
+        for path, mode in (
+            (folder, 0o750),
+            *((folder / name, 0o640) for name in ("passwords", "acl", "broker.key", "mosquitto.conf")),
+        ):
+            shutil.chown(path, "root", _USER)
+            path.chmod(mode)
+        for name in ("broker.pem", "ca.pem", "mosquitto.service.d", "accounts"):
+            if (folder / name).exists():
+                shutil.chown(folder / name, "root", "root")
+        for path in (folder / "state", *(folder / "state").iterdir()):
+            shutil.chown(path, _USER, _USER)
     except LookupError:
         print(
-            "There is no user mosquitto on this machine: on the broker's, give it passwords, acl, broker.key and state."
+            f"There is no user {_USER} on this machine. On the broker's: all of {folder} belongs to root, its group"
+            f" {_USER} may read passwords, acl, broker.key and mosquitto.conf, and only state/ is {_USER}'s."
         )

@@ -1,16 +1,16 @@
 """
-The collector: hears every hour, stores it, and only then tells the broker that it has it.
+The collector: receives every hour, stores it, and only then acknowledges it to the broker.
 
-What can't be booked goes into quarantine with the reason, never away, and never ends the collector. It may be killed
-anywhere: what it hadn't stored wasn't acknowledged, and comes again.
+A message that can't be stored as an hour goes into quarantine with the reason; nothing is thrown away, and no message
+ends the collector. It may be killed anywhere: what it hadn't stored wasn't acknowledged, and comes again.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from edge.config.schema import Broker
 from edge.core.clock import Clock
@@ -19,23 +19,37 @@ from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
 from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
+from edge.headquarters.gaps import GapWatch, describe
 from edge.headquarters.receive import receive
 from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit, rejudged
 from edge.headquarters.store.store import Store
-from edge.headquarters.subscription import MOST_UNACKNOWLEDGED, Heard, Subscription
+from edge.mqtt.back_off import BackOff
+from edge.mqtt.client import FOR_EVER_S, Session
+from edge.mqtt.client_id import client_id, secret_of
+from edge.mqtt.limits import LIMITS
+from edge.mqtt.subscription import Message, Subscription
 
 log = logging.getLogger(__name__)
 
 SHARE = "footfall"
 TOPICS = ("footfall/#",)
 STATUSES = ("footfall/v1/+/+/status",)
-_BREATH_S = 0.5
-_SUM_UP_S = 60.0
-_PRUNE_S = 600.0
-_LONGEST_REST_S = 30.0
+_TURN_S = 0.5
+"""The loop goes round at least this often, s."""
+_SUM_EVERY_S = 60.0
+"""What was stored is summed up in one log line this often, s."""
+_GAPS_EVERY_S = 10.0
+"""Gaps that have opened or closed are logged this often, s; until then an hour may still come out of order."""
+_GAPS_SINCE = timedelta(hours=72)
+"""When it starts, the collector looks for gaps this far back; boxes repeat what they sent in the last 48 hours."""
+_PRUNE_EVERY_S = 600.0
+"""The quarantine is cut to its largest size this often, s."""
+_LONGEST_WAIT_S = 30.0
+"""A store that can't be used is tried again at least this often, s."""
 _DRAINED_S = 3.0
+"""A session of which nothing has come for this long is empty, s."""
 _MOST_NAMED = 20
-"""Quarantined messages that get a line of their own, of those between two sums."""
+"""So many quarantined messages, and so many gaps, get a log line of their own at once."""
 
 
 def run(
@@ -54,35 +68,73 @@ def run(
     Args:
         broker: Where boxes publish.
         name: Ours; the broker keeps for it what comes while we are away.
-        store_url: Where hours go, as :func:`~edge.headquarters.address.open_store` takes it.
+        store_url: Where hours go, as :func:`~edge.headquarters.store.open_store` takes it.
         clock: Headquarters' own.
-        share: Split what comes with all who share; else each collector hears everything. Not the default, because
+        share: Split what comes with all who share; else each collector receives everything. Not the default, because
             mosquitto 2.0 keeps plain subscriptions over its own restart, and forgets shared ones.
-        trial: Book the hours of trials, too.
+        trial: Store the hours of trials, too.
         leave: Ask for nothing new, store what the broker still holds for *name*, and let it forget *name*.
 
     Raises:
         StoreError: the store can't be opened. Once it has been, what can't be stored waits at the broker.
         NameTaken: another collector goes by *name*.
-        PasswordFileError: the password can't be read.
+        PasswordFileError, OSError: the password, or the key of our certificate, can't be read.
         ConfigError: leaving needs MQTT 5.
     """
     if leave and broker.protocol != "5":
         raise ConfigError("--leave", ["--leave needs MQTT 5; under 3.1.1 delete the session at the broker"])
     store = open_store(store_url)
-    subscription = Subscription(
-        broker, f"footfall-collect-{name}", TOPICS, share=SHARE if share else None, apart=STATUSES, lasting=True
-    )
     notifier = Notifier()
+    address = f"{broker.host}:{broker.port}"
+    plain = f"footfall-collect-{name}"
     try:
+        known = store.session(address, name)
+        ours = known or client_id(plain, secret_of(broker))
         with stop_signals() as stopping:
             notifier.ready(f"hours go into {store.name}")
             log.info("hours go into %s", store.name)
-            _Collector(store, subscription, clock, notifier, trial=trial).run(stopping, leave=leave)
+            collector = _Collector(store, clock, notifier, stopping, trial=trial)
+            subscription = _subscribe(broker, ours, share=share, expected=known is not None)
+            try:
+                if leave:
+                    collector.drain(subscription)
+                    store.forget_session(address, name)
+                else:
+                    collector.load_gaps()
+                    collector.collect(subscription, until=lambda: subscription.ready)
+                    if known is None and subscription.ready:
+                        if ours != plain:
+                            former = _subscribe(broker, plain, share=share, label="looking for a former session")
+                            _empty_former(collector, former)
+                        collector.remember_session(address, name, ours)
+                    collector.collect(subscription)
+            finally:
+                subscription.close(forget=leave)
             notifier.stopping()
     finally:
-        subscription.close(forget=leave)
         store.close()
+
+
+def _subscribe(broker: Broker, ours: str, *, share: bool, expected: bool = False, label: str = "") -> Subscription:
+    session = Session(ours, exact=True, keep_s=FOR_EVER_S)
+    return Subscription(
+        broker,
+        session,
+        TOPICS,
+        share=SHARE if share else None,
+        apart=STATUSES,
+        expects_session=expected,
+        label=label,
+    )
+
+
+def _empty_former(collector: _Collector, former: Subscription) -> None:
+    """Store what the broker still holds under the client id that releases before this one had, and let it forget it."""
+    try:
+        if collector.drain(former):
+            log.info("the session %s of a former release is empty now, and ended", former.session.name)
+    finally:
+        former.close(forget=True)
 
 
 def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
@@ -93,9 +145,9 @@ def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
         for unfit in list(rejudged(store.quarantine())):
             batch = judge([(unfit.topic, unfit.payload)], _now(clock), trial=trial)
             if batch.hours:
-                outcome = store.add(batch, _now(clock))
-                total.add(outcome)
-                if not outcome.quarantined:
+                stored = store.add(batch, _now(clock))
+                total.add(stored)
+                if not stored.quarantined:
                     store.release(unfit)
         return total
     finally:
@@ -120,80 +172,97 @@ def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = Fal
 
 
 class _Collector:
-    """What a turn of the loop goes round."""
+    """What receives, stores, acknowledges and reports, whatever the subscription."""
 
-    def __init__(
-        self, store: Store, subscription: Subscription, clock: Clock, notifier: Notifier, *, trial: bool
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, notifier: Notifier, stopping: Notice, *, trial: bool) -> None:
         self._store = store
-        self._subscription = subscription
         self._clock = clock
         self._notifier = notifier
+        self._stopping = stopping
         self._trial = trial
-        self._waiting: list[Heard] = []
+        self._unstored: list[Message] = []
         self._sum = Outcome()
         self._named = 0
-        self._failures = 0
-        self._rest_until_s = 0.0
-        self._sum_up_s = time.monotonic() + _SUM_UP_S
-        self._prune_s = time.monotonic()
-        self._quiet_since_s = time.monotonic()
-
-    def run(self, stopping: Notice, *, leave: bool) -> None:
-        """Go round until told to stop, or, if *leave*, until nothing more comes."""
-        unsubscribed = False
-        while not stopping.is_set():
-            self._turn()
-            if leave and not unsubscribed and self._subscription.connected:
-                self._subscription.unsubscribe()
-                unsubscribed = True
-                self._quiet_since_s = time.monotonic()
-            if unsubscribed and not self._waiting and time.monotonic() - self._quiet_since_s > _DRAINED_S:
-                break
-        self._say_sum()
-
-    def _turn(self) -> None:
-        if len(self._waiting) < MOST_UNACKNOWLEDGED:
-            heard = self._subscription.pump(_BREATH_S)
-            if heard:
-                self._quiet_since_s = time.monotonic()
-                self._waiting += heard
-        else:
-            time.sleep(_BREATH_S)
+        self._gaps = GapWatch()
+        self._back_off = BackOff(LIMITS.shortest_wait_s, _LONGEST_WAIT_S)
         now_s = time.monotonic()
-        if self._waiting and now_s >= self._rest_until_s:
-            self._store_waiting(now_s)
+        self._store_again_s = self._prune_s = self._quiet_since_s = now_s
+        self._sum_s = now_s + _SUM_EVERY_S
+        self._gaps_s = now_s + _GAPS_EVERY_S
+
+    def load_gaps(self) -> None:
+        """Find what was missing before this collector began; StoreError if the store can't be read."""
+        now = _now(self._clock)
+        for hour in self._store.hours(now - _GAPS_SINCE, now):
+            self._gaps.add(hour.site, hour.camera, hour.start, hour.end)
+
+    def remember_session(self, address: str, name: str, ours: str) -> None:
+        """Note that the broker keeps a session for us, so that a lost one is noticed."""
+        try:
+            self._store.remember_session(address, name, ours, _now(self._clock))
+        except StoreUnusable as exc:
+            log.warning("%s; a session that the broker loses is only noticed while this collector runs", exc)
+
+    def collect(self, subscription: Subscription, until: Callable[[], bool] = lambda: False) -> None:
+        """Go round until told to stop, or until *until* holds and all that has come is stored."""
+        while not self._stopping.is_set() and not (until() and not self._unstored):
+            self._turn(subscription)
+        self._say_sum(subscription)
+
+    def drain(self, subscription: Subscription) -> bool:
+        """Ask for nothing new and go round until nothing more comes; return whether the broker had the session."""
+        self.collect(subscription, until=lambda: subscription.ready)
+        subscription.stop_subscribing()
+        self._quiet_since_s = time.monotonic()
+        self.collect(subscription, until=lambda: time.monotonic() - self._quiet_since_s > _DRAINED_S)
+        return subscription.session_present
+
+    def _turn(self, subscription: Subscription) -> None:
+        if len(self._unstored) < LIMITS.unacknowledged:
+            messages = subscription.receive(_TURN_S)
+            if messages:
+                self._quiet_since_s = time.monotonic()
+                self._unstored += messages
+        else:
+            time.sleep(_TURN_S)
+        now_s = time.monotonic()
+        if self._unstored and now_s >= self._store_again_s:
+            self._store_messages(subscription, now_s)
+        if now_s >= self._gaps_s:
+            self._gaps_s = now_s + _GAPS_EVERY_S
+            self._say_gaps()
         if now_s >= self._prune_s:
-            self._prune(now_s)
-        if now_s >= self._sum_up_s:
-            self._sum_up_s = now_s + _SUM_UP_S
-            self._say_sum()
+            self._prune_s = now_s + _PRUNE_EVERY_S
+            self._prune()
+        if now_s >= self._sum_s:
+            self._sum_s = now_s + _SUM_EVERY_S
+            self._say_sum(subscription)
         self._notifier.alive()
 
-    def _store_waiting(self, now_s: float) -> None:
+    def _store_messages(self, subscription: Subscription, now_s: float) -> None:
         now = _now(self._clock)
-        batch = judge([(heard.topic, heard.payload) for heard in self._waiting], now, trial=self._trial)
+        batch = judge([(message.topic, message.payload) for message in self._unstored], now, trial=self._trial)
         try:
-            outcome = self._store.add(batch, now)
+            stored = self._store.add(batch, now)
         except StoreUnusable as exc:
-            self._failures += 1
-            rest_s = random.uniform(0.2, min(_LONGEST_REST_S, 2.0 ** min(self._failures, 8)))  # noqa: S311 - jitter
-            self._rest_until_s = now_s + rest_s
-            log.warning("%s; %d messages wait, at the broker too; next try in %.0f s", exc, len(self._waiting), rest_s)
+            wait_s = self._back_off.failed()
+            self._store_again_s = now_s + wait_s
+            log.warning("%s; %d messages wait, at the broker too; next try in %.0f s", exc, len(self._unstored), wait_s)
             return
-        self._failures = 0
-        self._subscription.acknowledge(self._waiting)
-        self._waiting.clear()
-        self._sum.add(outcome)
+        self._back_off.succeeded()
+        subscription.acknowledge_all(self._unstored)
+        self._unstored.clear()
+        self._sum.add(stored)
+        for arrival in batch.hours:
+            self._gaps.add(arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.end)
         for unfit in batch.unfit:
             self._named += 1
             if self._named <= _MOST_NAMED:
                 log.warning("quarantine: %s: %s", unfit.topic, unfit.fault)
-        if outcome.quarantined.get("conflict"):
+        if stored.quarantined.get("conflict"):
             log.warning("quarantine: two boxes may go by one name; look at reason `conflict` in table `quarantine`")
 
-    def _prune(self, now_s: float) -> None:
-        self._prune_s = now_s + _PRUNE_S
+    def _prune(self) -> None:
         try:
             dropped = self._store.prune()
         except StoreUnusable as exc:
@@ -202,13 +271,26 @@ class _Collector:
         if dropped:
             log.error("the quarantine was full: the %d messages seen longest ago are gone", dropped)
 
-    def _say_sum(self) -> None:
+    def _say_gaps(self) -> None:
+        opened, closed = self._gaps.changes()
+        for sentence in describe(opened[:_MOST_NAMED]):
+            log.warning("%s", sentence)
+        if len(opened) > _MOST_NAMED:
+            log.warning("%d more cameras or times have hours missing", len(opened) - _MOST_NAMED)
+        for site, camera in closed[:_MOST_NAMED]:
+            log.info("%s/%s: no hour is missing any more", site, camera)
+        if len(closed) > _MOST_NAMED:
+            log.info("%d more cameras have no hour missing any more", len(closed) - _MOST_NAMED)
+
+    def _say_sum(self, subscription: Subscription) -> None:
         total, self._sum, self._named = self._sum, Outcome(), 0
         words = [f"{total.stored} hours stored", f"{total.repeated} known already"]
         words += [f"{times} in quarantine ({reason})" for reason, times in sorted(total.quarantined.items())]
         if total.stored or total.repeated or total.quarantined:
             log.info("%s", ", ".join(words))
-        self._notifier.status(f"{self._subscription.state}; {', '.join(words)} in the last minute")
+        hours, cameras = self._gaps.missing()
+        gaps = f"; {hours} hours are missing at {cameras} cameras" if hours else ""
+        self._notifier.status(f"{subscription.state}; {', '.join(words)} in the last minute{gaps}")
 
 
 def _now(clock: Clock) -> datetime:

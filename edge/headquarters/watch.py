@@ -1,7 +1,8 @@
 """
 A live table of all boxes, from what they publish; plain lines where there is no terminal. It stores nothing.
 
-What was told before it started it can't know: hours aren't retained. With a store beside it, it begins with those.
+Hours aren't retained, so it doesn't know those that were sent before it started. With a store beside it, it begins
+with the hours that are stored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -25,17 +25,16 @@ from edge.core.hour import WELL_WATCHED, Hour
 from edge.core.signals import Notice, stop_signals
 from edge.core.topics import parse_status_topic
 from edge.headquarters.address import open_store
+from edge.headquarters.gaps import HOUR, KnownHours
 from edge.headquarters.receive import receive
-from edge.headquarters.subscription import Heard, Subscription
+from edge.mqtt.client import Session
+from edge.mqtt.subscription import Message, Subscription
 
 OVERDUE = timedelta(seconds=3_900)
-"""After the end of the last hour: another hour, at most 150 s until it is told, and room."""
-_HOUR = timedelta(hours=1)
+"""An hour is overdue this long after the end of the one before: an hour, at most 150 s until it is sent, and room."""
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
-_MOST_KNOWN = 24 * 14
-"""Hours of a camera that are remembered."""
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Box:
     status: str = "unknown"
     since: datetime | None = None
     last: Hour | None = None
-    ends: dict[datetime, datetime] = field(default_factory=dict)
+    hours: KnownHours = field(default_factory=KnownHours)
     fault: str = ""
 
     @property
@@ -57,24 +56,30 @@ class Box:
 
     def take(self, hour: Hour) -> None:
         """Note an hour; an older one fills a gap, and a correction replaces what it corrects."""
-        self.ends[hour.start] = hour.end
+        self.hours.add(hour.start, hour.end)
         if self.last is None or (hour.start, hour.revision) >= (self.last.start, self.last.revision):
             self.last = hour
-        while len(self.ends) > _MOST_KNOWN:
-            del self.ends[min(self.ends)]
 
     def missing(self, now: datetime) -> int:
         """Return how many hours should have come since the first one that is known, and haven't."""
-        starts = sorted(self.ends)
-        if not starts:
+        end = self.hours.end
+        if end is None:
             return 0
-        gaps = sum(round((start - self.ends[before]) / _HOUR) for before, start in pairwise(starts))
-        overdue = now - self.ends[starts[-1]] - (OVERDUE - _HOUR)
-        return gaps + max(0, int(overdue / _HOUR))
+        return self.hours.missing() + max(0, int((now - end - (OVERDUE - HOUR)) / HOUR))
+
+    def alive(self, now: datetime) -> str:
+        """
+        Return what is known of the box: `online`, `offline`, `reporting` or `unknown`.
+
+        Not every broker gives a new subscriber what was retained: then hours that arrive in time tell that it lives.
+        """
+        end = self.hours.end
+        known_by_hours = self.status == "unknown" and end is not None and now - end < OVERDUE
+        return "reporting" if known_by_hours else self.status
 
     def trouble(self, now: datetime) -> int:
         """Return how urgently somebody should look here; 0 if nobody need."""
-        if self.missing(now) and self.status != "online":
+        if self.missing(now) and self.alive(now) not in {"online", "reporting"}:
             return 4
         if self.missing(now):
             return 3
@@ -104,28 +109,28 @@ class Board:
         """Return the box that goes by these names."""
         return self.boxes.setdefault((site, camera), Box(site, camera))
 
-    def take(self, heard: Heard, now: datetime) -> str | None:
+    def take(self, message: Message, now: datetime) -> str | None:
         """Note one message; return a line about it, None if it says nothing new."""
-        names = parse_status_topic(heard.topic)
+        names = parse_status_topic(message.topic)
         try:
             if names is None:
-                hour = receive(heard.topic, heard.payload, now, trial=True)
+                hour = receive(message.topic, message.payload, now, trial=True)
                 box = self.box(hour.site, hour.camera)
                 box.fault = ""
                 box.take(hour)
                 return _hour_line(box, hour)
         except HourUnfit as exc:
             self.unfit += 1
-            parts = heard.topic.split("/")
+            parts = message.topic.split("/")
             known = self.boxes.get((parts[2], parts[3])) if len(parts) > 3 else None  # noqa: PLR2004 - levels of a topic
             if known is not None:
                 known.fault = exc.reason
-            return f"{heard.topic} can't be booked: {exc}"
+            return f"{message.topic} can't be booked: {exc}"
         box = self.box(*names)
-        status = heard.payload.decode(errors="replace")[:16]
+        status = message.payload.decode(errors="replace")[:16]
         if status not in {"online", "offline"} or status == box.status:
             return None
-        box.status, box.since = status, None if heard.retained else now
+        box.status, box.since = status, None if message.retained else now
         return f"{box.name} is {status}"
 
     def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
@@ -143,7 +148,7 @@ class Board:
     def table(self, now: datetime, rows: int, state: str) -> Table:
         """Return the table: who needs somebody first, then by name, at most *rows*."""
         boxes = sorted(self.boxes.values(), key=lambda box: (-box.trouble(now), box.name))
-        online = sum(box.status == "online" for box in boxes)
+        online = sum(box.alive(now) in {"online", "reporting"} for box in boxes)
         behind = sum(bool(box.missing(now)) for box in boxes)
         words = [f"{len(boxes):,} cameras, {online:,} online, {behind:,} with hours missing", state]
         if self.unfit:
@@ -177,7 +182,7 @@ def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
         now = _now(clock)
         board.begin(store.hours(now - _LOOK_BACK, now), store.statuses())
         store.close()
-    subscription = Subscription(broker, "", _TOPICS, lasting=False)
+    subscription = Subscription(broker, Session(""), _TOPICS)
     try:
         with stop_signals() as stopping:
             if console.is_terminal:
@@ -192,8 +197,8 @@ def _show(console: Console, board: Board, subscription: Subscription, clock: Clo
     drawn_s = 0.0
     with Live(console=console, auto_refresh=False, screen=True) as live:
         while not stopping.is_set():
-            for heard in _pump(subscription):
-                board.take(heard, _now(clock))
+            for message in _receive(subscription):
+                board.take(message, _now(clock))
             if time.monotonic() - drawn_s >= _TICK_S:
                 drawn_s = time.monotonic()
                 live.update(board.table(_now(clock), max(1, console.height - 6), subscription.state), refresh=True)
@@ -208,11 +213,11 @@ def _print(console: Console, board: Board, subscription: Subscription, clock: Cl
     for name in sorted(overdue):
         say(f"{name} has hours missing")
     while not stopping.is_set():
-        heard = _pump(subscription)
+        messages = _receive(subscription)
         if subscription.state != state:
             state = subscription.state
             say(state)
-        for message in heard:
+        for message in messages:
             line = board.take(message, _now(clock))
             if line is not None:
                 say(line)
@@ -227,10 +232,10 @@ def _print(console: Console, board: Board, subscription: Subscription, clock: Cl
         overdue = now_overdue
 
 
-def _pump(subscription: Subscription) -> list[Heard]:
-    heard = subscription.pump(_TICK_S)
-    subscription.acknowledge(heard)
-    return heard
+def _receive(subscription: Subscription) -> list[Message]:
+    messages = subscription.receive(_TICK_S)
+    subscription.acknowledge_all(messages)
+    return messages
 
 
 def _hour_line(box: Box, hour: Hour) -> str:
@@ -244,9 +249,10 @@ def _hour_line(box: Box, hour: Hour) -> str:
 def _cells(box: Box, now: datetime) -> list[Text]:
     watched = watched_share(box.last)
     missing = box.missing(now)
-    status_style = {"online": "green", "offline": "red"}.get(box.status, "dim")
+    alive = box.alive(now)
+    status_style = {"online": "green", "reporting": "green", "offline": "red"}.get(alive, "dim")
     since = f" {_ago(now - box.since)}" if box.since else ""
-    cells = [Text(box.name, style="bold" if box.trouble(now) else ""), Text(f"{box.status}{since}", style=status_style)]
+    cells = [Text(box.name, style="bold" if box.trouble(now) else ""), Text(f"{alive}{since}", style=status_style)]
     if box.last is None:
         cells += [Text("none yet", style="dim"), Text(), Text(), Text()]
     else:

@@ -1,1 +1,1 @@
-"""The bounded connection to an MQTT broker."""
+"""The one bounded MQTT client, for publisher, headquarters, check and demo."""

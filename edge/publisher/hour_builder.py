@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from edge.config.schema import CameraAccount, PublisherSettings
@@ -83,7 +83,7 @@ class HourBuilder:
             )
             for camera in settings.cameras
         }
-        self._acknowledged: dict[tuple[str, int, int], None] = {}
+        self._acknowledged: dict[tuple[str, int, int], Row] = {}
         self._written_ms: int | None = None
         self._moved_ms = clock.boot_ms()
         self._pruned_ms: int | None = None
@@ -122,12 +122,26 @@ class HourBuilder:
 
     def acknowledge(self, row: Row) -> None:
         """Note that the broker has taken *row*; it is never offered again."""
-        self._acknowledged[row.key] = None
+        self._acknowledged[row.key] = row
 
     def outbox(self, camera: str, limit: int) -> list[Row]:
         """Return the camera's oldest rows that no broker has acknowledged, at most *limit*."""
         rows = self._ledger.outbox(camera, limit + len(self._acknowledged))
         return [row for row in rows if row.key not in self._acknowledged][:limit]
+
+    def acknowledged_ms(self, camera: str) -> int | None:
+        """Return when a row of the camera was last acknowledged, wall time; None if none ever was."""
+        if any(row.camera == camera for row in self._acknowledged.values()):
+            return self._clock.wall_ms()
+        return self._ledger.acknowledged_ms(camera)
+
+    def acknowledged(self, camera: str, since_ms: int, after_ms: int, limit: int) -> list[Row]:
+        """Return the oldest rows acknowledged at *since_ms* or later whose hour starts after *after_ms*."""
+        rows = {row.key: row for row in self._ledger.acknowledged(camera, since_ms, after_ms, limit)}
+        for row in self._acknowledged.values():
+            if row.camera == camera and row.span.start_ms > after_ms:
+                rows[row.key] = replace(row, delivered_ms=self._clock.wall_ms())
+        return sorted(rows.values(), key=lambda row: (row.span.start_ms, row.revision))[:limit]
 
     @property
     def unwritten(self) -> int:
@@ -136,7 +150,7 @@ class HourBuilder:
 
     def summary(self) -> str:
         """Return one line on what waits."""
-        waiting = self._ledger.backlog() - self.unwritten
+        waiting = self._ledger.backlog() - sum(row.delivered_ms is None for row in self._acknowledged.values())
         words = ["no hour waits" if waiting <= 0 else f"{waiting} hours wait for headquarters"]
         if self._offset.offset_ms is None:
             words.append("clock not synchronised yet: hours can't be built")

@@ -1,61 +1,43 @@
 """
-One camera's connection to the broker. Hands over the outbox, oldest first; a row is done at the broker's PUBACK.
+Sending one camera's outbox, oldest first; a row is done at the broker's PUBACK.
 
-Only the connecting waits, and it does so in a thread of its own, which then hands the connected client over. All else
-happens in the caller's thread, in :meth:`Link.turn`, which never waits: so there are no locks, and no answer can come
-between a row that is sent and the note that it was. The library's own queue and its reconnecting are never used: each
-connection is a fresh client.
+A broker may lose what it has acknowledged: mosquitto saves from time to time, and is killed in between. So what was
+acknowledged lately is published once more on each new connection; the contract makes repeats harmless. A broker that
+still has this camera's session also has what it had saved, and only what it acknowledged in the last hour is in
+doubt. One that has lost the session may have lost everything: then it gets the last 48 hours.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.schema import Broker
 from edge.core import topics
-from edge.core.errors import BrokerRefused, BrokerUnreachable, PasswordFileError, PublishError
-from edge.mqtt.connection import MOST_IN_FLIGHT, Attempt, BoundedClient
-from edge.publisher.ledger.ledger import Row
+from edge.mqtt.back_off import BackOff
+from edge.mqtt.client import Session
+from edge.mqtt.connection import BrokerConnection
+from edge.mqtt.connector import Welcome
+from edge.mqtt.limits import LIMITS, Limits
+from edge.mqtt.reasons import NO_SUBSCRIBER
+from edge.publisher.ledger.view import Row
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 30.0
-"""A CONNACK or PUBACK that takes longer means that the link is dead."""
-LONGEST_REST_S = 300.0
-_STOOD_S = 60.0
-"""A link that held this long starts again with the shortest rest."""
-_SAY_AGAIN_S = 1_800.0
-GARBLED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, struct.error)
-"""What the library raises when a packet can't be read."""
-
-_HANG_UPS = 3
-_HANG_UPS_S = 1_800.0
-"""A broker that welcomes a box and hangs up on it, so often within this time and with no other failure between."""
-_TAKEN_OVER = "another box has connected under the same site and camera; give one of them another name"
-
-HOPELESS = {
-    0x84: "it doesn't speak this version of MQTT; set `protocol` in `broker`",
-    0x85: "it doesn't accept this client's name",
-    0x86: "user name or password is wrong",
-    0x87: "this user may not do that",
-    0x8A: "this box is banned",
-    0x8C: "it wants another way to log in",
-    0x8E: _TAKEN_OVER,
-    0x9A: "it doesn't keep retained messages",
-    0x9B: "it doesn't offer QoS 1",
-}
-"""Reason codes that a quick retry can't mend."""
-NOBODY_LISTENS = 0x10
+REPEAT_ALL_MS = 48 * 3_600_000
+"""To a broker that may have lost everything, rows that were acknowledged within this time are published again, ms."""
+REPEAT_NEWEST_MS = 3_600_000
+"""A broker that has kept the session has saved what it acknowledged longer ago than this, ms; mosquitto's longest
+interval between two saves is half of it unless set otherwise."""
+_SESSION_S = 7 * 86_400
+"""So long after its connection has ended the broker keeps a camera's session, s. It only tells whether it has one."""
+_PAGE = 64
+"""Rows to be repeated that are read from the ledger at once."""
 
 
 class Outbox(Protocol):
@@ -65,18 +47,25 @@ class Outbox(Protocol):
         """Return the camera's oldest rows that aren't acknowledged, at most *limit*."""
 
     def acknowledge(self, row: Row) -> None:
-        """Note that the broker has taken *row*."""
+        """Note that the broker has acknowledged *row*."""
+
+    def acknowledged_ms(self, camera: str) -> int | None:
+        """Return when a row of the camera was last acknowledged, wall time; None if none ever was."""
+
+    def acknowledged(self, camera: str, since_ms: int, after_ms: int, limit: int) -> list[Row]:
+        """Return the oldest rows acknowledged at *since_ms* or later whose hour starts after *after_ms*."""
 
 
-class Link:
+class OutboxConnection(BrokerConnection):
     """
-    One camera's connection, with its last will, and what is under way on it.
+    One camera's connection, with its last will, its status and its hours.
 
     Args:
         site, camera: Name it and its topics.
         broker: Where to.
-        outbox: What to hand over.
+        outbox: What to send.
         wake: Called from another thread when there is something to do.
+        limits: What the connection may take.
         now_s: Monotonic real time, s.
         jitter: Returns a random number between two.
     """
@@ -89,238 +78,164 @@ class Link:
         outbox: Outbox,
         wake: Callable[[], None],
         *,
+        limits: Limits = LIMITS,
         now_s: Callable[[], float] = time.monotonic,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.camera = camera
-        self.state = "not connected yet"
         self._hour_topic = topics.hour_topic(site, camera)
         self._status_topic = topics.status_topic(site, camera)
-        self._client_id = f"footfall-{site}-{camera}"
-        self._broker = broker
+        session = Session(f"footfall-{site}-{camera}", keep_s=_SESSION_S, will=(self._status_topic, topics.OFFLINE))
+        super().__init__(broker, session, label=camera, wake=wake, limits=limits, now_s=now_s, jitter=jitter)
         self._outbox = outbox
-        self._wake = wake
-        self._now_s = now_s
-        self._jitter = jitter
-        self._attempt: Attempt | None = None
-        self._client: BoundedClient | None = None
-        self._up = False
-        self._changed_s = 0.0
-        self._rest_until_s = 0.0
-        self._failures = 0
-        self._hopeless = False
-        self._refusals = 0
-        self._hang_ups: list[float] = []
-        self._said = ("", -_SAY_AGAIN_S)
+        self._refusals = BackOff(limits.shortest_wait_s, limits.longest_wait_s, jitter)
+        self._slow_retries = BackOff(limits.shortest_wait_s, limits.longest_wait_s, jitter)
         self._pause_until_s = 0.0
-        self._most_in_flight = MOST_IN_FLIGHT
-        self._flight: dict[int, tuple[Row | None, float]] = {}
-        self._loss: PublishError | None = None
+        self._in_flight = limits.in_flight
+        self._largest_packet: int | None = None
+        self._too_large = False
+        self._retry_s: float | None = None
+        self._online_again_s: float | None = None
+        self._new = True
+        self._unheard = False
+        self._repeating = False
+        self._repeat_since_ms, self._repeat_after_ms = 0, -1
+        self._page: list[Row] = []
+        self._ending = False
 
-    # --- the caller's loop -------------------------------------------------------------------------------------------
+    def end(self, timeout_s: float) -> None:
+        """Publish `offline` and disconnect; wait for the broker's answer at most *timeout_s*."""
+        self._ending = True
+        if self.up:
+            until_s = time.monotonic() + timeout_s
+            self.publish(self._status_topic, topics.OFFLINE, retain=True)
+            while self.up and self.unanswered() and time.monotonic() < until_s:
+                self.turn()
+                self.wait(0.05)
+        self.close()
 
     @property
-    def up(self) -> bool:
-        """Whether the broker has welcomed this connection."""
-        return self._up
+    def taken_over(self) -> str:
+        """What it means when another client takes this one's session, for a technician."""
+        return "another box has connected under the same site and camera; give one of them another name"
 
-    def sockets(self) -> tuple[Any, bool] | None:
-        """Return the socket to wait for, and whether also for writing; None if there is none."""
-        sock = self._client.socket() if self._client is not None else None
-        return None if self._client is None or sock is None else (sock, self._client.want_write())
+    # --- what the connection reports ---------------------------------------------------------------------------------
 
-    def turn(self) -> None:
-        """Do what can be done now without waiting: connect, read, write, send, notice that the link is dead."""
-        now_s = self._now_s()
-        if self._client is None:
-            self._connect(now_s)
-        if self._client is not None:
-            self._exchange(self._client)
-            if self._loss is None and self._up:
-                self._send(self._client, now_s)
-            if self._loss is None:
-                self._check_answers(now_s)
-        if self._loss is not None:
-            self._drop(self._loss, now_s)
-
-    def close(self, timeout_s: float) -> None:
-        """Say `offline` and disconnect; wait for the broker's word on it at most *timeout_s*."""
-        if self._client is not None and self._up:
-            until_s = time.monotonic() + timeout_s
-            self._publish(self._client, self._status_topic, topics.OFFLINE, None, retain=True)
-            while self._flight and self._loss is None and time.monotonic() < until_s:
-                self._exchange(self._client)
-                time.sleep(0.01)
-            if self._loss is None:
-                self._client.disconnect()
-        self._abandon()
-        self.state = "closed"
-
-    # --- connecting --------------------------------------------------------------------------------------------------
-
-    def _connect(self, now_s: float) -> None:
-        if self._attempt is None:
-            if now_s >= self._rest_until_s:
-                self._attempt = Attempt(self._broker, self._client_id, self._status_topic, self._wake)
-            return
-        result = self._attempt.result
-        if result is None:
-            return
-        self._attempt = None
-        if isinstance(result, PublishError):
-            self._loss = result
-            return
-        self._client = result
-        self._changed_s = now_s
-        result.on_connect = self._on_connect
-        result.on_disconnect = self._on_disconnect
-        result.on_publish = self._on_publish
-
-    def _drop(self, loss: PublishError, now_s: float) -> None:
-        """Let go of the connection without a word, so that the broker speaks the last will, and rest."""
-        if self._up and now_s - self._changed_s >= _STOOD_S:
-            self._failures = 0
-        if not self._up:
-            self._hang_ups.clear()
-        self._abandon()
-        self._failures += 1
-        hopeless, self._hopeless = self._hopeless or isinstance(loss, PasswordFileError), False
-        rest_s = self._jitter(LONGEST_REST_S / 2, LONGEST_REST_S) if hopeless else self._rest_s(self._failures)
-        self._rest_until_s = now_s + rest_s
-        self.state = str(loss)
-        said, said_s = self._said
-        if str(loss) != said or now_s - said_s >= _SAY_AGAIN_S:
-            self._said = (str(loss), now_s)
-            log.log(
-                logging.ERROR if hopeless else logging.WARNING, "%s: %s; next try in %.0f s", self.camera, loss, rest_s
-            )
-
-    def _rest_s(self, failures: int) -> float:
-        """Return how long to rest after so many failures in a row: anything from 1 s up to twice as long each time."""
-        return max(1.0, self._jitter(0.0, min(LONGEST_REST_S, 2.0 ** min(failures, 16))))
-
-    def _abandon(self) -> None:
-        client, self._client = self._client, None
-        self._up = False
-        self._loss = None
-        self._flight.clear()
-        if client is not None:
-            client.on_connect = client.on_disconnect = client.on_publish = None
-            sock = client.socket()
-            if sock is not None:
-                sock.close()
-
-    # --- on the connection -------------------------------------------------------------------------------------------
-
-    def _exchange(self, client: BoundedClient) -> None:
-        """Take in what has arrived, put out what waits, and let the library keep the link alive."""
-        try:
-            while True:
-                before = client.socket()
-                result = client.loop_read()
-                pending = getattr(before, "pending", None)
-                # A TLS socket may hold bytes that select() no longer sees.
-                if result != MQTTErrorCode.MQTT_ERR_SUCCESS or pending is None or not pending():
-                    break
-            if result == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
-                result = client.loop_write()
-            if result == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                result = client.loop_misc()
-        except GARBLED as exc:
-            self._lose(f"it sent what can't be read ({type(exc).__name__})")
-            return
-        if result == MQTTErrorCode.MQTT_ERR_PROTOCOL:
-            self._lose("it sent what isn't meant for a box")
-        elif result != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is None:
-            self._lose("the connection broke")
-
-    def _send(self, client: BoundedClient, now_s: float) -> None:
-        room = self._most_in_flight - len(self._flight)
-        if room <= 0 or now_s < self._pause_until_s:
-            return
-        flying = {row.key for row, _ in self._flight.values() if row is not None}
-        rows: Sequence[Row] = self._outbox.outbox(self.camera, room + len(flying))
-        for row in [row for row in rows if row.key not in flying][:room]:
-            self._publish(client, self._hour_topic, row.payload, row, retain=False)
-            if self._loss is not None:
-                return
-
-    def _publish(self, client: Client, topic: str, payload: bytes, row: Row | None, *, retain: bool) -> None:
-        info = client.publish(topic, payload, qos=1, retain=retain)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._lose("the connection broke")
-        self._flight[info.mid] = (row, self._now_s())
-
-    def _check_answers(self, now_s: float) -> None:
-        if not self._up and now_s - self._changed_s > ANSWER_S:
-            self._lose("it doesn't answer CONNECT")
-        elif any(now_s - sent_s > ANSWER_S for _, sent_s in self._flight.values()):
-            self._lose("it acknowledges nothing; the link is dead")
-
-    def _lose(self, cause: str) -> None:
-        if self._loss is None:
-            self._loss = BrokerUnreachable(self._broker.host, self._broker.port, cause)
-
-    def _refuse(self, code: int, name: str) -> None:
-        self._loss = BrokerRefused(self._broker.host, self._broker.port, HOPELESS.get(code, name.lower()))
-        self._hopeless = code in HOPELESS
-
-    def _hung_up(self) -> None:
-        """Find a session that another box takes over: MQTT 3.1.1 has no word for it, and mosquitto 2.0.11 says none."""
-        now_s = self._now_s()
-        self._hang_ups = [then_s for then_s in self._hang_ups if now_s - then_s < _HANG_UPS_S] + [now_s]
-        if len(self._hang_ups) >= _HANG_UPS:
-            reason = f"it welcomes this box and hangs up, again and again; perhaps {_TAKEN_OVER}"
-            self._loss = BrokerRefused(self._broker.host, self._broker.port, reason)
-            self._hopeless = True
-
-    # --- the library's callbacks, in this thread, inside loop_read() -------------------------------------------------
-
-    def _on_connect(
-        self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self._refuse(reason.value, reason.getName())
-            return
-        self._up = True
-        self._changed_s = self._now_s()
+    def on_welcome(self, welcome: Welcome) -> None:
+        """Publish `online`, and find what this broker may have lost."""
         self._pause_until_s = 0.0
-        self._most_in_flight = min(MOST_IN_FLIGHT, getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT))
-        self.state = "connected"
-        log.info("%s: connected to %s:%d", self.camera, self._broker.host, self._broker.port)
-        self._said = ("", -_SAY_AGAIN_S)
-        self._publish(client, self._status_topic, topics.ONLINE, None, retain=True)
+        self._in_flight = min(self.limits.in_flight, welcome.receive_maximum)
+        self._largest_packet = welcome.largest_packet
+        self._retry_s = None
+        if not self._too_large:
+            self.log_connected()
+        kept = welcome.session_present and not self._new and not self._unheard
+        self._repeat(REPEAT_NEWEST_MS if kept else REPEAT_ALL_MS)
+        self._new = False
+        # The last will of a connection under another client id, as a former release had it, may still be to come.
+        self._online_again_s = None if welcome.session_present else self.now_s() + 2 * self.broker.keepalive_s
+        self._publish_online()
 
-    def _on_disconnect(
-        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if flags.is_disconnect_packet_from_server:
-            self._refuse(reason.value, reason.getName())
-        elif self._up:
-            self._lose(f"the connection broke ({reason.getName().lower()})")
-            if self._client is not None and self._client.hung_up:
-                self._hung_up()
-        else:
-            self._lose("it closed the connection before it had answered")
+    def on_idle(self, now_s: float) -> None:
+        """Publish the oldest rows that aren't under way."""
+        if self._retry_s is not None and now_s >= self._retry_s:
+            self.reconnect(0.0)
+        if self._ending or self._retry_s is not None or now_s < self._pause_until_s:
+            return
+        if self._online_again_s is not None and now_s >= self._online_again_s:
+            self._online_again_s = None
+            self._publish_online()
+        self._publish_rows(now_s)
+        if self.receives_unwanted and not any(self.unanswered()):
+            self.state = (
+                "connected, but the broker publishes to this box, which subscribes to nothing; turn that off there"
+            )
+            self.log_once(logging.ERROR, self.state)
+            self.reconnect(self._slow_retries.failed_for_long())
 
-    def _on_publish(
-        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        row, _ = self._flight.pop(mid, (None, 0.0))
+    def on_acknowledged(self, tag: Any, reason: ReasonCode) -> None:
+        """Note that a row, or the status (None), has been answered."""
+        row: Row | None = tag
         if reason.is_failure:
-            self._refusals += 1
-            self._pause_until_s = self._now_s() + self._rest_s(self._refusals)
+            self._pause_until_s = self.now_s() + self._refusals.failed()
             self.state = f"connected, but the broker refuses: {reason.getName().lower()}"
             log.error("%s: the broker refuses what is published: %s; it stays here", self.camera, reason.getName())
+            if row is not None and row.delivered_ms is not None:
+                self._repeat_after_ms = min(self._repeat_after_ms, row.span.start_ms - 1)
+                self._repeating = True
+                self._page.clear()
         elif row is not None:
-            self._refusals = 0
-            if reason.value == NOBODY_LISTENS:
-                self._say_nobody_listens()
-            else:
-                self.state = "connected"
+            self._refusals.succeeded()
+            self._note_subscribers(heard=reason.value != NO_SUBSCRIBER)
             self._outbox.acknowledge(row)
 
-    def _say_nobody_listens(self) -> None:
-        if self.state != "connected, but nobody listens":
+    # --- what is published -------------------------------------------------------------------------------------------
+
+    def _publish_rows(self, now_s: float) -> None:
+        under_way = {row.key for row in self.unanswered() if row is not None}
+        room = self._in_flight - len(self.unanswered())
+        for row in self._rows(room, under_way) if room > 0 else ():
+            size = _size(self._hour_topic, row.payload)
+            if self._largest_packet is not None and size > self._largest_packet:
+                self._wait_for_larger_packets(size, now_s)
+                return
+            if row.delivered_ms is not None:
+                self._repeat_after_ms = row.span.start_ms
+                self._page.remove(row)
+            if self._too_large:
+                self._too_large = False
+                self.log_connected()
+            self.publish(self._hour_topic, row.payload, row)
+            if not self.healthy:
+                return
+
+    def _rows(self, limit: int, under_way: set[tuple[str, int, int]]) -> list[Row]:
+        """Return what is to be published next: first what the broker never had, then what it may have lost."""
+        rows = self._outbox.outbox(self.camera, limit + len(under_way))
+        rows = [row for row in rows if row.key not in under_way][:limit]
+        if rows or not self._repeating:
+            return rows
+        if not self._page:
+            self._page = self._outbox.acknowledged(self.camera, self._repeat_since_ms, self._repeat_after_ms, _PAGE)
+            self._repeating = bool(self._page)
+        return self._page[:limit]
+
+    def _repeat(self, window_ms: int) -> None:
+        """Publish again what was acknowledged at most so long before the newest acknowledgement, ms."""
+        self._page.clear()
+        newest_ms = self._outbox.acknowledged_ms(self.camera)
+        self._repeating = newest_ms is not None
+        self._repeat_since_ms = 0 if newest_ms is None else newest_ms - window_ms
+        self._repeat_after_ms = -1
+
+    def _publish_online(self) -> None:
+        if self._largest_packet is None or _size(self._status_topic, topics.ONLINE) <= self._largest_packet:
+            self.publish(self._status_topic, topics.ONLINE, retain=True)
+
+    def _wait_for_larger_packets(self, size: int, now_s: float) -> None:
+        """Keep the connection, publish no hour, and see in some minutes whether the broker's limit was raised."""
+        self._too_large = True
+        self._retry_s = now_s + self._slow_retries.failed_for_long()
+        self.state = (
+            f"connected, but the broker takes packets of at most {self._largest_packet} bytes, and an hour has {size};"
+            " raise its maximum packet size"
+        )
+        self.log_once(logging.ERROR, self.state)
+
+    def _note_subscribers(self, *, heard: bool) -> None:
+        """Once somebody subscribes, publish again what nobody received."""
+        if heard:
+            self.state = "connected"
+            if self._unheard:
+                self._repeat(REPEAT_ALL_MS)
+        elif not self._unheard:
             log.warning("%s: the broker took an hour that nobody subscribes to", self.camera)
-        self.state = "connected, but nobody listens"
+        self._unheard = not heard
+        if self._unheard:
+            self.state = "connected, but nobody subscribes"
+
+
+def _size(topic: str, payload: bytes) -> int:
+    """Return how many bytes a PUBLISH with QoS 1 and no properties has."""
+    rest = 2 + len(topic.encode()) + 2 + 1 + len(payload)
+    return 1 + (1 if rest < 128 else 2 if rest < 16_384 else 3) + rest  # noqa: PLR2004 - MQTT's own steps

@@ -25,7 +25,7 @@ from edge.publisher import sandbox
 from edge.publisher.diode_reader import DiodeReader
 from edge.publisher.hour_builder import HourBuilder
 from edge.publisher.ledger.ledger import Ledger
-from edge.publisher.outbox import Link
+from edge.publisher.outbox import OutboxConnection
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,12 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
             )
             stack.callback(pipe.close)
             pipes.append(pipe)
-        links = [Link(settings.site, c.name, settings.broker, builder, signals.wake) for c in settings.cameras]
+        connections = [
+            OutboxConnection(settings.site, camera.name, settings.broker, builder, signals.wake)
+            for camera in settings.cameras
+        ]
         sandbox.enter(settings)
-        publisher = _Publisher(settings, builder, pipes, links, notifier)
+        publisher = _Publisher(settings, builder, pipes, connections, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)
         try:
@@ -87,7 +90,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
                 if signals.reload or publisher.has_unknown_line:
                     signals.reload = False
                     publisher.reload(load)
-                signals.sleep(links, wait_s)
+                signals.sleep(connections, wait_s)
         finally:
             notifier.stopping()
             publisher.end()
@@ -102,13 +105,13 @@ class _Publisher:
         settings: PublisherSettings,
         builder: HourBuilder,
         pipes: Sequence[DiodeReader],
-        links: Sequence[Link],
+        connections: Sequence[OutboxConnection],
         notifier: Notifier,
     ) -> None:
         self._settings = settings
         self._builder = builder
         self._pipes = pipes
-        self._links = links
+        self._connections = connections
         self._notifier = notifier
         self._status_s = -_STATUS_EVERY_S
 
@@ -117,14 +120,14 @@ class _Publisher:
         self._read()
         self._builder.turn(last=self._builder.unwritten >= _MOST_UNWRITTEN)
         self._release()
-        for link in self._links:
-            link.turn()
+        for connection in self._connections:
+            connection.turn()
         self._notifier.alive()
         now_s = time.monotonic()
         if now_s - self._status_s >= _STATUS_EVERY_S:
             self._status_s = now_s
             self._notifier.status(
-                self._builder.summary() + "; " + "; ".join(f"{k.camera}: {k.state}" for k in self._links)
+                self._builder.summary() + "; " + "; ".join(f"{k.camera}: {k.state}" for k in self._connections)
             )
         faults = [pipe.fault for pipe in self._pipes if pipe.fault is not None]
         if len(faults) == len(self._pipes):
@@ -178,8 +181,8 @@ class _Publisher:
             self._builder.turn(last=True)
             self._release()
         finally:
-            for link in self._links:
-                link.close(_DISCONNECT_S)
+            for connection in self._connections:
+                connection.end(_DISCONNECT_S)
             with contextlib.suppress(LedgerFull):
                 self._builder.turn(last=True)
 
@@ -231,9 +234,9 @@ class _Signals:
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
 
-    def sleep(self, links: list[Link], longest_s: float) -> None:
-        """Wait until a socket of *links* has something, a signal came, or *longest_s* have passed."""
-        sockets = [found for link in links if (found := link.sockets()) is not None]
+    def sleep(self, connections: list[OutboxConnection], longest_s: float) -> None:
+        """Wait until a socket of *connections* has something, a signal came, or *longest_s* have passed."""
+        sockets = [found for connection in connections if (found := connection.sockets()) is not None]
         writing = [sock for sock, wants_write in sockets if wants_write]
         with contextlib.suppress(ValueError, OSError):
             readable, _, _ = select.select([self._woken, *(sock for sock, _ in sockets)], writing, [], longest_s)

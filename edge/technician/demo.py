@@ -9,35 +9,35 @@ memory: what it can't learn from the broker, headquarters couldn't either.
 from __future__ import annotations
 
 import json
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import yaml
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from edge.core.clock import KernelClock
-from edge.core.errors import BrokerRefused, BrokerUnreachable, ModelMismatch
+from edge.core.errors import ModelMismatch
 from edge.core.head_model import shipped
 from edge.core.signals import Notice, stop_signals
-
-SITE, CAMERA, LINE = "demo", "door", "entrance"
-ZONE = "Asia/Shanghai"
-HOUR_TOPIC = f"footfall/v1/{SITE}/{CAMERA}/hour"
-STATUS_TOPIC = f"footfall/v1/{SITE}/{CAMERA}/status"
+from edge.mqtt.subscription import Message
+from edge.technician.demo_headquarters import (
+    CAMERA,
+    LINE,
+    SITE,
+    STATUS_TOPIC,
+    ZONE,
+    Headquarters,
+    Received,
+    find_fault,
+)
 
 _HOUR_S = 3600
 _SENT_BY_S = 600
@@ -80,121 +80,6 @@ def read_truth() -> Truth:
         )
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as exc:
         raise ModelMismatch(described, "description", "a JSON object with line and events", repr(exc)) from exc
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message as it came from the broker."""
-
-    topic: str
-    payload: bytes
-
-    def __str__(self) -> str:
-        return f"{self.topic}  {self.payload.decode(errors='backslashreplace')}"
-
-
-class Headquarters:
-    """
-    A plain subscriber to every topic of a broker, MQTT 5 or, where the broker can't, 3.1.1.
-
-    Attributes:
-        protocol: The version that the broker speaks, as the config writes it.
-        messages: What arrived and wasn't looked at yet.
-
-    Raises:
-        BrokerUnreachable, BrokerRefused: there is nothing to listen to.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        for name, version in (("5", MQTTProtocolVersion.MQTTv5), ("3.1.1", MQTTProtocolVersion.MQTTv311)):
-            self.protocol = name
-            self._answered = threading.Event()
-            self._listening = False
-            self._refusal = ""
-            self._client = self._connect(host, port, version)
-            self._answered.wait(_ANSWER_S)
-            if self._listening:
-                return
-            self.close()
-        if self._refusal:
-            raise BrokerRefused(host, port, self._refusal)
-        raise BrokerUnreachable(host, port, f"no answer to MQTT within {_ANSWER_S} s")
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _connect(self, host: str, port: int, version: MQTTProtocolVersion) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=version)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
-        client.on_subscribe = self._subscribed
-        client.on_message = self._arrived
-        try:
-            client.connect(host, port)
-        except OSError as exc:
-            raise BrokerUnreachable(host, port, exc.strerror or str(exc)) from exc
-        client.loop_start()
-        return client
-
-    def _connected(
-        self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self._refusal = str(reason)
-            self._answered.set()
-        else:
-            client.subscribe("#", qos=1)
-
-    def _disconnected(self, *_arguments: object) -> None:
-        # Some brokers hang up on a version that they don't speak, without a word.
-        self._answered.set()
-
-    def _subscribed(self, *_arguments: object) -> None:
-        self._listening = True
-        self._answered.set()
-
-    def _arrived(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        self.messages.put(Message(message.topic, bytes(message.payload)))
-
-
-def find_fault(payload: bytes) -> str | None:
-    """Return what keeps *payload* from being an hour that headquarters could book, or None."""
-    try:
-        hour = json.loads(payload)
-    except ValueError as exc:
-        return f"it isn't JSON: {exc}"
-    if not isinstance(hour, dict):
-        return "it isn't a JSON object"
-    for name in ("in", "out", "revision"):
-        value = hour.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            return f'"{name}" should be a whole number, but is {value!r}'
-    for name, expected in (("site", SITE), ("camera", CAMERA), ("timezone", ZONE)):
-        if hour.get(name) != expected:
-            return f'"{name}" should be {expected}, but is {hour.get(name)!r}'
-    if "trial" not in hour.get("flags", []):
-        return "it was counted on a trial's clock, but doesn't carry the flag \"trial\""
-    return None
-
-
-@dataclass(slots=True)
-class _Received:
-    """What has arrived so far."""
-
-    hour: Message | None = None
-    others: list[Message] = field(default_factory=list)
-    offline: bool = False
-
-    def add(self, message: Message) -> None:
-        if message.topic == HOUR_TOPIC and self.hour is None:
-            self.hour = message
-            return
-        self.others.append(message)
-        if message.topic == STATUS_TOPIC:
-            self.offline = message.payload == b"offline"
 
 
 def run(*, host: str = "127.0.0.1", port: int = 1883, speed: float = 60.0) -> int:
@@ -240,7 +125,7 @@ class _Trial:
         self._truth = truth
         self._speed = speed
         self._stopping = stopping
-        self._received = _Received()
+        self._received = Received()
         self._log = folder / "log"
         self._clock = KernelClock()
 
@@ -310,14 +195,11 @@ class _Trial:
             self._take(_TICK_S)
 
     def _take(self, wait_s: float) -> bool:
-        try:
-            self._received.add(self._headquarters.messages.get(timeout=wait_s) if wait_s else self._take_now())
-        except queue.Empty:
-            return False
-        return True
-
-    def _take_now(self) -> Message:
-        return self._headquarters.messages.get_nowait()
+        """Note what has arrived, waiting at most *wait_s*; return whether anything has."""
+        messages = self._headquarters.receive(wait_s)
+        for message in messages:
+            self._received.add(message)
+        return bool(messages)
 
     def _find_fault(self, exit_code: int) -> str | None:
         """Return what kept this from being a good trial, or None."""
@@ -357,7 +239,8 @@ class _Trial:
             soft_wrap=True,
         )
         for message in self._received.others:
-            out.print(f"  {message}", markup=False, soft_wrap=True)
+            said = message.payload.decode(errors="backslashreplace")
+            out.print(f"  {message.topic}  {said}", markup=False, soft_wrap=True)
         out.print(NEXT, markup=False, soft_wrap=True)
 
     def _print_log(self, progress: Console) -> None:

@@ -84,11 +84,11 @@ def broker(dice: random.Random) -> str:
     try:
         until_s = time.monotonic() + 30
         while not made.hands.rests and time.monotonic() < until_s:
-            made.link.turn()
+            made.connection.turn()
             time.sleep(0.001)
-        state = made.link.state
+        state = made.connection.state
     finally:
-        made.link.close(0)
+        made.connection.end(0)
         fake.close()
     if not made.hands.rests:
         raise AssertionError(f"the link never let go of {pieces}: {state}")

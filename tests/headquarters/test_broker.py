@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,13 +18,15 @@ import pytest
 from edge.config import schema
 from edge.core.errors import ConfigError
 from edge.headquarters import broker
+from edge.mqtt.client_id import client_id
 from edge.publisher.hours import Span
 from edge.publisher.ledger.view import Row
-from edge.publisher.outbox import Link
+from edge.publisher.outbox import OutboxConnection
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import recent, told
 from tests.headquarters.test_collect import kept
 from tests.publisher.rig import MOSQUITTO, Listener, free_port, wait_until
+from tests.publisher.test_outbox import Rows
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +50,7 @@ class Secured:
         conf = self.folder / "mosquitto.conf"
         conf.write_text(conf.read_text() + "user root\n")
         self.process = subprocess.Popen([MOSQUITTO, "-c", str(conf)], stderr=subprocess.DEVNULL)
-        wait_until(lambda: self.client("mosquitto_pub", "hq", "-t", "x", "-n") == 0, "the broker to listen")
+        wait_until(lambda: self.client("mosquitto_pub", "hq", "-t", "x", "-n") == 0, "the broker to listen", 60)
 
     def options(self, user: str) -> list[str]:
         password = (self.folder / "accounts" / user / "mqtt.password").read_text().strip()
@@ -163,23 +172,16 @@ def test_the_whole_path_is_secured(secured: Secured, spawn: Spawn, said: Said, t
     until_said(said, "connected to localhost")
     start = recent(2)[0]
     start_ms = round(start.timestamp() * 1000)
-    waiting = [Row("door-a", Span(start_ms, start_ms + 3_600_000), 1, told(start), 0, None)]
-
-    class Outbox:
-        def outbox(self, _camera: str, limit: int) -> list[Row]:
-            return waiting[:limit]
-
-        def acknowledge(self, row: Row) -> None:
-            waiting.remove(row)
-
-    link = Link("sh-023", "door-a", settings.broker, Outbox(), lambda: None)
+    outbox = Rows()
+    outbox.rows = [Row("door-a", Span(start_ms, start_ms + 3_600_000), 1, told(start), 0, None)]
+    connection = OutboxConnection("sh-023", "door-a", settings.broker, outbox, lambda: None)
 
     def delivered() -> bool:
-        link.turn()
+        connection.turn()
         return bool(kept(url))
 
     wait_until(delivered, "the hour", 30)
-    link.close(1)
+    connection.end(1)
 
     assert [48] == [hour.in_ for hour in kept(url)]
 
@@ -209,12 +211,191 @@ def test_secrets_are_their_owners(tmp_path: Path) -> None:
     made.make(*BOXES)
     secret = (made.folder / "accounts" / "sh-023" / "mqtt.password").read_text().strip()
 
-    for path in [made.folder / name for name in ("passwords", "ca.key", "broker.key", "acl")]:
+    authority = broker.authority_of(made.folder)
+    for path in [made.folder / name for name in ("passwords", "broker.key", "acl")]:
+        assert 0 == path.stat().st_mode & 0o037, path
+    for path in (authority, authority / "ca.key", made.folder / "accounts", made.folder / "state"):
         assert 0 == path.stat().st_mode & 0o077, path
-    assert 0o700 == made.folder.stat().st_mode & 0o777
+    assert 0 == made.folder.stat().st_mode & 0o027
+    assert not (made.folder / "ca.key").exists()
     assert len(secret) >= 32
     assert not [path for path in made.folder.rglob("*") if path.is_file() and path.suffix != ".password"
                 and secret in path.read_text()]  # fmt: skip
+
+
+def test_the_authoritys_key_leaves_a_folder_of_an_earlier_release(tmp_path: Path) -> None:
+    """Run again, the command takes it out, and signs with it as before."""
+    made = Secured(tmp_path / "broker")
+    made.make(*BOXES)
+    authority = broker.authority_of(made.folder)
+    key = (authority / "ca.key").read_bytes()
+    for name in ("ca.key", "serial"):
+        (authority / name).rename(made.folder / name)
+    (made.folder / "broker.pem").unlink()
+    made.make(*BOXES)
+    verify = ["openssl", "verify", "-CAfile", str(made.folder / "ca.pem"), str(made.folder / "broker.pem")]
+
+    assert key == (authority / "ca.key").read_bytes()
+    assert not (made.folder / "ca.key").exists()
+    assert 0 == subprocess.run(verify, capture_output=True, check=False).returncode
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: mosquitto can't become a user of its own")
+
+
+@pytest.fixture
+def installed() -> Iterator[Secured]:
+    """Give a broker in a folder that mosquitto's own user can reach, as it is installed on a server."""
+    parent = Path(tempfile.mkdtemp(prefix="footfall-broker-"))
+    parent.chmod(0o755)
+    made = Secured(parent / "footfall")
+    made.make("sh-1/door", "sh-2/door")
+    yield made
+    made.stop()
+    shutil.rmtree(parent)
+
+
+def succeeds(attack: Callable[[], object]) -> bool:
+    try:
+        attack()
+    except PermissionError:
+        return False
+    return True
+
+
+def attacks_that_succeed(folder: Path, authority: Path) -> list[str]:
+    attacks: dict[str, Callable[[], object]] = {
+        "rewrite the configuration": lambda: (folder / "mosquitto.conf").write_text("user root"),
+        "replace the configuration": lambda: (folder / "mosquitto.conf").rename(folder / "old"),
+        "give itself an account": lambda: (folder / "passwords").open("a").close(),
+        "widen the rules": lambda: (folder / "acl").open("a").close(),
+        "put a file beside it": lambda: (folder / "new").write_text(""),
+        "move the certificate": lambda: (folder / "ca.pem").rename(folder / "ca.bak"),
+        "read a box's password": (folder / "accounts" / "sh-1" / "mqtt.password").read_text,
+        "read the authority's key": (authority / "ca.key").read_text,
+        "list the authority": lambda: list(authority.iterdir()),
+        "change the service": lambda: (folder / "mosquitto.service.d" / "footfall.conf").open("a").close(),
+        "save its state": lambda: (folder / "state" / "mosquitto.db.new").write_text(""),
+    }
+    return [name for name, attack in attacks.items() if succeeds(attack)]
+
+
+def as_mosquitto(action: Callable[[], object]) -> str:
+    """Return what *action* returns, as text, when mosquitto's user does it."""
+    user = pwd.getpwnam("mosquitto")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+            os.write(writer, repr(action()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said
+
+
+@as_root
+def test_a_captured_broker_can_only_save_its_state(installed: Secured) -> None:
+    """Mosquitto's user can't rewrite what root reads, nor take a key that isn't its own."""
+    authority = broker.authority_of(installed.folder)
+
+    assert "['save its state']" == as_mosquitto(lambda: attacks_that_succeed(installed.folder, authority))
+
+
+@as_root
+def test_debians_service_takes_the_drop_in(installed: Secured, tmp_path: Path) -> None:
+    """Systemd accepts it, and its command line starts as the unit expects, under the right user, and saves."""
+    unit = Path("/lib/systemd/system/mosquitto.service")
+    if not unit.exists():
+        pytest.skip("NO MOSQUITTO SERVICE ON THIS MACHINE: apt-get install mosquitto")
+    drop_in = installed.folder / "mosquitto.service.d"
+    units = tmp_path / "units"
+    shutil.copytree(drop_in, units / drop_in.name)
+    shutil.copy(unit, units)
+    if shutil.which("systemd-analyze"):
+        environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"}
+        verify = ["systemd-analyze", "verify", "--man=no", "mosquitto.service"]
+        found = subprocess.run(verify, env=environment, capture_output=True, text=True, check=False)
+        assert 0 == found.returncode, found.stderr
+    starts = [
+        line.removeprefix("ExecStart=")
+        for line in (drop_in / "footfall.conf").read_text().splitlines()
+        if line.startswith("ExecStart=")
+    ]
+    # As the unit has it: started by root, without a setting of ours, ready when it says so. An abstract socket, for
+    # mosquitto's own user can't go where this test's files are.
+    address = f"footfall-notify-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(f"\0{address}")
+        told.settimeout(60)
+        installed.process = subprocess.Popen(starts[1].split(), env={"NOTIFY_SOCKET": f"@{address}"})
+        ready = told.recv(4096)
+    owner = Path(f"/proc/{installed.process.pid}").stat().st_uid
+    heard = installed.client("mosquitto_pub", "sh-1", "-t", topic("sh-1", "door"), "-m", "x")
+    installed.process.terminate()
+    installed.process.wait(30)
+
+    assert ["", f"/usr/sbin/mosquitto -c {installed.folder}/mosquitto.conf"] == starts
+    assert "Type=notify" in unit.read_text()
+    assert b"READY=1" in ready
+    assert pwd.getpwnam("mosquitto").pw_uid == owner
+    assert 0 == heard
+    assert (installed.folder / "state" / "mosquitto.db").exists()
+
+
+def test_beside_debians_configuration_it_would_be_refused(installed: Secured, tmp_path: Path) -> None:
+    """That is why the drop-in replaces Debian's configuration: mosquitto takes no setting twice."""
+    both = tmp_path / "mosquitto.conf"
+    both.write_text("persistence true\npersistence_location /var/lib/mosquitto/\n")
+    both.write_text(both.read_text() + (installed.folder / "mosquitto.conf").read_text())
+    found = subprocess.run([MOSQUITTO, "-c", str(both)], capture_output=True, text=True, timeout=30, check=False)
+
+    assert 0 != found.returncode
+    assert "persistence_location" in found.stderr
+    assert "Don't put it into /etc/mosquitto/conf.d" in (installed.folder / "mosquitto.conf").read_text()
+
+
+def test_a_boxs_account_cant_take_the_collectors_session(
+    installed: Secured, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """It knows every name, and no secret: what the broker keeps for the collector stays there and is stored."""
+    installed.start()
+    url = str(tmp_path / "hours.sqlite")
+    account = installed.folder / "accounts" / "hq"
+    collect = ["collect", "--broker", f"mqtts://localhost:{installed.port}", "--username", "hq", "--password-file",
+               account / "mqtt.password", "--ca-file", account / "ca.pem", "--store", url]  # fmt: skip
+    child = spawn(*collect)
+    until_said(said, "connected to localhost")
+    # It notes the session when it has looked for one of a former release.
+    wait_until(lambda: bool(client_ids(url)), "the session to be noted", 30)
+    child.terminate()
+    child.wait(15)
+    for start in recent(5):
+        sent = installed.client(
+            "mosquitto_pub", "sh-1", "-t", topic("sh-1", "door"),
+            "-m", told(start, site="sh-1", camera="door").decode(),
+        )  # fmt: skip
+        assert 0 == sent
+    for guess in ("footfall-collect-1", "footfall-collect", "hq", "footfall-collect-1-" + 24 * "0"):
+        assert 0 == installed.client("mosquitto_pub", "sh-2", "-i", guess, "-t", topic("sh-2", "door"), "-n")
+    spawn(*collect)
+    wait_until(lambda: len(kept(url)) == 5, "the five hours", 30)
+
+    (ours,) = client_ids(url)
+    password = (account / "mqtt.password").read_text().strip()
+    assert client_id("footfall-collect-1", password.encode()) == ours
+    assert "lost our session" not in said()
+
+
+def client_ids(url: str) -> list[str]:
+    with contextlib.closing(sqlite3.connect(url)) as connection:
+        return [name for (name,) in connection.execute("SELECT client_id FROM sessions")]
 
 
 @pytest.mark.parametrize(

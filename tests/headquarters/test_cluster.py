@@ -25,11 +25,12 @@ import pytest
 from edge.config.schema import Broker
 from edge.publisher.hours import Span
 from edge.publisher.ledger.view import Row
-from edge.publisher.outbox import Link
+from edge.publisher.outbox import OutboxConnection
 from tests.headquarters.conftest import Spawn
 from tests.headquarters.messages import recent, told
 from tests.headquarters.test_collect import collector, kept, quarantined
 from tests.publisher.rig import free_port, wait_until
+from tests.publisher.test_outbox import Rows
 
 SERVERS = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))
 DEADLINE_S = 300.0
@@ -167,34 +168,29 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
 
 
 class Boxes:
-    """Twelve boxes, each with the product's own link and hours that wait until they are acknowledged."""
+    """Twelve boxes, each with the product's own connection and hours that wait until they are acknowledged."""
 
     def __init__(self, port: int) -> None:
         broker = Broker.model_validate({"host": "127.0.0.1", "port": port, "protocol": "3.1.1", "keepalive_s": 5})
-        self.rows: dict[str, list[Row]] = {camera: [] for camera in CAMERAS}
-        self.links = [
-            Link("sh-023", camera, broker, self, lambda: None, jitter=lambda _low, _high: 0) for camera in CAMERAS
+        self.outbox = Rows()
+        self.connections = [
+            OutboxConnection("sh-023", camera, broker, self.outbox, lambda: None, jitter=lambda _low, _high: 0)
+            for camera in CAMERAS
         ]
 
-    def outbox(self, camera: str, limit: int) -> list[Row]:
-        return self.rows[camera][:limit]
-
-    def acknowledge(self, row: Row) -> None:
-        self.rows[row.camera].remove(row)
-
-    def tell(self, hours: range) -> None:
+    def close(self, hours: range) -> None:
         starts = recent(48)
         for camera in CAMERAS:
             for number in hours:
                 start_ms = round(starts[number].timestamp() * 1000)
                 payload = told(starts[number], camera=camera, in_=number, out=0)
-                self.rows[camera].append(Row(camera, Span(start_ms, start_ms + 3_600_000), 1, payload, 0, None))
+                self.outbox.rows.append(Row(camera, Span(start_ms, start_ms + 3_600_000), 1, payload, 0, None))
 
     def turn(self) -> int:
         """Go round once; return how many hours wait."""
-        for link in self.links:
-            link.turn()
-        return sum(map(len, self.rows.values()))
+        for connection in self.connections:
+            connection.turn()
+        return len(self.outbox.rows)
 
 
 def test_a_node_that_dies_in_mid_hour_loses_nothing(
@@ -208,20 +204,20 @@ def test_a_node_that_dies_in_mid_hour_loses_nothing(
     child = collector(spawn, said, balancer.port, url, "--protocol", "3.1.1")
     queues = nodes[0].control("list_queues", "name", "type", "members")
     boxes = Boxes(balancer.port)
-    boxes.tell(range(16))
+    boxes.close(range(16))
     wait_until(lambda: boxes.turn() == 0, "the first sixteen hours", DEADLINE_S)
     child.kill()
     child.wait()
-    boxes.tell(range(16, 32))
+    boxes.close(range(16, 32))
     wait_until(lambda: boxes.turn() < 12 * 8, "half of the next sixteen", DEADLINE_S)
     nodes[1].kill()
-    boxes.tell(range(32, 48))
+    boxes.close(range(32, 48))
     wait_until(lambda: boxes.turn() == 0, "all hours, by two nodes", DEADLINE_S)
     collector(spawn, said, balancer.port, url, "--protocol", "3.1.1")
     wait_until(lambda: boxes.turn() == 0 and len(kept(url)) == 12 * 48, "every hour in the store", DEADLINE_S)
     print(f"{time.monotonic() - began_s:.0f} s")
-    for link in boxes.links:
-        link.close(0)
+    for connection in boxes.connections:
+        connection.end(0)
     balancer.close()
 
     assert "quorum" in queues

@@ -20,6 +20,7 @@ from edge.core.errors import NameTaken
 from edge.core.hour import Hour
 from edge.headquarters import collect
 from edge.headquarters.address import broker_at, open_store
+from edge.mqtt.client_id import client_id
 from tests.headquarters.conftest import Postgres, Spawn, until_said
 from tests.headquarters.messages import TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
@@ -74,7 +75,7 @@ def test_hours_are_stored(own_mosquitto: MakeBroker, spawn: Spawn, said: Said, s
     wait_until(lambda: len(kept(store_url)) == 24, "24 hours")
     child.send_signal(signal.SIGTERM)
 
-    assert 0 == child.wait(300)
+    assert 0 == child.wait(15)
     assert recent(24) == [hour.start for hour in kept(store_url)]
     assert "24 hours stored" in said()
 
@@ -88,7 +89,7 @@ def test_hours_that_come_while_it_is_away_wait_at_the_broker(
     for number, number_of_signal in enumerate((signal.SIGTERM, signal.SIGKILL), 1):
         child = collector(spawn, said, broker.port, url)
         child.send_signal(number_of_signal)
-        child.wait(300)
+        child.wait(15)
         hours_of(broker.port, f"door-{number}", 1200)
     collector(spawn, said, broker.port, url)
     wait_until(lambda: len(kept(url)) == 2400, "2400 hours", 30)
@@ -159,12 +160,82 @@ def test_the_broker_may_be_started_again(own_mosquitto: MakeBroker, spawn: Spawn
     url = str(tmp_path / "hours.sqlite")
     collector(spawn, said, broker.port, url)
     broker.stop()
-    until_said(said, "trying again")
+    until_said(said, "next try in")
     broker.start()
-    until_said(said, "had forgotten our session")
+    until_said(said, "has lost our session")
     wait_until(lambda: said().count("connected to") == 2, "the second connection", 30)
     hours_of(broker.port, "door-a", 3)
     wait_until(lambda: len(kept(url)) == 3, "3 hours")
+
+
+def test_a_session_that_was_lost_is_said_at_the_first_connection(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """The store remembers that there was one; a collector that has just begun knows no other way."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    child = collector(spawn, said, broker.port, url)
+    wait_until(lambda: session_of(url, broker.port) is not None, "the session to be noted", 30)
+    child.terminate()
+    child.wait(15)
+    first = said()
+    broker.stop()
+    broker.start()
+    collector(spawn, said, broker.port, url)
+    until_said(said, "has lost our session")
+
+    assert "lost our session" not in first
+
+
+def session_of(url: str, port: int) -> str | None:
+    store = open_store(url)
+    try:
+        return store.session(f"127.0.0.1:{port}", "1")
+    finally:
+        store.close()
+
+
+def test_the_queue_of_a_former_release_is_stored(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """What waits under the client id that older collectors had is fetched, and that session ended."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    former = ["mosquitto_sub", "-p", str(broker.port), "-V", "mqttv5", "-i", "footfall-collect-1", "-c", "-q", "1",
+              "-x", "4294967295", "-t", "footfall/#"]  # fmt: skip
+    subprocess.run([*former, "-E"], check=True, timeout=30)
+    hours_of(broker.port, "door-a", 30)
+    secret = tmp_path / "password"
+    secret.write_text("a password")
+    secret.chmod(0o600)
+    login = ["--username", "hq", "--password-file", secret]
+    collector(spawn, said, broker.port, url, *login)
+    wait_until(lambda: len(kept(url)) == 30, "30 hours", 30)
+    wait_until(lambda: session_of(url, broker.port) is not None, "the new session to be noted", 30)
+    hours_of(broker.port, "door-b", 5)
+    wait_until(lambda: len(kept(url)) == 35, "5 more", 30)
+    left = subprocess.run([*former, "-W", "1"], capture_output=True, timeout=30, check=False)
+
+    assert client_id("footfall-collect-1", b"a password") == session_of(url, broker.port)
+    assert "the session footfall-collect-1 of a former release is empty now" in said()
+    assert b"" == left.stdout
+
+
+def test_gaps_are_said_and_close_by_themselves(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """Of the camera whose hours are missing, and of no other."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    collector(spawn, said, broker.port, url)
+    starts = recent(8)
+    hours_of(broker.port, "door-b", 8)
+    publish(broker.port, TOPIC, *(told(start) for start in (*starts[:3], *starts[6:])))
+    until_said(said, f"sh-023/door-a: 3 hours are missing from {starts[3]:%Y-%m-%dT%H:%MZ}")
+    publish(broker.port, TOPIC, *(told(start) for start in starts[3:6]))
+    until_said(said, "sh-023/door-a: no hour is missing any more")
+
+    assert "door-b" not in said()
 
 
 def listens(port: int) -> bool:
@@ -184,13 +255,13 @@ def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
     conf.write_text(conf.read_text().replace("persistence false", "persistence true"))
     assert broker.process is not None
     broker.process.terminate()
-    broker.process.wait(300)
+    broker.process.wait(10)
     command = ["mosquitto", "-c", str(conf)]
     url = str(tmp_path / "hours.sqlite")
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as first:
         child = collector(spawn, said, broker.port, url)
         child.terminate()
-        child.wait(300)
+        child.wait(15)
         hours_of(broker.port, "door-a", 30)
         first.terminate()
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as second:
@@ -200,7 +271,7 @@ def test_a_broker_with_a_disk_keeps_hours_over_its_own_restart(
         wait_until(lambda: len(kept(url)) == 60, "60 hours", 30)
         second.terminate()
 
-    assert "forgotten" not in said()
+    assert "lost our session" not in said()
 
 
 def test_collectors_split_the_load(own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path) -> None:
@@ -232,7 +303,7 @@ def test_one_of_two_leaves_and_nothing_stays_behind(
         "collect", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--store", url, "--share", "--name", "goes", "--leave"
     )
 
-    assert 0 == leaving.wait(300)
+    assert 0 == leaving.wait(30)
     assert 100 == len(kept(url))
     hours_of(broker.port, "door-b", 100)
     wait_until(lambda: len(kept(url)) == 200, "all of the second hundred")
@@ -246,7 +317,7 @@ def test_two_collectors_under_one_name_are_told(
     url = str(tmp_path / "hours.sqlite")
     collector(spawn, said, broker.port, url)
     collector(spawn, said, broker.port, url)
-    until_said(said, "does another program connect as footfall-collect-1, too?")
+    until_said(said, "another program connects as footfall-collect-1, too")
     hours_of(broker.port, "door-a", 20)
     wait_until(lambda: len(kept(url)) == 20, "20 hours", 60)
 
@@ -377,6 +448,6 @@ def test_what_cant_work_is_told_in_a_sentence(
     """With an exit code of its own, and no stack."""
     store = [] if "--store" in arguments else ["--store", str(tmp_path / "hours.sqlite")]
 
-    assert code == spawn("collect", *arguments, *store).wait(300)
+    assert code == spawn("collect", *arguments, *store).wait(30)
     assert words in said()
     assert "Traceback" not in said()

@@ -10,7 +10,7 @@ import pytest
 
 from edge.core.errors import ConfigError
 from edge.headquarters import boxes
-from edge.headquarters.simulate import MOST_BOXES, Wish
+from edge.headquarters.rehearsal import MOST_BOXES, Wish
 from edge.publisher.hours import MOST_SPREAD_MS
 from tests.headquarters.conftest import Spawn
 
@@ -33,11 +33,29 @@ def test_an_outage_loses_nothing_and_doubles_nothing(spawn: Spawn, said: Callabl
     assert "120 of 120" in said()
 
 
+def test_a_broker_killed_after_its_acknowledgements_costs_no_hour(
+    spawn: Spawn, said: Callable[..., str], tmp_path: Path
+) -> None:
+    """With TLS and accounts, the collector away, SIGKILL when all is acknowledged and next to nothing saved."""
+    figures = tmp_path / "figures.json"
+    child = spawn(
+        "simulate", "--boxes", 30, "--hours", 3, "--crash", "--secured", "--no-spread", "--hour-s", 8, "--json", figures
+    )
+
+    assert 0 == child.wait(300), said()
+    found = json.loads(figures.read_text())
+    assert (90, 90, 0, 0) == (
+        found["acknowledged_before_crash"], found["stored"], found["wrong"], found["quarantined"],
+    )  # fmt: skip
+    assert found["drain_s"] is not None
+
+
 @pytest.mark.parametrize(
     "wish",
     [
         Wish(0, 1), Wish(MOST_BOXES + 1, 1), Wish(1, 0), Wish(1, 49), Wish(1, 2, outage=1), Wish(1, 1, hour_s=100),
         Wish(1, 1, spread=False, hour_s=0.1), Wish(1, 3, outage=-1),
+        Wish(1, 1, crash=True), Wish(1, 4, outage=1, crash=True),
     ],
     ids=str,
 )  # fmt: skip

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
-from edge.headquarters.subscription import Heard
 from edge.headquarters.watch import Board
+from edge.mqtt.subscription import Message
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import NOW, TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
@@ -28,15 +28,15 @@ Said = Callable[..., str]
 STATUS = TOPIC.replace("hour", "status")
 
 
-def heard(payload: bytes, topic: str = TOPIC, *, retained: bool = False) -> Heard:
-    return Heard(topic, payload, retained, 1, 1, 1)
+def message(payload: bytes, topic: str = TOPIC, *, retained: bool = False) -> Message:
+    return Message(topic, payload, retained, 1, 1, 1)
 
 
 def board_of(*payloads: bytes, status: bytes = b"online") -> Board:
     board = Board()
-    board.take(heard(status, STATUS, retained=True), NOW)
+    board.take(message(status, STATUS, retained=True), NOW)
     for payload in payloads:
-        board.take(heard(payload), NOW)
+        board.take(message(payload), NOW)
     return board
 
 
@@ -85,14 +85,29 @@ def test_who_needs_somebody_stands_first() -> None:
     ]:  # fmt: skip
         topic = f"footfall/v1/sh-023/{camera}/"
         board.take(
-            heard(told(NOW - timedelta(hours=hours_ago), camera=camera, watched_ms=watched_ms), topic + "hour"), NOW
+            message(told(NOW - timedelta(hours=hours_ago), camera=camera, watched_ms=watched_ms), topic + "hour"), NOW
         )
-        board.take(heard(status, topic + "status"), NOW)
+        board.take(message(status, topic + "status"), NOW)
     table = shown(board)
     places = [table.index(name) for name in ("e-dead", "d-late", "c-off", "b-dim", "a-fine", "f-fine")]
 
     assert sorted(places) == places
     assert "4 more below" in shown(board, rows=2)
+
+
+def test_hours_in_time_tell_that_a_box_lives() -> None:
+    """Where no retained status is given to a new subscriber; but not once they are overdue, nor against a status."""
+    board = Board()
+    board.take(message(told(NOW - timedelta(hours=1))), NOW)
+    box = board.box("sh-023", "door-a")
+    table = shown(board)
+    later = box.alive(NOW + timedelta(hours=2))
+    board.take(message(b"offline", STATUS), NOW)
+
+    assert "reporting" in table
+    assert "1 online" in table
+    assert 0 == Board().box("a", "b").trouble(NOW)
+    assert ("unknown", "offline") == (later, box.alive(NOW))
 
 
 def test_a_closed_hour_is_no_trouble() -> None:
@@ -106,13 +121,13 @@ def test_a_closed_hour_is_no_trouble() -> None:
 def test_what_cant_be_booked_is_counted_and_shown_at_its_box() -> None:
     """A future-dated hour makes its box stand out."""
     board = board_of(told(NOW - timedelta(hours=1)))
-    line = board.take(heard(told(NOW + timedelta(days=1))), NOW)
+    line = board.take(message(told(NOW + timedelta(days=1))), NOW)
 
     assert line is not None
     assert "future" in line
     assert "future" in shown(board)
     assert 3 == board.box("sh-023", "door-a").trouble(NOW)
-    assert board.take(heard(b"\xff", "footfall/v1/x"), NOW)
+    assert board.take(message(b"\xff", "footfall/v1/x"), NOW)
     assert 2 == board.unfit
 
 

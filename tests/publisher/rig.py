@@ -59,7 +59,9 @@ class Mosquitto:
     options: Sequence[str] = ("allow_anonymous true",)
     port: int = field(default_factory=free_port)
     keeps: bool = False
-    """Whether it keeps sessions and messages on disk, as a broker of headquarters should: after each change."""
+    """Whether it keeps sessions and messages on disk, as a broker of headquarters should."""
+    autosave: Sequence[str] = ("autosave_on_changes true", "autosave_interval 1")
+    """When it writes them there: after each change, unless a test says otherwise."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,8 +69,8 @@ class Mosquitto:
         conf = self.folder / f"mosquitto-{self.port}.conf"
         keep = ["persistence false"]
         if self.keeps:
-            keep = ["persistence true", f"persistence_location {self.folder}/", "autosave_on_changes true"]
-            keep += ["autosave_interval 1", "max_queued_messages 0"]
+            keep = ["persistence true", f"persistence_location {self.folder}/", *self.autosave]
+            keep += ["max_queued_messages 0"]
         lines = [f"listener {self.port} 127.0.0.1", "user root", *keep, *self.options]
         conf.write_text("\n".join(lines) + "\n")
         log = self.folder / f"mosquitto-{self.port}.log"

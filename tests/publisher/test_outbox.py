@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,12 @@ from edge.config.credentials import context, read_password
 from edge.config.schema import Broker, Tls
 from edge.core.errors import PasswordFileError
 from edge.core.hour import HOUR_MS
-from edge.mqtt.connection import MOST_IN_FLIGHT
+from edge.mqtt.limits import LIMITS
 from edge.publisher.hours import Span
 from edge.publisher.ledger.ledger import Row
-from edge.publisher.outbox import ANSWER_S, LONGEST_REST_S, Link
+from edge.publisher.outbox import OutboxConnection
 from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
-from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, puback, receive_maximum
+from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, largest_packet, puback, receive_maximum
 
 pytestmark = pytest.mark.processes
 
@@ -33,20 +36,45 @@ Listen = Callable[..., Listener]
 
 
 class Rows:
-    """An outbox in memory."""
+    """
+    An outbox in memory.
 
-    def __init__(self, number: int) -> None:
-        self.rows = [
-            Row("door-a", Span(n * HOUR_MS, (n + 1) * HOUR_MS), 1, b"hour %d" % n, 0, None) for n in range(number)
-        ]
+    Attributes:
+        rows: What waits.
+        done: Payloads in the order of their acknowledgements, repeats included.
+        now_ms: What the box's clock shows.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.rows = [self.row(n) for n in range(number)]
         self.done: list[bytes] = []
+        self.now_ms = 1_000 * HOUR_MS
+        self._acknowledged: dict[tuple[str, int, int], Row] = {}
 
-    def outbox(self, _camera: str, limit: int) -> list[Row]:
-        return self.rows[:limit]
+    @staticmethod
+    def row(number: int, payload: bytes | None = None) -> Row:
+        span = Span(number * HOUR_MS, (number + 1) * HOUR_MS)
+        return Row("door-a", span, 1, b"hour %d" % number if payload is None else payload, 0, None)
+
+    def outbox(self, camera: str, limit: int) -> list[Row]:
+        return list(itertools.islice((row for row in self.rows if row.camera == camera), limit))
 
     def acknowledge(self, row: Row) -> None:
         self.done.append(row.payload)
-        self.rows.remove(row)
+        if row.delivered_ms is None:
+            self.rows.remove(row)
+        self._acknowledged[row.key] = replace(row, delivered_ms=self.now_ms)
+
+    def acknowledged_ms(self, camera: str) -> int | None:
+        return max((row.delivered_ms or 0 for row in self._acknowledged.values() if row.camera == camera), default=None)
+
+    def acknowledged(self, camera: str, since_ms: int, after_ms: int, limit: int) -> list[Row]:
+        rows = sorted(self._acknowledged.values(), key=lambda row: row.span.start_ms)
+        return [
+            row
+            for row in rows
+            if row.camera == camera and (row.delivered_ms or 0) >= since_ms and row.span.start_ms > after_ms
+        ][:limit]
 
 
 class Hands:
@@ -75,7 +103,7 @@ class Bench:
         self.outbox = Rows(number)
         self.hands = Hands()
         broker = {"host": "127.0.0.1", "tls": False, **broker}
-        self.link = Link(
+        self.connection = OutboxConnection(
             self.site,
             "door-a",
             Broker.model_validate(broker),
@@ -87,14 +115,16 @@ class Bench:
         self.hour = f"footfall/v1/{self.site}/door-a/hour"
         self.status = f"footfall/v1/{self.site}/door-a/status"
 
-    def until(self, condition: Callable[[], object], what: str, *, hurry: bool = False) -> None:
-        """Turn the link until *condition* holds; with *hurry*, time flies while it rests."""
-        until = time.monotonic() + DEADLINE_S
+    def until(
+        self, condition: Callable[[], object], what: str, *, hurry: bool = False, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Turn the connection until *condition* holds; with *hurry*, time flies while it waits to reconnect."""
+        until = time.monotonic() + deadline_s
         while not condition():
             if time.monotonic() > until:
-                pytest.fail(f"waited {DEADLINE_S} s in vain for: {what}; the link is: {self.link.state}")
-            self.link.turn()
-            if hurry and self.link.sockets() is None:
+                pytest.fail(f"waited {deadline_s} s in vain for: {what}; the connection is: {self.connection.state}")
+            self.connection.turn()
+            if hurry and self.connection.sockets() is None:
                 self.hands.pushed_s += 0.05
             time.sleep(0.002)
 
@@ -112,7 +142,7 @@ def bench() -> Iterator[Callable[..., Bench]]:
 
     yield make
     for made in benches:
-        made.link.close(0.5)
+        made.connection.end(0.5)
 
 
 @pytest.fixture
@@ -140,7 +170,7 @@ def test_hours_arrive_in_order_and_nothing_else(
     listener = listen(mosquitto.port)
     made = bench(20, port=mosquitto.port, protocol=protocol)
     made.until_done()
-    made.link.close(3)
+    made.connection.end(3)
     wait_until(lambda: "offline" in listener.payloads(made.status), "offline")
 
     expected = [(made.hour, False, f"hour {n}") for n in range(20)]
@@ -163,7 +193,7 @@ def test_a_box_that_dies_is_said_to_be_offline(mosquitto: Mosquitto, listen: Lis
     listener = listen(mosquitto.port)
     made = bench(1, port=mosquitto.port)
     made.until_done()
-    found = made.link.sockets()
+    found = made.connection.sockets()
     assert found is not None
     found[0].close()
     wait_until(lambda: listener.payloads(made.status) == ["online", "offline"], "the last will")
@@ -173,7 +203,7 @@ def test_a_broker_that_is_down_costs_nothing(own_mosquitto: MakeBroker, listen: 
     """Hours wait while it is down and arrive, each once, when it is up."""
     broker = own_mosquitto(start=False)
     made = bench(5, port=broker.port)
-    made.until(lambda: "can't be reached" in made.link.state, "a failure", hurry=True)
+    made.until(lambda: "can't be reached" in made.connection.state, "a failure", hurry=True)
     broker.start()
     listener = listen(broker.port)
     made.until_done(hurry=True)
@@ -189,9 +219,9 @@ def test_a_broker_that_restarts_learns_the_status_again(
     made = bench(1, port=broker.port)
     made.until_done()
     broker.stop()
-    made.until(lambda: not made.link.up, "the loss")
+    made.until(lambda: not made.connection.up, "the loss")
     broker.start()
-    made.until(lambda: made.link.up and not made.link._flight, "the next connection", hurry=True)
+    made.until(lambda: made.connection.up and not made.connection.unanswered(), "the next connection", hurry=True)
     late = listen(broker.port, topic="#", *())  # noqa: B026 - nothing to unpack
     wait_until(lambda: (made.status, True, "online") in late.received or late.payloads(made.status), "the status")
 
@@ -211,7 +241,7 @@ def test_a_row_stays_until_its_puback_is_good(bench: MakeBench, fake: MakeFake) 
 
     broker = fake(script)
     made = bench(1, port=broker.port)
-    made.until(lambda: "refuses" in made.link.state, "the refusal")
+    made.until(lambda: "refuses" in made.connection.state, "the refusal")
     refused = list(made.outbox.rows)
     made.hands.pushed_s += 2
     made.until_done()
@@ -243,7 +273,7 @@ def test_a_lost_receipt_means_sending_again(bench: MakeBench, fake: MakeFake) ->
     assert 2 == sum(p == b"hour 0" for talk in broker.talks for _, p, _ in talk.published)
 
 
-@pytest.mark.parametrize(("properties", "most"), [(b"", MOST_IN_FLIGHT), (receive_maximum(3), 3)])
+@pytest.mark.parametrize(("properties", "most"), [(b"", LIMITS.in_flight), (receive_maximum(3), 3)])
 def test_few_are_in_flight(bench: MakeBench, fake: MakeFake, properties: bytes, most: int) -> None:
     """However many wait, only so many are unacknowledged at once, fewer if the broker says so."""
 
@@ -256,7 +286,7 @@ def test_few_are_in_flight(bench: MakeBench, fake: MakeFake, properties: bytes, 
     made = bench(100, port=broker.port)
     made.until(lambda: broker.talks and len(broker.talks[0].published) == most, "a full flight")
     for _ in range(50):
-        made.link.turn()
+        made.connection.turn()
         time.sleep(0.002)
 
     assert most == len(broker.talks[0].published)
@@ -274,13 +304,13 @@ def test_a_wrong_password_is_said_and_tried_again_slowly(
     secret.chmod(0o600)
     broker = own_mosquitto("allow_anonymous false", f"password_file {passwords}")
     made = bench(1, port=broker.port, username="sh-023", password_file=secret)
-    made.until(lambda: "refused" in made.link.state, "the refusal")
-    state = made.link.state
+    made.until(lambda: "refused" in made.connection.state, "the refusal")
+    state = made.connection.state
     secret.write_text("right\n")
-    made.hands.pushed_s += LONGEST_REST_S
+    made.hands.pushed_s += LIMITS.longest_wait_s
     made.until_done()
 
-    assert [(LONGEST_REST_S / 2, LONGEST_REST_S)] == made.hands.rests
+    assert [(LIMITS.longest_wait_s / 2, LIMITS.longest_wait_s)] == made.hands.rests
     assert "user name or password" in state or "may not" in state
     assert [logging.ERROR] == [record.levelno for record in caplog.records if "refused" in record.message]
 
@@ -295,10 +325,10 @@ def test_refusals_are_told_apart(bench: MakeBench, fake: MakeFake, reason: int, 
         talk.packet()
 
     made = bench(1, port=fake(script).port)
-    made.until(lambda: "refused" in made.link.state, "the refusal")
+    made.until(lambda: "refused" in made.connection.state, "the refusal")
 
-    assert [(LONGEST_REST_S / 2, LONGEST_REST_S) if slow else (0.0, 2.0)] == made.hands.rests
-    assert not made.link.up
+    assert [(LIMITS.longest_wait_s / 2, LIMITS.longest_wait_s) if slow else (0.0, 2.0)] == made.hands.rests
+    assert not made.connection.up
 
 
 def test_rests_grow_to_five_minutes(bench: MakeBench) -> None:
@@ -322,16 +352,16 @@ def test_a_takeover_is_recognised(
     def all_know() -> bool:
         # Each goes on while the other waits, as two boxes do.
         for box in boxes:
-            box.link.turn()
-            if box.link.sockets() is None and "another box" not in box.link.state:
+            box.connection.turn()
+            if box.connection.sockets() is None and "another box" not in box.connection.state:
                 box.hands.pushed_s += 0.05
-        return any("another box has connected" in box.link.state for box in boxes)
+        return any("another box has connected" in box.connection.state for box in boxes)
 
     wait_until(all_know, "one box to give way")
-    gave_way = next(box for box in boxes if "another box" in box.link.state)
+    gave_way = next(box for box in boxes if "another box" in box.connection.state)
 
     assert [] == second.outbox.rows
-    assert (LONGEST_REST_S / 2, LONGEST_REST_S) == gave_way.hands.rests[-1]
+    assert (LIMITS.longest_wait_s / 2, LIMITS.longest_wait_s) == gave_way.hands.rests[-1]
     assert any(record.levelno == logging.ERROR and "another box" in record.message for record in caplog.records)
 
 
@@ -347,8 +377,8 @@ def test_a_takeover_that_is_told_is_believed_at_once(bench: MakeBench, fake: Mak
     made = bench(0, port=fake(script).port)
     made.until(lambda: made.hands.rests, "the loss")
 
-    assert "another box has connected" in made.link.state
-    assert [(LONGEST_REST_S / 2, LONGEST_REST_S)] == made.hands.rests
+    assert "another box has connected" in made.connection.state
+    assert [(LIMITS.longest_wait_s / 2, LIMITS.longest_wait_s)] == made.hands.rests
 
 
 def test_a_broker_that_restarts_is_no_takeover(own_mosquitto: MakeBroker, bench: MakeBench) -> None:
@@ -356,12 +386,12 @@ def test_a_broker_that_restarts_is_no_takeover(own_mosquitto: MakeBroker, bench:
     broker = own_mosquitto()
     made = bench(0, port=broker.port)
     for _ in range(4):
-        made.until(lambda: made.link.up, "the welcome", hurry=True)
+        made.until(lambda: made.connection.up, "the welcome", hurry=True)
         broker.stop()
-        made.until(lambda: "refused" in made.link.state, "a failed try", hurry=True)
+        made.until(lambda: "refused" in made.connection.state, "a failed try", hurry=True)
         broker.start()
 
-    assert "another box" not in made.link.state
+    assert "another box" not in made.connection.state
 
 
 def test_a_half_open_link_is_found_dead(mosquitto: Mosquitto, listen: Listen, bench: MakeBench) -> None:
@@ -372,16 +402,16 @@ def test_a_half_open_link_is_found_dead(mosquitto: Mosquitto, listen: Listen, be
     made.until_done()
     proxy.silent = True
     made.outbox.rows = Rows(5).rows[3:]
-    made.until(lambda: len(made.link._flight) == 2, "two hours under way")
-    made.hands.pushed_s += ANSWER_S + 1
-    made.link.turn()
-    lost = made.link.state
+    made.until(lambda: len(made.connection.unanswered()) == 2, "two hours under way")
+    made.hands.pushed_s += LIMITS.answer_s + 1
+    made.connection.turn()
+    lost = made.connection.state
     proxy.silent = False
     made.until_done(hurry=True)
     proxy.close()
 
     assert "acknowledges nothing" in lost
-    assert [f"hour {n}" for n in range(5)] == listener.payloads(made.hour)
+    assert [f"hour {n}" for n in (*range(5), *range(5))] == listener.payloads(made.hour)
 
 
 def test_a_broker_that_doesnt_answer_connect_is_left(bench: MakeBench, fake: MakeFake) -> None:
@@ -392,19 +422,248 @@ def test_a_broker_that_doesnt_answer_connect_is_left(bench: MakeBench, fake: Mak
         talk.packet()
 
     made = bench(1, port=fake(listen_only).port)
-    made.until(lambda: made.link.sockets() is not None, "the connection")
-    made.hands.pushed_s += ANSWER_S + 1
-    made.until(lambda: "doesn't answer CONNECT" in made.link.state, "the end of patience")
+    made.until(lambda: made.connection.sockets() is not None, "the connection")
+    made.hands.pushed_s += LIMITS.answer_s + 1
+    made.until(lambda: "doesn't answer CONNECT" in made.connection.state, "the end of patience")
 
 
 def test_ninety_days_drain_oldest_first(mosquitto: Mosquitto, listen: Listen, bench: MakeBench) -> None:
     """A long outage ends with every hour delivered once, in order."""
     listener = listen(mosquitto.port)
     made = bench(90 * 24, port=mosquitto.port)
-    made.until_done()
+    made.until(lambda: not made.outbox.rows, "an empty outbox", deadline_s=20 * DEADLINE_S)
     wait_until(lambda: len(listener.payloads(made.hour)) >= 90 * 24, "the last hour")
 
     assert [f"hour {n}" for n in range(90 * 24)] == listener.payloads(made.hour)
+
+
+# --- what a broker may have lost -------------------------------------------------------------------------------------
+
+
+class Stations:
+    """
+    A fake broker that acknowledges everything, and what it was sent on each connection.
+
+    Attributes:
+        present: Whether it says that it still has the session.
+        reason: The PUBACK's reason code of an hour.
+        properties: Of its CONNACK.
+    """
+
+    def __init__(self, fake: MakeFake) -> None:
+        self.present = True
+        self.reason = 0
+        self.properties = b""
+        self.left: list[int] = []
+        self.broker = fake(self._serve)
+
+    def _serve(self, talk: Talk) -> None:
+        talk.welcome(self.properties, present=self.present)
+        while True:
+            kind, _ = talk.packet()
+            if kind == DISCONNECT:
+                self.left.append(len(self.broker.talks))
+                return
+            topic, _, mid = talk.published[-1]
+            talk.sock.sendall(puback(mid, self.reason if topic.endswith("/hour") else 0))
+
+    def hours(self) -> list[int]:
+        """Return which hours the newest connection was sent, in order."""
+        published = list(self.broker.talks[-1].published)
+        return [int(payload.split()[1]) for topic, payload, _ in published if topic.endswith("/hour")]
+
+    def hang_up(self) -> None:
+        self.broker.talks[-1].sock.shutdown(socket.SHUT_RDWR)
+
+
+def more_talks(stations: Stations, than: int) -> bool:
+    return len(stations.broker.talks) > than
+
+
+def closed(made: Bench, *numbers: int, at_h: float) -> None:
+    """Let hours come into the outbox and be acknowledged, while the box's clock shows *at_h*."""
+    made.outbox.now_ms = round(at_h * HOUR_MS)
+    made.outbox.rows += [Rows.row(number) for number in numbers]
+    made.until_done()
+
+
+def again(made: Bench, stations: Stations) -> None:
+    """Break the connection, and wait for the next one to have nothing left to send."""
+    connections = len(stations.broker.talks)
+    stations.hang_up()
+    made.until(lambda: not made.connection.up, "the loss")
+    made.until(
+        lambda: len(stations.broker.talks) > connections and made.connection.up and not made.connection._repeating
+        and not made.connection.unanswered(), "the next connection", hurry=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"), [(True, [98, 99]), (False, list(range(51, 100)))], ids=["kept", "lost"]
+)
+def test_what_was_acknowledged_lately_is_sent_again(
+    bench: MakeBench, fake: MakeFake, present: bool, expected: list[int]
+) -> None:
+    """On a new connection: what the last hour brought, and to a broker that lost the session the last 48 hours."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    for number in range(100):
+        closed(made, number, at_h=number)
+    stations.present = present
+    again(made, stations)
+
+    assert expected == stations.hours()
+    assert [] == made.outbox.rows
+
+
+def test_a_process_that_begins_sends_the_last_48_hours_again(bench: MakeBench, fake: MakeFake) -> None:
+    """It doesn't know what the broker went through meanwhile; a box that has sent nothing yet repeats nothing."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(3), at_h=10)
+    first = stations.hours()
+    closed(made, *range(3, 60), at_h=70)
+    made.connection.end(1)
+    begun = Bench(0, site=made.site, port=stations.broker.port)
+    begun.outbox = made.outbox
+    begun.connection._outbox = made.outbox
+    begun.until(lambda: begun.connection.up and not begun.connection._repeating, "the repeats")
+    begun.until(lambda: not begun.connection.unanswered(), "their answers")
+    begun.connection.end(1)
+
+    assert [0, 1, 2] == first
+    assert list(range(3, 60)) == stations.hours()
+
+
+def test_new_hours_go_before_repeated_ones(bench: MakeBench, fake: MakeFake) -> None:
+    """And the newest comes last of all, for whoever only keeps what came last."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(20), at_h=20)
+    made.outbox.rows.append(Rows.row(20))
+    stations.hang_up()
+    made.until(lambda: not made.connection.up, "the loss")
+    made.until(lambda: len(stations.broker.talks) == 2 and made.connection.up, "the next", hurry=True)
+    made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+
+    assert [20, *range(21)] == stations.hours()
+
+
+def test_what_nobody_received_is_sent_again_once_somebody_subscribes(
+    bench: MakeBench, fake: MakeFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MQTT 5 tells that nobody subscribes: the box says so once, and repeats when the first hour is received."""
+    stations = Stations(fake)
+    stations.reason = 0x10
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(5), at_h=5)
+    state = made.connection.state
+    stations.reason = 0
+    closed(made, 5, at_h=6)
+    made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+
+    assert "nobody subscribes" in state
+    assert "connected" == made.connection.state
+    assert [*range(6), *range(6)] == stations.hours()
+    assert 1 == sum("nobody subscribes" in record.message for record in caplog.records)
+
+
+def test_a_repeat_that_is_refused_is_tried_again(bench: MakeBench, fake: MakeFake) -> None:
+    """A broker whose quota is used up loses nothing by it."""
+    stations = Stations(fake)
+    made = bench(0, port=stations.broker.port)
+    closed(made, *range(3), at_h=3)
+    stations.reason = 0x97
+    stations.hang_up()
+    made.until(lambda: "refuses" in made.connection.state, "the refusal", hurry=True)
+    made.until(lambda: not made.connection.unanswered(), "all answers")
+    stations.reason = 0
+    made.hands.pushed_s += 2
+    before = len(made.outbox.done)
+    made.until(lambda: len(made.outbox.done) >= before + 3, "the repeats")
+
+    assert [b"hour 0", b"hour 1", b"hour 2"] == made.outbox.done[before:]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_broker_killed_after_its_acknowledgements_loses_nothing(
+    tmp_path: Path, listen: Listen, bench: MakeBench, protocol: str
+) -> None:
+    """A real mosquitto, SIGKILL at the worst moment: all is acknowledged, nothing saved, the subscriber away."""
+    broker = Mosquitto(tmp_path, keeps=True, autosave=("autosave_interval 3600",))
+    keeper = ["-c", "-i", "keeper", "-V", "mqttv311"]
+    made = bench(0, port=broker.port, protocol=protocol)
+    broker.start()
+    try:
+        made.until(lambda: made.connection.up, "the connection", hurry=True)
+        first = listen(broker.port, *keeper)
+        wait_until(lambda: first.received, "the subscription")
+        first.close()
+        assert broker.process is not None
+        broker.process.terminate()  # it saves: both sessions, and no hour
+        broker.process.wait(15)
+        broker.start()
+        made.outbox.rows = [Rows.row(number) for number in range(30)]
+        made.until_done(hurry=True)
+        made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "all answers")
+        broker.stop()
+        made.until(lambda: not made.connection.up, "the loss")
+        broker.start()
+        made.until(lambda: made.connection.up, "the next connection", hurry=True)
+        made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+        second = listen(broker.port, *keeper, topic="nothing")
+        wait_until(lambda: len(second.payloads(made.hour)) >= 30, "every hour")
+        heard = second.payloads(made.hour)
+    finally:
+        broker.stop()
+
+    assert [f"hour {number}" for number in range(30)] == heard
+
+
+# --- brokers with a narrow door --------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_takes_only_small_packets_is_told_once(
+    bench: MakeBench, fake: MakeFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its CONNACK says so: no hour is sent in vain, the status stays, and it is asked again every few minutes."""
+    stations = Stations(fake)
+    stations.properties = largest_packet(256)
+    made = bench(0, port=stations.broker.port)
+    made.outbox.rows = [Rows.row(0, b"hour " + 300 * b"0")]
+    made.until(lambda: "at most 256 bytes" in made.connection.state, "the sentence")
+    states = set()
+    for _ in range(3):
+        before = len(stations.broker.talks)
+        made.hands.pushed_s += LIMITS.longest_wait_s
+        made.until(partial(more_talks, stations, before), "another try")
+        made.until(lambda: made.connection.up, "the welcome")
+        states.add(made.connection.state)
+    hours = [payload for talk in stations.broker.talks for topic, payload, _ in talk.published if topic == made.hour]
+    statuses = {payload for talk in stations.broker.talks for topic, payload, _ in talk.published}
+    stations.properties = largest_packet(1_024)
+    made.hands.pushed_s += LIMITS.longest_wait_s
+    made.until_done()
+
+    assert 1 == len(states)
+    assert "an hour has" in states.pop()
+    assert [] == hours
+    assert {b"online"} == statuses
+    assert len(stations.broker.talks) - 1 == len(stations.left)
+    assert 1 == sum("at most 256 bytes" in record.message for record in caplog.records)
+    assert "connected" == made.connection.state
+
+
+def test_a_connection_that_begins_anew_says_online_twice(bench: MakeBench, fake: MakeFake) -> None:
+    """The last will of a connection under the client id of a former release may come in between."""
+    stations = Stations(fake)
+    stations.present = False
+    made = bench(0, port=stations.broker.port)
+    made.until(lambda: made.connection.up and not made.connection.unanswered(), "the status")
+    made.hands.pushed_s += 2 * 60 + 1
+    made.until(lambda: len(stations.broker.talks[0].published) == 2, "the second status")
+
+    assert [b"online", b"online"] == [payload for _, payload, _ in stations.broker.talks[0].published]
 
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
@@ -452,9 +711,9 @@ def test_a_broker_that_cant_be_known_gets_nothing(
     """Another authority, another name, or no authority at all: no connection, and a sentence that says why."""
     broker = own_mosquitto(*tls_options(certificates, name))
     made = bench(1, port=broker.port, tls={key: certificates / file for key, file in tls.items()})
-    made.until(lambda: "can't be reached" in made.link.state, "the refusal")
+    made.until(lambda: "can't be reached" in made.connection.state, "the refusal")
 
-    assert cause in made.link.state
+    assert cause in made.connection.state
     assert [] == made.outbox.done
 
 
@@ -465,7 +724,7 @@ def test_a_client_certificate_is_shown(own_mosquitto: MakeBroker, bench: MakeBen
     made = bench(1, port=broker.port, tls={key: certificates / file for key, file in mine.items()})
     made.until_done()
     without = bench(1, port=broker.port, tls={"ca_file": certificates / "ca.pem"})
-    without.until(lambda: "can't be reached" in without.link.state, "the refusal")
+    without.until(lambda: "can't be reached" in without.connection.state, "the refusal")
 
     assert [] == without.outbox.done
 
@@ -481,23 +740,29 @@ def test_old_tls_is_not_spoken(certificates: Path) -> None:
 # --- hostile brokers -------------------------------------------------------------------------------------------------
 
 
+UNWANTED = "publishes to this box, which subscribes to nothing"
+BROKEN = "can't be reached"
+
+
 @pytest.mark.parametrize(
-    "packet",
+    ("packet", "cause"),
     [
-        bytes([0x30, 0xFF, 0xFF, 0xFF, 0x7F]),  # a PUBLISH of 256 MiB
-        bytes([0x40, 0xFF, 0xFF, 0xFF, 0x7F]) + bytes(1_000_000),  # a PUBACK of as much
-        bytes([0x30, 0x05, 0x00, 0x01]) + b"a" + bytes([0x00]) + b"x",  # a PUBLISH, though nothing was subscribed to
-        bytes([0x34, 0x07, 0x00, 0x01]) + b"a" + bytes([0x00, 0x01, 0x00]) + b"x",  # the same, QoS 2
-        bytes([0x90, 0x03, 0x00, 0x01, 0x00]),  # a SUBACK
-        bytes([0x40, 0x01, 0x00]),  # half a PUBACK
-        bytes([0x40, 0x04, 0x00, 0x01, 0xEE, 0x00]),  # a reason that doesn't exist
-        bytes([0x20, 0x01, 0x00]),  # half a CONNACK
-        bytes([0xF0, 0x00]),
-        bytes([0x40, 0x80, 0x80, 0x80, 0x80, 0x01]),  # a length that never ends
+        (bytes([0x30, 0xFF, 0xFF, 0xFF, 0x7F]), BROKEN),  # a PUBLISH of 256 MiB
+        (bytes([0x40, 0xFF, 0xFF, 0xFF, 0x7F]) + bytes(1_000_000), BROKEN),  # a PUBACK of as much
+        (bytes([0x30, 0x05, 0x00, 0x01]) + b"a" + bytes([0x00]) + b"x", UNWANTED),
+        (bytes([0x34, 0x07, 0x00, 0x01]) + b"a" + bytes([0x00, 0x01, 0x00]) + b"x", UNWANTED),  # the same, QoS 2
+        (bytes([0x90, 0x03, 0x00, 0x01, 0x00]), "it sent what isn't meant for this client"),  # a SUBACK
+        (bytes([0x40, 0x01, 0x00]), "it sent what can't be read"),  # half a PUBACK
+        (bytes([0x40, 0x04, 0x00, 0x01, 0xEE, 0x00]), "it sent what can't be read"),  # a reason that doesn't exist
+        (bytes([0x20, 0x01, 0x00]), BROKEN),  # half a CONNACK
+        (bytes([0xF0, 0x00]), "it sent what isn't meant for this client"),
+        (bytes([0x40, 0x80, 0x80, 0x80, 0x80, 0x01]), "it sent what can't be read"),  # an endless length
     ],
 )
-def test_what_isnt_meant_for_a_box_ends_the_connection(bench: MakeBench, fake: MakeFake, packet: bytes) -> None:
-    """And only the connection: the link goes on to the next."""
+def test_what_isnt_meant_for_a_box_ends_the_connection(
+    bench: MakeBench, fake: MakeFake, packet: bytes, cause: str
+) -> None:
+    """And only the connection: another is made. The sentence says what was wrong."""
 
     def script(talk: Talk) -> None:
         talk.welcome()
@@ -507,10 +772,37 @@ def test_what_isnt_meant_for_a_box_ends_the_connection(bench: MakeBench, fake: M
             pass
 
     made = bench(0, port=fake(script).port)
-    made.until(lambda: made.link.up, "the welcome")
-    made.until(lambda: not made.link.up, "the end")
+    made.until(lambda: made.connection.up, "the welcome")
+    made.until(lambda: not made.connection.up, "the end")
 
-    assert "can't be reached" in made.link.state
+    assert cause in made.connection.state
+
+
+@pytest.mark.parametrize("order", ["before", "after", "beside"])
+def test_hours_get_through_to_a_broker_that_publishes_to_boxes(
+    bench: MakeBench, fake: MakeFake, caplog: pytest.LogCaptureFixture, order: str
+) -> None:
+    """A server-side subscription echoes what a box publishes: every PUBACK counts, and the sentence says why."""
+    echo = bytes([0x30, 0x05, 0x00, 0x01]) + b"a" + bytes([0x00]) + b"x"
+
+    def script(talk: Talk) -> None:
+        talk.welcome()
+        if order == "before":
+            talk.sock.sendall(echo)
+        while True:
+            talk.packet()
+            receipt = puback(talk.published[-1][2])
+            talk.sock.sendall(receipt + echo if order == "after" else echo + receipt)
+
+    broker = fake(script)
+    made = bench(12, port=broker.port)
+    made.until(lambda: not made.outbox.rows, "an empty outbox", hurry=True)
+    made.until(lambda: not made.connection.up, "the end of the connection")
+
+    assert 1 == len(broker.talks)
+    assert [b"hour %d" % n for n in range(12)] == list(dict.fromkeys(made.outbox.done))
+    assert UNWANTED in made.connection.state
+    assert [logging.ERROR] == [record.levelno for record in caplog.records if UNWANTED in record.message]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -526,7 +818,7 @@ def test_no_bytes_from_a_broker_end_more_than_the_connection(fake: MakeFake, pie
     broker = fake(script)
     made = Bench(2, port=broker.port)
     made.until(lambda: made.hands.rests, "the end of the connection")
-    made.link.close(0)
+    made.connection.end(0)
     broker.close()
 
     assert len(made.outbox.done) + len(made.outbox.rows) == 2

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 CONNECT, PUBLISH, PINGREQ, DISCONNECT = 1, 3, 12, 14
 
 
-def connack(reason: int = 0, properties: bytes = b"") -> bytes:
-    """Return a CONNACK of MQTT 5."""
-    body = bytes([0, reason, len(properties)]) + properties
+def connack(reason: int = 0, properties: bytes = b"", *, present: bool = False) -> bytes:
+    """Return a CONNACK of MQTT 5; *present*: the broker still has the client's session."""
+    body = bytes([present, reason, len(properties)]) + properties
     return bytes([0x20, len(body)]) + body
 
 
@@ -26,6 +26,11 @@ def puback(mid: int, reason: int = 0) -> bytes:
 def receive_maximum(number: int) -> bytes:
     """Return the property of a CONNACK that limits what may be in flight."""
     return bytes([0x21]) + number.to_bytes(2)
+
+
+def largest_packet(size: int) -> bytes:
+    """Return the property of a CONNACK that limits how large a packet may be."""
+    return bytes([0x27]) + size.to_bytes(4)
 
 
 @dataclass
@@ -62,10 +67,10 @@ class Talk:
             self.published.append((body[2 : 2 + size].decode(), body[5 + size :], mid))
         return kind >> 4, body
 
-    def welcome(self, properties: bytes = b"") -> None:
-        """Take the CONNECT and accept it."""
+    def welcome(self, properties: bytes = b"", *, present: bool = False) -> None:
+        """Take the CONNECT and accept it; *present*: as one whose session is still there."""
         self.packet()
-        self.sock.sendall(connack(0, properties))
+        self.sock.sendall(connack(0, properties, present=present))
 
 
 class FakeBroker:

@@ -215,12 +215,12 @@ def test_a_running_publisher_keeps_its_session_and_its_status(check: Check, brok
     bench.until_done()
     found = check(port=made.port)
     for _ in range(50):
-        bench.link.turn()
+        bench.connection.turn()
     late = Listener(made.port, topic="footfall/#")
     wait_until(lambda: late.received, "what is retained")
     late.close()
-    up = bench.link.up
-    bench.link.close(3)
+    up = bench.connection.up
+    bench.connection.end(3)
 
     assert "broker publish door-a" in found
     assert up

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,21 +18,26 @@ from typing import Any
 import pytest
 
 from edge.core.errors import BrokerUnreachable
-from edge.technician import demo
-from tests.publisher.rig import free_port
+from edge.technician import demo, demo_headquarters
 
 pytestmark = pytest.mark.processes
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 HOUR: dict[str, Any] = {
-    "site": demo.SITE,
-    "camera": demo.CAMERA,
-    "timezone": demo.ZONE,
+    "site": demo_headquarters.SITE,
+    "camera": demo_headquarters.CAMERA,
+    "timezone": demo_headquarters.ZONE,
     "revision": 1,
     "in": 3,
     "out": 0,
     "flags": ["trial"],
 }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="port")
@@ -95,11 +101,11 @@ def test_the_hour_arrives(port: int, tmp_path: Path, fastest: float) -> None:
     hour = json.loads(payload)
 
     assert process.returncode == 0, complained
-    assert topic == demo.HOUR_TOPIC
-    assert demo.find_fault(payload.encode()) is None
+    assert topic == demo_headquarters.HOUR_TOPIC
+    assert demo_headquarters.find_fault(payload.encode()) is None
     assert hour["watched_s"] > 0
-    assert f"{demo.STATUS_TOPIC}  online" in said
-    assert f"{demo.STATUS_TOPIC}  offline" in said
+    assert f"{demo_headquarters.STATUS_TOPIC}  online" in said
+    assert f"{demo_headquarters.STATUS_TOPIC}  offline" in said
     assert left_behind(folder) == []
 
 
@@ -111,7 +117,7 @@ def test_a_stop_leaves_nothing_behind(port: int, tmp_path: Path) -> None:
         assert process.stderr
         assert "are counting" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        _, complained = process.communicate(timeout=300)
+        _, complained = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert "stopped before the hour was over" in complained
@@ -122,7 +128,7 @@ def test_no_broker_is_one_sentence(tmp_path: Path, fastest: float) -> None:
     """Without a broker the demo ends at once, with the code for it and one sentence."""
     port = free_port()
     with start(port, tmp_path, fastest) as process:
-        _, complained = process.communicate(timeout=300)
+        _, complained = process.communicate(timeout=60)
 
     assert BrokerUnreachable.exit_code == process.returncode
     assert [f"footfall: broker 127.0.0.1:{port} can't be reached: Connection refused"] == complained.splitlines()
@@ -131,7 +137,7 @@ def test_no_broker_is_one_sentence(tmp_path: Path, fastest: float) -> None:
 def test_a_speed_at_which_the_clip_does_not_fit(tmp_path: Path) -> None:
     """A trial whose hour is shorter than the clip isn't begun."""
     with start(free_port(), tmp_path, 3600) as process:
-        _, complained = process.communicate(timeout=300)
+        _, complained = process.communicate(timeout=60)
 
     assert process.returncode == 2
     assert complained.startswith("--speed must be more than 0 and at most")
@@ -150,7 +156,7 @@ def test_headquarters_falls_back_to_the_older_protocol(tmp_path: Path) -> None:
         assert broker.stderr
         try:
             assert any("bind to" in line for line in broker.stderr)
-            headquarters = demo.Headquarters("127.0.0.1", port)
+            headquarters = demo_headquarters.Headquarters("127.0.0.1", port)
             headquarters.close()
         finally:
             broker.terminate()
@@ -161,7 +167,7 @@ def test_headquarters_falls_back_to_the_older_protocol(tmp_path: Path) -> None:
 
 def test_a_good_hour_has_no_fault() -> None:
     """An hour of the trial's own site, camera and zone, flagged as a trial, can be booked."""
-    assert demo.find_fault(json.dumps(HOUR).encode()) is None
+    assert demo_headquarters.find_fault(json.dumps(HOUR).encode()) is None
 
 
 @pytest.mark.parametrize(
@@ -178,4 +184,4 @@ def test_a_good_hour_has_no_fault() -> None:
 )
 def test_a_bad_hour_is_named(payload: bytes, complaint: str) -> None:
     """What keeps an hour from being booked is said in words."""
-    assert complaint in (demo.find_fault(payload) or "")
+    assert complaint in (demo_headquarters.find_fault(payload) or "")

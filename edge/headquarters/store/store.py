@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS statuses (
     site TEXT NOT NULL, camera TEXT NOT NULL, status TEXT NOT NULL, since {moment} NOT NULL,
     PRIMARY KEY (site, camera)
 );
+CREATE TABLE IF NOT EXISTS sessions (
+    broker TEXT NOT NULL, name TEXT NOT NULL, client_id TEXT NOT NULL, since {moment} NOT NULL,
+    PRIMARY KEY (broker, name)
+);
 CREATE TABLE IF NOT EXISTS quarantine (
     topic TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, size INTEGER NOT NULL,
     payload {bytes} NOT NULL, times INTEGER NOT NULL, first_seen {moment} NOT NULL, last_seen {moment} NOT NULL,
@@ -217,6 +221,29 @@ class Store(ABC):
                 "DELETE FROM quarantine WHERE topic = :topic AND digest = :digest",
                 {"topic": _clean(unfit.topic), "digest": hashlib.sha256(unfit.payload).hexdigest()},
             )
+
+    # --- sessions at brokers -----------------------------------------------------------------------------------------
+
+    def session(self, broker: str, name: str) -> str | None:
+        """Return the client id of the session that the broker keeps for the collector *name*; None if there is none."""
+        rows = self._stream(
+            "SELECT client_id FROM sessions WHERE broker = :broker AND name = :name", {"broker": broker, "name": name}
+        )
+        return next((str(found) for (found,) in rows), None)
+
+    def remember_session(self, broker: str, name: str, client_id: str, now: datetime) -> None:
+        """Note that the broker keeps a session for the collector *name* under *client_id*."""
+        with self._transaction():
+            self._run(
+                "INSERT INTO sessions VALUES (:broker, :name, :client_id, :now) ON CONFLICT (broker, name)"
+                " DO UPDATE SET client_id = excluded.client_id, since = excluded.since",
+                {"broker": broker, "name": name, "client_id": client_id, "now": self._instant(now)},
+            )
+
+    def forget_session(self, broker: str, name: str) -> None:
+        """Note that the broker keeps no session for the collector *name* any more."""
+        with self._transaction():
+            self._run("DELETE FROM sessions WHERE broker = :broker AND name = :name", {"broker": broker, "name": name})
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,14 @@ class LedgerView:
             (camera, limit),
         )
 
+    def acknowledged(self, camera: str, since_ms: int, after_ms: int, limit: int) -> list[Row]:
+        """Return the camera's oldest rows acknowledged at *since_ms* or later whose hour starts after *after_ms*."""
+        return self._rows(
+            "SELECT camera, start_ms, max(revision), end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE camera = ? AND delivered_ms >= ? AND start_ms > ? GROUP BY start_ms ORDER BY start_ms LIMIT ?",
+            (camera, since_ms, after_ms, limit),
+        )
+
     def backlog(self) -> int:
         """Return how many rows no broker has acknowledged."""
         count: int = self._connection.execute("SELECT count(*) FROM hours WHERE delivered_ms IS NULL").fetchone()[0]

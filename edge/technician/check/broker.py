@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.credentials import context
 from edge.config.schema import Broker, PublisherSettings, is_loopback
 from edge.core import topics
 from edge.core.clock import KernelClock
-from edge.core.errors import PasswordFileError, TlsFileError
-from edge.mqtt.connection import BoundedClient, connect
-from edge.publisher.outbox import GARBLED, HOPELESS, NOBODY_LISTENS
+from edge.core.errors import BrokerRefused, PasswordFileError, PublishError
+from edge.mqtt.client import Session
+from edge.mqtt.connection import BrokerConnection
+from edge.mqtt.connector import Welcome
+from edge.mqtt.limits import LIMITS
+from edge.mqtt.reasons import NO_SUBSCRIBER, words
 from edge.technician import proc
 from edge.technician.check.check_result import Finding, fail, ok, warn
 
@@ -97,9 +97,6 @@ def _tls(broker: Broker, sock: socket.socket) -> Iterator[Finding]:
     except ssl.SSLCertVerificationError as exc:
         yield fail("broker TLS", f"the certificate can't be trusted: {exc.verify_message}", _tls_advice(exc, broker))
         raise _Stopped from exc
-    except TlsFileError as exc:
-        yield fail("broker TLS", exc.problem, exc.advice)
-        raise _Stopped from exc
     except FileNotFoundError as exc:
         yield fail("broker TLS", f"{exc.filename} isn't there", "bring it, or name another file under `broker.tls`")
         raise _Stopped from exc
@@ -132,127 +129,100 @@ def _tls_advice(exc: ssl.SSLCertVerificationError, broker: Broker) -> str:
     return "name the authority that signed it in `broker.tls.ca_file`; if you did, it isn't the right one"
 
 
-class _Guest:
-    """One connection beside the publisher's."""
+class _Guest(BrokerConnection):
+    """One connection beside the publisher's, of which the broker keeps nothing."""
 
     def __init__(self, settings: PublisherSettings) -> None:
+        session = Session(f"footfall-{settings.site}-{settings.cameras[0].name}-check")
+        super().__init__(settings.broker, session, limits=replace(LIMITS, connect_s=_ANSWER_S, answer_s=_ANSWER_S))
         self._settings = settings
-        self._broker = settings.broker
-        self._client: BoundedClient | None = None
-        self._welcome: ReasonCode | None = None
-        self._properties: Properties | None = None
-        self._lost = ""
-        self._answers: dict[int, ReasonCode] = {}
+        self._welcome: Welcome | None = None
+        self._ended: PublishError | None = None
+        self._answers: dict[str, ReasonCode] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._client is not None:
-            self._client.disconnect()
+        self.close()
 
     def check(self) -> Iterator[Finding]:
         """Log in, and publish on the status topic of each camera."""
-        settings, broker = self._settings, self._broker
-        user = f"as {broker.username}" if broker.username else "without a user name"
-        try:
-            client = connect(broker, f"footfall-{settings.site}-{settings.cameras[0].name}-check", None)
-        except PasswordFileError as exc:
-            denied = isinstance(exc.__cause__, PermissionError)
-            yield fail("broker login", exc.problem, "run this with sudo" if denied else exc.advice)
+        user = f"as {self.broker.username}" if self.broker.username else "without a user name"
+        self._until(lambda: self._welcome is not None)
+        if self._welcome is None:
+            yield self._no_login(user)
             return
-        except (OSError, ValueError) as exc:
-            yield fail(
-                "broker login", f"{user}: {exc}", "try again; if it stays, ask headquarters for the broker's log"
-            )
-            return
-        client.on_connect, client.on_disconnect, client.on_publish = (
-            self._connected,
-            self._disconnected,
-            self._published,
-        )
-        self._client = client
-        if not self._until(lambda: self._welcome is not None):
-            cause = self._lost or f"no answer within {_ANSWER_S:g} s"
-            yield fail(
-                "broker login",
-                f"{user}: {cause}",
-                "does it want a certificate of this box (`broker.tls.cert_file`)? Is it an MQTT broker?",
-            )
-            return
-        assert self._welcome is not None  # noqa: S101 - waited for
-        if self._welcome.is_failure:
-            cause = HOPELESS.get(self._welcome.value, self._welcome.getName().lower())
-            yield fail("broker login", f"{user}: refused: {cause}", "look at `broker.username` and the password's file")
-            return
-        yield ok("broker login", f"accepted {user}, MQTT {broker.protocol}")
-        if getattr(self._properties, "RetainAvailable", 1) == 0 or getattr(self._properties, "MaximumQoS", 1) == 0:
+        yield ok("broker login", f"accepted {user}, MQTT {self.broker.protocol}")
+        if not (self._welcome.keeps_retained and self._welcome.offers_qos_1):
             yield fail("broker features", "it keeps no retained messages, or knows no QoS 1", "use another broker")
-        for camera in settings.cameras:
-            yield self._publish(client, camera.name)
+        for camera in self._settings.cameras:
+            yield self._publish(camera.name)
 
-    def _publish(self, client: Client, camera: str) -> Finding:
+    def _no_login(self, user: str) -> Finding:
+        if isinstance(self._ended, PasswordFileError):
+            cause, _, advice = str(self._ended).rpartition("; ")
+            denied = isinstance(self._ended.__cause__, PermissionError)
+            hint = "run this with sudo" if denied else advice if cause else "write the password into that file"
+            return fail("broker login", cause or str(self._ended), hint)
+        if isinstance(self._ended, BrokerRefused):
+            advice = "look at `broker.username` and the password's file"
+            return fail("broker login", f"{user}: refused: {self.cause}", advice)
+        if not self.reached:
+            advice = "try again; if it stays, ask headquarters for the broker's log"
+            return fail("broker login", f"{user}: {self.cause}", advice)
+        advice = "does it want a certificate of this box (`broker.tls.cert_file`)? Is it an MQTT broker?"
+        return fail("broker login", f"{user}: {self.cause or f'no answer within {_ANSWER_S:g} s'}", advice)
+
+    def _publish(self, camera: str) -> Finding:
         topic = topics.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
         word = topics.ONLINE if _is_online(self._settings.ledger, camera) else topics.OFFLINE
-        sent = client.publish(topic, word, qos=1, retain=False)
-        if not self._until(lambda: sent.mid in self._answers):
-            cause = self._lost or f"no acknowledgement within {_ANSWER_S:g} s"
+        if self.up:
+            self.publish(topic, word, topic)
+            self._until(lambda: topic in self._answers)
+        if topic not in self._answers:
+            cause = self.cause or f"no acknowledgement within {_ANSWER_S:g} s"
             return fail(what, f"{topic}: {cause}", "ask headquarters whether this user may publish there")
-        reason = self._answers[sent.mid]
+        reason = self._answers[topic]
         said = f"{topic} takes `{word.decode()}`, not retained"
         if reason.is_failure:
             return fail(
                 what,
-                f"{topic}: {HOPELESS.get(reason.value, reason.getName().lower())}",
+                f"{topic}: {words(reason.value, reason.getName())}",
                 f"ask headquarters to let this user publish on {topic} and on …/hour",
             )
-        if self._broker.protocol != "5":
+        if self.broker.protocol != "5":
             return warn(
                 what,
                 f"{said}, but in MQTT 3.1.1 a broker acknowledges what it throws away, too",
                 'ask headquarters whether it came; with `protocol: "5"` the broker says so itself',
             )
-        if reason.value == NOBODY_LISTENS:
+        if reason.value == NO_SUBSCRIBER:
             return warn(what, f"{said}, but nobody subscribes to it now", "ask headquarters whether it listens")
         return ok(what, said)
 
-    def _until(self, condition: Callable[[], bool]) -> bool:
-        """Talk with the broker until *condition* holds; False if the link ends, or it takes too long."""
-        until_s = time.monotonic() + _ANSWER_S
-        assert self._client is not None  # noqa: S101 - connected by the caller
-        while not condition():
-            try:
-                result = self._client.loop(0.2)
-            except (*GARBLED, OSError) as exc:
-                self._lost = self._lost or f"it sent what can't be read ({type(exc).__name__})"
-                return False
-            if condition():
-                break
-            if result != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._lost = self._lost or "it closed the connection"
-                return False
-            if time.monotonic() > until_s:
-                return False
-        return True
+    def _until(self, condition: Callable[[], bool]) -> None:
+        """Talk with the broker until *condition* holds, the connection has ended, or it takes too long."""
+        until_s = self.now_s() + 2 * _ANSWER_S
+        while not condition() and self._ended is None and self.now_s() < until_s:
+            self.wait(0.2)
+            self.turn()
 
-    def _connected(
-        self, _client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        self._welcome, self._properties = reason, properties
+    def log_once(self, level: int, sentence: str, what: str | None = None) -> None:
+        """Log nothing: what went wrong becomes a finding."""
 
-    def _disconnected(
-        self, _client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        if flags.is_disconnect_packet_from_server:
-            self._lost = f"it ended the connection: {HOPELESS.get(reason.value, reason.getName().lower())}"
-        else:
-            self._lost = "it closed the connection"
+    def on_welcome(self, welcome: Welcome) -> None:
+        """Note what the broker can do."""
+        self._welcome = welcome
 
-    def _published(
-        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
-    ) -> None:
-        self._answers[mid] = reason
+    def on_acknowledged(self, tag: Any, reason: ReasonCode) -> None:
+        """Note the answer on a topic."""
+        self._answers[tag] = reason
+
+    def on_lost(self, loss: PublishError, _code: int | None) -> None:
+        """Note why; there is no second try."""
+        self._ended = loss
 
 
 def _is_online(ledger: Path, camera: str) -> bool:
