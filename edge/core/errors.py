@@ -378,6 +378,12 @@ class NameTaken(EdgeError):
         super().__init__(f'another collector runs under the name "{name}"', "give each its own with --name")
 
 
+HEADQUARTERS_EXTRA = (
+    "pip install 'dist/footfall_edge-VERSION-py3-none-any.whl[headquarters]' (./deploy.sh wheel builds the file)"
+)
+"""How headquarters installs what boxes don't carry: the package is on no index."""
+
+
 class ExtraMissing(EdgeError, ImportError):
     """A package or program that this command needs isn't installed."""
 

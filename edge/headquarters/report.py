@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge.core.clock import Clock
-from edge.core.errors import ConfigError, ExtraMissing
+from edge.core.errors import HEADQUARTERS_EXTRA, ConfigError, ExtraMissing
 from edge.core.hour import Hour
 from edge.headquarters import page
 from edge.headquarters.address import open_store
@@ -161,7 +161,7 @@ def _write_parquet(path: Path, rows: Sequence[Slot]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - in the extra only
         from pyarrow import parquet  # noqa: PLC0415 - likewise
     except ImportError as exc:
-        raise ExtraMissing("Parquet's library", "pip install 'footfall-edge[headquarters]'") from exc
+        raise ExtraMissing("Parquet's library", HEADQUARTERS_EXTRA) from exc
     whole = {"length_s", "in", "out", "watched_s", "revision"}
     types = {name: pa.int32() if name in whole else pa.string() for name in _COLUMNS}
     types["start"] = pa.timestamp("ms", tz="UTC")

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from edge.core.errors import ExtraMissing, StoreUnusable
+from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing, StoreUnusable
 from edge.headquarters.store.store import Store, Unstorable
 
 try:
     import psycopg
 except ImportError as exc:
-    raise ExtraMissing("PostgreSQL's client", "pip install 'footfall-edge[headquarters]'") from exc
+    raise ExtraMissing("PostgreSQL's client", HEADQUARTERS_EXTRA) from exc
 
 
 class PostgresStore(Store):
