@@ -274,7 +274,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest
     """PostgreSQL's client isn't on a box."""
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     monkeypatch.delitem(__import__("sys").modules, "edge.headquarters.store.postgres", raising=False)
-    with pytest.raises(ExtraMissing, match=r"pip install 'footfall-edge\[headquarters\]'"):
+    with pytest.raises(ExtraMissing, match=r"footfall_edge-VERSION-py3-none-any.whl\[headquarters\]"):
         open_store("postgresql://127.0.0.1/hours")
 
 

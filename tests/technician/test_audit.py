@@ -50,11 +50,12 @@ class Door:
         self.count = Count(["entrance", "side"], "entrance", 60 * minutes, self.store, ABOUT, self.watch)
         self.began_ms = self.watch.t_ms
         self.box: dict[str, int] = {"in": 0, "out": 0}
+        self.refused = 0
         self.see()
         self.count.start()
 
     def see(self, flags: Flag = Flag.RESTARTED) -> None:
-        counts = [Odometer(self.box["in"], self.box["out"]), Odometer(77, 77)]
+        counts = [Odometer(self.box["in"], self.box["out"], self.refused), Odometer(77, 77, 77)]
         self.count.see(Silhouette(self.watch.t_ms, 0, 0, 0, 640, 480, b"", counts, (), flags))
 
     def at(self, second: float, tap: Direction | None = None, box: Direction | None = None) -> None:
@@ -99,6 +100,18 @@ def test_nobody_came(tmp_path: Path) -> None:
 
     assert result.accuracy("in") is None
     assert len(result.intervals) == 2
+
+
+def test_refused_crossings_are_reported(tmp_path: Path) -> None:
+    """What the box saw at this line during the audit, and did not count, stands in the report."""
+    door = Door(tmp_path)
+    door.at(5, tap="in", box="in")
+    door.refused = 2
+    door.see()
+    report = Report(ABOUT, door.result(60), None)
+
+    assert 2 == report.result.refused
+    assert "The box saw 2 crossings that it did not count" in report.text()
 
 
 def test_the_minute_between_tap_and_count(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,14 @@ def seen(t_ms: int, *points: tuple[int, float, float]) -> Silhouette:
     diameter = round(FULL * HEAD / WIDTH)
     told = [Point(track, round(FULL * x / WIDTH), round(FULL * y / HEIGHT), diameter) for track, x, y in points]
     return Silhouette(t_ms, t_ms, 0, 0, WIDTH, HEIGHT, b"", [Count(0, 0)], told)
+
+
+def test_refused_crossings_are_shown() -> None:
+    """The page is told how many crossings of the camera's lines the box has seen and not counted."""
+    draft = Draft({"entrance": ENTRANCE})
+    draft.observe(replace(seen(0), counts=[Count(1, 0, 3)]))
+
+    assert 3 == draft.shown(0)["refused"]
 
 
 def walk(draft: Draft, track: int, start: float, end: float, t_ms: int, x: float = 320) -> int:

@@ -56,6 +56,7 @@ class Result:
         events: The box's counts matched with the taps, one to one; None if the audit was broken off.
         unwatched: The flags that the box raised during the audit.
         box_shown: Whether the person could see the box's count while tapping.
+        refused: Crossings that the box saw during the audit and did not count.
     """
 
     seconds: float
@@ -64,6 +65,7 @@ class Result:
     events: Score | None
     unwatched: Sequence[str] = ()
     box_shown: bool = False
+    refused: int = 0
 
     @property
     def people(self) -> int:
@@ -104,11 +106,13 @@ class Count:
     box_shown: bool = False
     seen: bool = False
     flags: Flag = Flag(0)  # noqa: RUF009 - a value, like 0
+    refused: int = 0
     _taps: list[Event] = field(default_factory=list)
     _counted: list[Event] = field(default_factory=list)
     _began_ms: int = 0
     _ended_s: float = 0.0
     _before: dict[Direction, int] | None = None
+    _refused_before: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     # --- what happens ---
@@ -119,8 +123,11 @@ class Count:
             chosen = [c for n, c in zip(self.lines, silhouette.counts, strict=True) if self.line in (None, n)]
             now: dict[Direction, int] = {"in": sum(c.in_ for c in chosen), "out": sum(c.out for c in chosen)}
             before, self._before, self.seen = self._before or now, now, True
+            refused = sum(c.refused for c in chosen)
+            newly_refused, self._refused_before = refused - self._refused_before, refused
             if self.phase != "counting":
                 return
+            self.refused += newly_refused
             self.flags |= silhouette.flags & ~Flag.RESTARTED
             t_s = self._passed_s()
             new = [Event(t_s, way) for way in WAYS for _ in range(now[way] - before[way])]
@@ -204,7 +211,7 @@ class Count:
             step = interval_s(self.longest_s)
             flags = [flag.name.lower() for flag in self.flags if flag.name]
             intervals = _intervals(self._taps, events, self._ended_s, step)
-            return Result(self._ended_s, step, intervals, events, flags, self.box_shown)
+            return Result(self._ended_s, step, intervals, events, flags, self.box_shown, self.refused)
 
     # --- what is kept ---
 

@@ -131,6 +131,9 @@ class Report:
             yield NOBODY_TAPPED
         yield f"How many people each way show how much? {certainty.advice()}"
         yield "The box's count was " + ("in sight" if result.box_shown else "hidden") + " while the person tapped."
+        if result.refused:
+            crossings = "1 crossing" if result.refused == 1 else f"{result.refused} crossings"
+            yield f"The box saw {crossings} that it did not count: the camera was shaken, or the picture was bad."
         if result.unwatched:
             yield f"For a part of the time the box could not see well: {', '.join(result.unwatched)}."
 

@@ -136,6 +136,7 @@ class Draft:
                 "lines": [self._line_shown(line, twice.get(line.number, [])) for line in self._lines],
                 "unsaved": self._drawn() != self._in_file,
                 "flags": [] if newest is None else [flag.name for flag in newest.flags],
+                "refused": 0 if newest is None else sum(count.refused for count in newest.counts),
                 "seen": newest is not None,
                 "size": list(self._size),
                 "t": 0 if newest is None else newest.t_ms,

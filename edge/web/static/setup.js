@@ -376,6 +376,9 @@ listen((event) => {
   $("camera").textContent = `at ${event.camera}`;
   $("left").textContent = `ends in ${clock(event.left_s)}`;
   $("left").classList.toggle("warn", event.left_s <= LAST_MINUTE_S);
+  $("refused").hidden = !event.refused;
+  $("refused").textContent = `The box saw ${event.refused} ${event.refused === 1 ? "crossing" : "crossings"} of its own ` +
+    "lines and did not count them: the camera was shaken, or the picture was dark, covered or frozen.";
   if (!lines.length) {
     lines = event.lines.map(({ was, ...line }) => line);
     inFile = new Map(event.lines.filter(({ was }) => was !== null).map(({ number, was }) => [number, was]));
