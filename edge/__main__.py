@@ -51,8 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _vision(options: argparse.Namespace) -> None:
+    # Sealed, it may live in a root of its own, from another folder.
+    options.config = options.config.absolute()
     settings = schema.load(options.config).vision(options.camera)
-    seal = None if options.unsealed else _seal(settings, settings.tally if options.diode is None else None)
+    from edge.sandbox.readiness import Readiness
+
+    readiness = Readiness()
+    diode = settings.tally if options.diode is None else None
+    seal = None if options.unsealed else _seal(settings, diode, [options.config.parent])
     from edge.vision import process
 
     def load() -> schema.VisionSettings:
@@ -61,7 +67,7 @@ def _vision(options: argparse.Namespace) -> None:
     process.run(
         load,
         _clock(options),
-        Notifier(),
+        readiness,
         seal,
         diode=options.diode,
         window=options.window,
@@ -153,7 +159,7 @@ def _measure(options: argparse.Namespace) -> None:
     else:
         from edge.vision.seal import Seal
 
-        seal = Seal([])
+        seal = Seal([], needed=_model_folder(settings))
     from edge.vision import measurement
 
     if options.look:
@@ -162,12 +168,20 @@ def _measure(options: argparse.Namespace) -> None:
         measurement.time_stages(settings, options.seconds, seal)
 
 
-def _seal(settings: VisionSettings, diode: Path | None = None) -> Seal:
+def _seal(settings: VisionSettings, diode: Path | None = None, needed: Sequence[Path] = ()) -> Seal:
     """Begin to seal this process, before numpy, OpenCV and the interpreter start threads, which would be left out."""
     from edge.vision.seal import Seal
 
     camera = settings.camera
-    return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped)
+    needed = [*needed, *_model_folder(settings)]
+    if not camera.live and not camera.helped:
+        needed.append(Path(camera.source).absolute().parent)
+    return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped, needed=needed)
+
+
+def _model_folder(settings: VisionSettings) -> list[Path]:
+    """Return where the config's own model lies; nothing if it is the one that is shipped."""
+    return [] if settings.model is None else [settings.model.absolute().parent]
 
 
 def _setup(options: argparse.Namespace) -> int:
