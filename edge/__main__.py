@@ -78,10 +78,13 @@ def _vision(options: argparse.Namespace) -> None:
 def _publisher(options: argparse.Namespace) -> None:
     from edge.publisher import process
 
+    # Confined, it may live in a root of its own, from another folder.
+    options.config = options.config.absolute()
+
     def load() -> schema.PublisherSettings:
         return schema.load(options.config).publisher()
 
-    process.run(load, _clock(options), dict(options.diode), Notifier())
+    process.run(load, _clock(options), dict(options.diode), Notifier(), options.config)
 
 
 def _run(options: argparse.Namespace) -> int:
