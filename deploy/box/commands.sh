@@ -76,13 +76,18 @@ prepare_machine() {
     keep "$incoming/systemd/sysusers.d/footfall.conf" "$ETC/sysusers.d/footfall.conf" 644
     keep "$incoming/systemd/tmpfiles.d/footfall.conf" "$ETC/tmpfiles.d/footfall.conf" 644
     keep "$incoming/systemd/journald.conf.d/footfall.conf" "$ETC/systemd/journald.conf.d/footfall.conf" 644 journal
+    keep "$incoming/systemd/sysctl.d/footfall.conf" "$ETC/sysctl.d/footfall.conf" 644
+    # Where it can be set, which isn't so in a container.
+    if [[ -z "$PREFIX" && -w "$CRASH_LOG" && "$(<"$CRASH_LOG")" != 0 ]]; then
+        change "keep what crashes out of the kernel's log" silence_crashes
+    fi
     for name in vision publisher; do
         if [[ -z "$PREFIX" ]] && ! id "footfall-$name" >/dev/null 2>&1; then
             change "make the user footfall-$name" systemd-sysusers "$ETC/sysusers.d/footfall.conf"
         fi
     done
-    if [[ ! -d "$PREFIX/run/footfall" && -z "$PREFIX" ]] && systemd_runs; then
-        change "make /run/footfall" systemd-tmpfiles --create "$ETC/tmpfiles.d/footfall.conf"
+    if [[ ! -d /run/footfall || ! -d /run/footfall-root/publisher ]] && [[ -z "$PREFIX" ]] && systemd_runs; then
+        change "make /run/footfall and /run/footfall-root" systemd-tmpfiles --create "$ETC/tmpfiles.d/footfall.conf"
     fi
     keep "$incoming/box" "$HOUSE/box" 755
     keep "$incoming/systemd/settle/footfall-settle.service" "$UNITS/footfall-settle.service" 644
@@ -97,6 +102,10 @@ prepare_machine() {
         say "note: this kernel keeps no account of memory, so MemoryMax= holds nothing back; on a Raspberry Pi add cgroup_enable=memory to cmdline.txt"
     fi
 }
+
+readonly CRASH_LOG=/proc/sys/debug/exception-trace
+
+silence_crashes() { printf '0\n' >"$CRASH_LOG"; }
 
 enable_settle() {
     mkdir -p "$UNITS/multi-user.target.wants"
@@ -222,7 +231,7 @@ uninstall_all() {
         return
     fi
     change "stop and forget every unit" take_down
-    for name in sysusers.d tmpfiles.d systemd/journald.conf.d; do
+    for name in sysusers.d tmpfiles.d sysctl.d systemd/journald.conf.d; do
         change "remove $ETC/$name/footfall.conf" rm -f "$ETC/$name/footfall.conf"
     done
     change "remove footfall-settle.service" rm -f "$UNITS/footfall-settle.service" \
@@ -249,7 +258,7 @@ uninstall_all() {
 forget_machine() {
     systemctl daemon-reload
     systemctl restart systemd-journald.service
-    rm -rf "$PREFIX/run/footfall"
+    rm -rf "$PREFIX/run/footfall" "$PREFIX/run/footfall-root"
 }
 
 readonly BUSY="somebody else is installing here just now; wait until they are done"

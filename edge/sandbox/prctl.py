@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 from collections.abc import Collection
 
 from edge.sandbox import seccomp
 
-_PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 4, 15, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CAPABILITY_VERSION = 0x20080522
 
 DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2
@@ -27,10 +28,9 @@ def hide_memory() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def rename(name: str) -> None:
-    """Show *name*, of at most 15 bytes, to whoever lists processes."""
-    buffer = ctypes.create_string_buffer(name.encode(), 16)
-    _prctl(_PR_SET_NAME, ctypes.addressof(buffer))
+def die_with_parent() -> None:
+    """Be killed when the parent ends, whatever ends it."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def drop_capabilities(keep: Collection[int] = ()) -> None:

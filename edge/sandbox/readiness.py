@@ -2,10 +2,11 @@
 What the process that sees tells systemd: one byte to a helper, which knows a dozen sentences.
 
 systemd writes parts of what it is told into the journal: values that it can't parse, as text. So a captured process
-with the readiness socket could write pictures there. This process holds no such socket. A helper is started first,
-before anything else happens; it has the socket and the reading end of a pipe, no camera, no file and a system call
-filter of its own. It reads one byte and sends the sentence that the byte stands for. A byte that stands for nothing
-ends it, and so does the end of the pipe.
+with the readiness socket could write pictures there. The process that sees holds no such socket. The process that
+systemd has started becomes a helper: it has the socket and the reading end of a pipe, no camera, no file and a system
+call filter of its own. The process that sees is its child, and goes on. The helper reads one byte and sends the
+sentence that the byte stands for; it hands SIGHUP on, and ends as its child does. A byte that stands for nothing ends
+both, and so does the end of the pipe.
 
 A captured process can choose among the sentences. The helper lets a change through once in ten seconds in the long
 run, and eight at once: 8,648 changes of 3.6 bits each a day, which `systemctl status` shows and the journal doesn't.
@@ -33,6 +34,10 @@ _CHANGE_EVERY_S = 10.0
 """Seconds after which one more change is let through."""
 _ALIVE_EVERY_S = 1.0
 """Seconds between two words to the watchdog, which waits for sixty."""
+
+
+_SIGNALLED = 128
+"""Added to a signal's number where a signal has ended the child, as a shell does."""
 
 
 class Word(enum.IntEnum):
@@ -86,21 +91,21 @@ class Readiness:
     """
     The writing end of the pipe to the helper, or nothing where there is no systemd.
 
-    Made first of all, while this process has one thread and may still start another process.
+    Made first of all, while this process has one thread. Where there is systemd, it goes on as the helper's child.
     """
 
     def __init__(self) -> None:
         self._pipe: int | None = None
-        self.helper: int | None = None
         notifier = Notifier()
         if not notifier.descriptors:
             return
         seccomp.load_library()
         reading, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)
-        self.helper = os.fork()
-        if self.helper == 0:
-            _serve(reading, notifier)
+        child = os.fork()
+        if child:
+            _serve(reading, notifier, child)
+        prctl.die_with_parent()
         os.close(reading)
         notifier.close()
 
@@ -120,13 +125,17 @@ class Readiness:
         self.say(Word.ALIVE)
 
 
-def _serve(pipe: int, notifier: Notifier) -> NoReturn:
-    """Be the helper until the pipe ends; never comes back."""
+def _serve(pipe: int, notifier: Notifier, child: int) -> NoReturn:
+    """Be the helper of *child* until the pipe ends, and end as it does; never comes back."""
+    code = os.EX_SOFTWARE
     try:
-        _confine(pipe, notifier.descriptors[0])
-        _pass_on(pipe, notifier)
+        _confine(pipe, notifier.descriptors[0], child)
+        with contextlib.suppress(ValueError):
+            _pass_on(pipe, notifier)
+        os.close(pipe)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:
-        os._exit(0)
+        os._exit(code if code >= 0 else _SIGNALLED - code)
 
 
 def _pass_on(pipe: int, notifier: Notifier) -> None:
@@ -150,11 +159,12 @@ def _pass_on(pipe: int, notifier: Notifier) -> None:
             notifier.send(SENTENCES[word].format(now_us=time.monotonic_ns() // 1000))
 
 
-def _confine(pipe: int, readiness: int) -> None:
-    """Give up everything but reading from *pipe* and sending to *readiness*."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # They are for the process that sees; this one ends with it.
+def _confine(pipe: int, readiness: int, child: int) -> None:
+    """Give up everything but reading from *pipe*, sending to *readiness*, and waiting for *child*."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # systemd sends them to every process of the service; this one ends with its child.
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(child, signal.SIGHUP))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
@@ -163,10 +173,9 @@ def _confine(pipe: int, readiness: int) -> None:
             with contextlib.suppress(OSError):
                 os.close(int(entry.name))
     gc.disable()
-    prctl.rename("readiness")
     prctl.hide_memory()
     prctl.gain_nothing()
     prctl.drop_capabilities()
     for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(limit, (0, 0))
-    seccomp.readiness_filter(pipe, readiness).load()
+    seccomp.readiness_filter(pipe, readiness, child).load()

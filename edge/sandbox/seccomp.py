@@ -119,6 +119,13 @@ PUBLISHER_REFUSED = (
 )
 """What of `REFUSED` the publisher gives up as well; it goes on making files, sockets and connections."""
 
+_HELPERS = {
+    "a thread of Python": """
+        brk mmap mmap2 munmap mremap madvise futex futex_time64 clock_gettime clock_gettime64 rt_sigreturn sigreturn
+        restart_syscall exit exit_group""",
+}
+"""What the helper that tells systemd needs, beside reading from its pipe, sending, and waiting for its child."""
+
 _INT = 0xFFFFFFFF
 _AF_UNIX, _AF_INET, _AF_INET6, _FAMILIES = 1, 2, 10, 64
 """Address families by number; the kernel knows fewer than 64."""
@@ -252,17 +259,12 @@ def publisher_filter(*, unix: bool, architecture: int = 0) -> Any:
     return refused.built
 
 
-def readiness_filter(pipe: int, readiness: int, architecture: int = 0) -> Any:
-    """Return the filter of the helper that reads from *pipe* and sends to *readiness*, and does nothing else."""
+def readiness_filter(pipe: int, readiness: int, child: int, architecture: int = 0) -> Any:
+    """Return the filter of the helper that reads from *pipe*, sends to *readiness* and waits for *child*."""
     needed = _Filter(architecture, otherwise=errno.EPERM)
-    needed.allow_all(
-        {
-            "a thread of Python": """
-        brk mmap mmap2 munmap mremap madvise futex futex_time64 clock_gettime clock_gettime64 rt_sigreturn
-        sigreturn restart_syscall exit exit_group"""
-        }
-    )
-    needed.allow("read", 0, _INT, pipe)
+    needed.allow_all(_HELPERS)
+    for name, descriptor in (("read", pipe), ("close", pipe), ("kill", child), ("wait4", child)):
+        needed.allow(name, 0, _INT, descriptor)
     needed.allow("write", 0, _INT, readiness)
     needed.allow("send", 0, _INT, readiness)
     needed.allow_without("sendto", readiness, 4)

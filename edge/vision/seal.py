@@ -113,8 +113,6 @@ class Seal:
         seccomp.load_library()
         self._cameras = cameras = [camera.resolve() for camera in cameras]
         _refuse_threads()
-        # The helper that tells systemd is one of these; a camera's helper comes later, and may be ended.
-        self._children = frozenset(_children())
         self._self_test = SelfTest(cameras)
         # Opened now: later nothing may be opened for writing.
         self._nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -158,7 +156,7 @@ class Seal:
         """
         _look_through_descriptors({*held, *self._self_test.files}, self._cameras)
         _refuse_foreign_mounts()
-        helpers = [child for child in _children() if child not in self._children]
+        helpers = _children()
         locked = _lock_memory()
         prctl.hide_memory()
         for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_FSIZE):

@@ -639,7 +639,6 @@ def main() -> None:
     if surroundings.pop("old"):
         grow_old()
     readiness = Readiness()
-    assert readiness.helper is not None
     needed = [Path(surroundings["file"]).parent]
     seal = Reporting([], needed=needed, report=report) if sealed else None
     from edge.vision import process  # noqa: PLC0415 - after the seal is made, as in edge.__main__
@@ -649,7 +648,7 @@ def main() -> None:
 
     def look(_: Pipeline, frame: Frame) -> Sequence[Crossing]:
         picture = MARK + frame.pixels.tobytes()[:60_000] + secrets.token_bytes(100)
-        world = World(**surroundings, readiness=pipe, helper=readiness.helper or 0, picture=picture)
+        world = World(**surroundings, readiness=pipe, helper=os.getppid(), picture=picture)
         os.write(report, json.dumps(outcomes(world, only)).encode())
         os.kill(os.getpid(), signal.SIGTERM)
         return ()
