@@ -119,7 +119,7 @@ PUBLISHER_REFUSED = (
 )
 """What of `REFUSED` the publisher gives up as well; it goes on making files, sockets and connections."""
 
-_HELPERS = {
+HELPERS = {
     "a thread of Python": """
         brk mmap mmap2 munmap mremap madvise futex futex_time64 clock_gettime clock_gettime64 rt_sigreturn sigreturn
         restart_syscall exit exit_group""",
@@ -166,7 +166,7 @@ _WRITING = (
 )
 """Ways to open a file that make it, empty it, or only write; Landlock decides on the rest by path."""
 
-_FUTEX_KIND = 0xFF
+FUTEX_KIND = 0xFF
 """Which operation a futex call is, and bit 7: only within this process."""
 FUTEX_WAITS, FUTEX_OTHERS = (0, 9), (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13)
 """
@@ -181,7 +181,7 @@ _EVICTING = (20, 21)
 _CLONE_VM, _CLONE_THREAD = 0x100, 0x10000
 _CLONE_NEW = (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
 """Namespaces: mount, cgroup, uts, ipc, user, pid, net."""
-_NOT_A_THREAD = (
+NOT_A_THREAD = (
     *((_CLONE_VM | _CLONE_THREAD, shared) for shared in (0, _CLONE_VM, _CLONE_THREAD)),
     *((bit, bit) for bit in _CLONE_NEW),
 )
@@ -262,7 +262,7 @@ def publisher_filter(*, unix: bool, architecture: int = 0) -> Any:
 def readiness_filter(pipe: int, readiness: int, child: int, architecture: int = 0) -> Any:
     """Return the filter of the helper that reads from *pipe*, sends to *readiness* and waits for *child*."""
     needed = _Filter(architecture, otherwise=errno.EPERM)
-    needed.allow_all(_HELPERS)
+    needed.allow_all(HELPERS)
     for name, descriptor in (("read", pipe), ("close", pipe), ("kill", child), ("wait4", child)):
         needed.allow(name, 0, _INT, descriptor)
     needed.allow("write", 0, _INT, readiness)
@@ -341,15 +341,15 @@ class _Filter:
 
     def refuse_others(self) -> None:
         """Refuse what reaches beyond this process: another process, futexes of others, pages that leave memory."""
-        for mask, value in _NOT_A_THREAD:
+        for mask, value in NOT_A_THREAD:
             self.refuse("clone", 0, mask, value)
         # A filter can't read its flags; glibc falls back to clone.
         self._add(self._seccomp.ERRNO(errno.ENOSYS), "clone3")
         for name in ("futex", "futex_time64"):
             for operation in FUTEX_WAITS:
-                self.refuse(name, 1, _FUTEX_KIND, operation, errno.EAGAIN)
+                self.refuse(name, 1, FUTEX_KIND, operation, errno.EAGAIN)
             for operation in FUTEX_OTHERS:
-                self.refuse(name, 1, _FUTEX_KIND, operation)
+                self.refuse(name, 1, FUTEX_KIND, operation)
         for advice in _EVICTING:
             self.refuse("madvise", 2, _INT, advice)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.core.errors import LedgerMissing, LedgerUnusable
 from edge.core.tally import Flag
 from edge.publisher.hours import Interval, Span
-from edge.publisher.ledger import file
+from edge.publisher.ledger import file, untrusted
 
 _INTERVALS = """
     SELECT run, line, max(start_ms, settled_ms), end_ms, iif(mine, in_, 0), iif(mine, out, 0),
@@ -39,6 +39,8 @@ _INTERVALS = """
 middle."""
 
 _WINDOW_MS = 60_000
+_LATEST_MS = 32_500_000_000_000
+"""The year 3000, ms since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class LedgerView:
         if not _is_there(path):
             raise LedgerMissing(path)
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with contextlib.closing(untrusted.connect(path)) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
@@ -171,6 +173,14 @@ class LedgerView:
         ).fetchone()[0]
         return stamp
 
+    def acknowledged_last_day(self, now_ms: int) -> list[Row]:
+        """Return the rows that a broker acknowledged in the 24 hours before now or before the last one, in order."""
+        return self._rows(
+            "SELECT camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE delivered_ms > max(?, (SELECT max(delivered_ms) FROM hours)) - ? ORDER BY delivered_ms, start_ms",
+            (now_ms, 86_400_000),
+        )
+
     def pace(self, camera: str) -> Pace | None:
         """Return what the camera's newest readings say; None if there are none."""
         newest = self._connection.execute(
@@ -203,10 +213,18 @@ class LedgerView:
         )
 
     def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Row]:
-        return [
-            Row(camera, Span(start, end), revision, payload, closed, delivered)
-            for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
-        ]
+        found = []
+        for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters):
+            numbers = (start, revision, end, closed, 0 if delivered is None else delivered)
+            if not isinstance(camera, str) or not isinstance(payload, bytes) or not all(map(_is_time, numbers)):
+                raise LedgerUnusable(self.path, "it holds a row that no publisher of ours writes")
+            found.append(Row(camera, Span(start, end), revision, payload, closed, delivered))
+        return found
+
+
+def _is_time(number: object) -> bool:
+    """Tell whether *number* could be a time of this millennium in ms, or less."""
+    return isinstance(number, int) and abs(number) < _LATEST_MS
 
 
 def _is_there(path: Path) -> bool:
