@@ -14,6 +14,7 @@ readonly OLDEST_PYTHON=11 NEWEST_PYTHON=13
     source "$ROOT/deploy/debian.sh"
     source "$ROOT/deploy/python.sh"
     source "$ROOT/deploy/demo.sh"
+    source "$ROOT/deploy/signing.sh"
     source "$ROOT/deploy/payload.sh"
     source "$ROOT/deploy/hosts.sh"
 }
@@ -29,6 +30,8 @@ usage: ./deploy.sh COMMAND [OPTIONS]
              --config FILE      install: the box's footfall.yaml, kept if it has one; %h in it stands for the host
              --password-file F  install: the broker's password, likewise
              --ca-file FILE     install: the authority that signed the broker's certificate, likewise, as /etc/footfall/ca.pem
+             --unsigned         take a release that isn't signed by a key that the box knows
+             --older            take a release that is older than what has run on the box
              --dry-run          only say what would be done
   rollback   go back to the release before           HOST..., --local, --hosts FILE, --dry-run
   status     what runs, since when, and what it says  HOST..., --local, --hosts FILE

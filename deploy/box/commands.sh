@@ -9,6 +9,7 @@ install_release() {
     if [[ -n "$UPDATE" && -z "$before" ]]; then
         die "Footfall isn't installed here; use install" "$UNCHANGED"
     fi
+    verify_release "$incoming"
     need_libraries
     if [[ -z "$DRY" ]]; then
         go_back # what an earlier run may have left
@@ -29,6 +30,7 @@ install_release() {
         change "switch from ${before:-nothing} to $release" go_to "$release"
         if [[ -z "$DRY" ]]; then
             note "installed $release after ${before:-nothing}"
+            remember_release "$incoming"
             prune
         fi
     else
@@ -207,7 +209,7 @@ show_status() {
     for unit in $(units); do
         state="$(told "$unit" ActiveState)"
         release_of="$(runs "$unit")"
-        printf '%s\n          %s, %s restarts, %s\n' "$unit" "$state" "$(told "$unit" NRestarts)" "$(told "$unit" StatusText)"
+        printf '%s\n          %s, %s restarts, %s\n' "$unit" "$state" "$(told "$unit" NRestarts)" "$(told "$unit" StatusText | LC_ALL=C tr -cd '\040-\176')"
         if [[ "$state" != active ]]; then
             bad="${bad:-$unit is $state: $(last_words "$unit")}"
         elif [[ "$release_of" != "$release" ]]; then
@@ -282,7 +284,7 @@ guard() {
 box() {
     local command="$1" incoming="" arguments=("$@")
     shift
-    UPDATE="" PURGE=""
+    UPDATE="" UNSIGNED="" OLDER="" PURGE=""
     umask 022
     trap '' PIPE HUP # whoever watches may go; an update that has begun is ended
     if [[ "$command" == logs ]]; then
@@ -292,6 +294,8 @@ box() {
         case "$1" in
         --dry-run) DRY=1 ;;
         --update) UPDATE=1 ;;
+        --unsigned) UNSIGNED=1 ;;
+        --older) OLDER=1 ;;
         --purge) PURGE=1 ;;
         --boot) ;;
         *) incoming="$1" ;;
@@ -315,6 +319,7 @@ box() {
     case "$command" in
     probe) probe ;;
     install) install_release "$incoming" ;;
+    verify) verify_release "$incoming" && say "$(<"$incoming/release") may come onto this box" ;;
     rollback) rollback_release ;;
     settle) go_back --boot ;;
     undo) go_back ;;
