@@ -75,7 +75,7 @@ def offer(box: Path, incoming: Path, *, unsigned: bool = False, older: bool = Fa
 
 
 def test_the_first_release_brings_the_key(tmp_path: Path, release: Release) -> None:
-    """The first installation keeps the key; the next release by the same key is taken, and nobody had to do anything."""
+    """The first installation keeps the key; the next release by the same key is taken, without anybody's doing."""
     box = tmp_path / "box"
 
     assert offer(box, release("1.0.0")) == ""
@@ -85,7 +85,7 @@ def test_the_first_release_brings_the_key(tmp_path: Path, release: Release) -> N
 
 
 def test_a_tampered_list(tmp_path: Path, release: Release) -> None:
-    """A wheel that was changed on the way, its digest in the list too, isn't taken: the signature isn't of that list."""
+    """A wheel that was changed on the way, its digest too, isn't taken: the signature isn't of that list."""
     box = tmp_path / "box"
     offer(box, release("1.0.0"))
     tampered = release("1.0.1", content=b"good")
@@ -130,7 +130,7 @@ def test_a_new_key(tmp_path: Path, release: Release) -> None:
 
 
 def test_what_is_on_the_disk(tmp_path: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`footfall privacy` holds what packages put on the disk against the signed list: a file more, less or changed is told."""
+    """The disk is held against the signed list of what packages put there: a file more, less or changed is told."""
     wheel = tmp_path / "edge-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as made:
         made.writestr("edge/__init__.py", "")
