@@ -17,7 +17,8 @@ _NATIVE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "armv7l": 0x40000028}
 """The kernel's AUDIT_ARCH number of each of our machines."""
 _FOREIGN = {"x86_64": (0x40000003,), "aarch64": (0x40000028,), "armv7l": ()}
 """Those of calls that a program of another architecture could make there: 32-bit x86, 32-bit ARM."""
-_X32 = 0x40000000
+_X32, _X32_MASK = 0x40000000, 0xC0000000
+"""Numbers of 32-bit calls of a 64-bit kernel. With the highest bit set, as in -1, there are none."""
 _MOST_CALLS = 512
 """Numbers of system calls that are tried; kernels have fewer than 480."""
 
@@ -114,7 +115,7 @@ def _another_way() -> Iterator[_Named]:
     for architecture in _FOREIGN[machine]:
         yield "calls of another architecture", Call(architecture, ANY, {})
     if machine == "x86_64":
-        yield "calls of another architecture", Call(_NATIVE[machine], Bits(_X32, _X32), {})
+        yield "calls of another architecture", Call(_NATIVE[machine], Bits(_X32_MASK, _X32), {})
 
 
 def _others() -> Iterator[_Named]:

@@ -5,7 +5,7 @@ systemd writes parts of what it is told into the journal: values that it can't p
 with the readiness socket could write pictures there. The process that sees holds no such socket. The process that
 systemd has started becomes a helper: it has the socket and the reading end of a pipe, no camera, no file and a system
 call filter of its own. The process that sees is its child, and goes on. The helper reads one byte and sends the
-sentence that the byte stands for; it hands SIGHUP on, and ends as its child does. A byte that stands for nothing ends
+sentence that the byte stands for; it hands signals on, and ends as its child does. A byte that stands for nothing ends
 both, and so does the end of the pipe.
 
 A captured process can choose among the sentences. The helper lets a change through once in ten seconds in the long
@@ -75,7 +75,7 @@ SENTENCES = {
     Word.SEALED: "READY=1\nSTATUS=sealed",
     Word.NOT_SEALED: "READY=1\nSTATUS=NOT SEALED",
     Word.RELOADING: "RELOADING=1\nMONOTONIC_USEC={now_us}",
-    Word.RELOADED: "READY=1\nSTATUS=sealed; config read again",
+    Word.RELOADED: "READY=1\nSTATUS=config read again",
     Word.REFUSED: "READY=1\nSTATUS=config REFUSED, the old one goes on; to see why, type: sudo footfall check",
     Word.CAMERA: "STATUS=the camera or clip can't be opened, or it stopped; type: sudo footfall check",
     Word.CAMERA_CLOSED: "STATUS=the shop has closed; a new process opens the camera again",
@@ -161,10 +161,9 @@ def _pass_on(pipe: int, notifier: Notifier) -> None:
 
 def _confine(pipe: int, readiness: int, child: int) -> None:
     """Give up everything but reading from *pipe*, sending to *readiness*, and waiting for *child*."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # systemd sends them to every process of the service; this one ends with its child.
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(child, signal.SIGHUP))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # systemd sends what ends a service to each of its processes; others send it to this one alone.
+        signal.signal(number, lambda number, _: os.kill(child, number))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

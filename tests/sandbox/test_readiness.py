@@ -84,17 +84,18 @@ def test_changes_are_few(systemd: socket.socket) -> None:
 
 
 def test_signals(systemd: socket.socket) -> None:
-    """SIGHUP is handed on; SIGTERM, which systemd sends to both, is the child's; a signal's death has a code."""
+    """SIGHUP and SIGTERM are handed on; where a signal ends the process that sees, the helper's code says so."""
     body = (
         "signal.signal(signal.SIGHUP, lambda *_: readiness.say(Word.RELOADED))\n"
-        "    readiness.say(Word.SEALED)\n    signal.pause()\n    os.kill(os.getpid(), signal.SIGKILL)"
+        "    signal.signal(signal.SIGTERM, lambda *_: readiness.say(Word.STOPPING))\n"
+        "    readiness.say(Word.SEALED)\n    signal.pause()\n    signal.pause()\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     process = run(systemd, body)
-    assert systemd.recv(4096).decode() == SENTENCES[Word.SEALED]
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGHUP)
+    for number, word in ((signal.SIGHUP, Word.SEALED), (signal.SIGTERM, Word.RELOADED)):
+        assert systemd.recv(4096).decode() == SENTENCES[word]
+        process.send_signal(number)
 
-    assert systemd.recv(4096).decode() == SENTENCES[Word.RELOADED]
+    assert systemd.recv(4096).decode() == SENTENCES[Word.STOPPING]
     assert process.wait(60) == 128 + signal.SIGKILL
 
 
