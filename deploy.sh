@@ -14,6 +14,7 @@ readonly OLDEST_PYTHON=11 NEWEST_PYTHON=13
     source "$ROOT/deploy/debian.sh"
     source "$ROOT/deploy/python.sh"
     source "$ROOT/deploy/demo.sh"
+    source "$ROOT/deploy/signing.sh"
     source "$ROOT/deploy/payload.sh"
     source "$ROOT/deploy/hosts.sh"
 }
@@ -29,6 +30,8 @@ usage: ./deploy.sh COMMAND [OPTIONS]
              --config FILE      install: the box's footfall.yaml, kept if the box has one; %h stands for the host
              --password-file F  install: the broker's password, likewise
              --ca-file FILE     install: the certificate of the broker's authority, likewise, as /etc/footfall/ca.pem
+             --unsigned         take a release that isn't signed by a key that the box knows
+             --older            take a release that is older than what has run on the box
              --dry-run          only print what would be done
   rollback   return to the release before           HOST..., --local, --hosts FILE, --dry-run
   status     what runs, since when, and its state    HOST..., --local, --hosts FILE

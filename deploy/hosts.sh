@@ -80,7 +80,7 @@ act_on_host() {
         known="$(probed "$host" wheel)"
         # Units and script are enough to see whether anything must be repaired.
         [[ -z "$DRY" && "$current" != "$release" ]] || known="$(cd "$STAGE/wheels" && echo *.whl)"
-        local options=(${DRY:+--dry-run})
+        local options=(${DRY:+--dry-run} ${UNSIGNED:+--unsigned} ${OLDER:+--older})
         [[ "$COMMAND" != update ]] || options+=(--update)
         if copy_all "$host" "$folder" "$target" "$known"; then
             run_on_host "$host" "FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder; status=\$?; $WITH_LOCK rm -rf $folder; exit \$status" || status=$?
@@ -203,11 +203,13 @@ stage_for() {
 manage() {
     local hosts=() file="" host path
     declare -gA FILES=()
-    COMMAND="$1" DRY="" PURGE="" BATCH="" LOG_OPTIONS=(--lines=100)
+    COMMAND="$1" DRY="" UNSIGNED="" OLDER="" PURGE="" BATCH="" LOG_OPTIONS=(--lines=100)
     shift
     while [[ $# -gt 0 ]]; do
         case "$1:$COMMAND" in
         --dry-run:install | --dry-run:update | --dry-run:rollback | --dry-run:uninstall) DRY=1 ;;
+        --unsigned:install | --unsigned:update) UNSIGNED=1 ;;
+        --older:install | --older:update) OLDER=1 ;;
         --purge:uninstall) PURGE=1 ;;
         --follow:logs | -f:logs) LOG_OPTIONS+=(--follow) ;;
         --local:*) hosts+=(local) ;;

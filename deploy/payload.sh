@@ -6,13 +6,15 @@
 #   systemd/               units and what goes with them
 #   wheels/                wheels for all kinds of boxes
 #   TARGET/SHA256SUMS      what a box of this kind is sent, as in aarch64-cp313
+#   TARGET/programs        what each package puts on the disk (programs.py)
+#   TARGET/SHA256SUMS.sig  the list's signature; signers: by which key (signing.sh)
 #   TARGET/release         the release's name: its version and the first digits of SHA256SUMS' own sum, so that what is
 #                          called the same is the same
 
 STAGE="$ROOT/build/stage"
 [[ -e "$ROOT/pyproject.toml" ]] || STAGE="$ROOT/stage"
 readonly STAGE
-readonly BOX_PARTS=(say.sh debian.sh box/state.sh box/release.sh box/units.sh box/switch.sh box/commands.sh)
+readonly BOX_PARTS=(say.sh debian.sh box/state.sh box/verify.sh box/release.sh box/units.sh box/switch.sh box/commands.sh)
 
 # Prints the one script that runs on a box.
 box_script() {
@@ -76,19 +78,27 @@ stage() {
         --folder "$STAGE/wheels" "$WHEEL")" || exit 1
     mapfile -t names <<<"$said"
     mkdir -p "$STAGE/$target"
+    (cd "$STAGE/wheels" && "$BUILDER" "$ROOT/deploy/programs.py" "${names[@]}") >"$STAGE/$target/programs"
     (cd "$STAGE" && { printf 'wheels/%s\n' "${names[@]}" && find systemd -type f && echo box; } | LC_ALL=C sort |
         xargs -d '\n' sha256sum) >"$STAGE/$target/SHA256SUMS"
+    (cd "$STAGE/$target" && sha256sum programs) >>"$STAGE/$target/SHA256SUMS"
+    sign_stage "$target"
     version="$(basename "$WHEEL" | cut -d- -f2)"
     printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$target/SHA256SUMS" | cut -c1-8)" >"$STAGE/$target/release"
 }
 
 # payload_tar TARGET KNOWN-WHEELS: writes a tar of what a box of this kind lacks to standard output.
 payload_tar() {
-    local target="$1" known="$2" name files=()
+    local target="$1" known="$2" name files=() list
+    list=("$target/SHA256SUMS" "$target/release")
+    for name in SHA256SUMS.sig signers signers.sig; do
+        [[ ! -e "$STAGE/$target/$name" ]] || list+=("$target/$name")
+    done
     while read -r _ name; do
+        [[ "$name" != programs ]] || name="$target/programs"
         [[ "$name" == wheels/* && " $known " == *" ${name#wheels/} "* ]] || files+=("$name")
     done <"$STAGE/$target/SHA256SUMS"
-    tar -C "$STAGE" -cf - --owner=0 --group=0 --transform="s|^$target/||" "$target/SHA256SUMS" "$target/release" "${files[@]}"
+    tar -C "$STAGE" -cf - --owner=0 --group=0 --transform="s|^$target/||" "${list[@]}" "${files[@]}"
 }
 
 readonly BUNDLE_TARGETS=(aarch64-cp311 aarch64-cp313 x86_64-cp311 x86_64-cp313)

@@ -19,6 +19,7 @@ from edge.core.clock import KernelClock, TrialClock
 from edge.core.errors import LedgerMissing
 from edge.core.tally import SIZE, Flag, Tally, decode, encode, line_key
 from edge.publisher.ledger.view import LedgerView
+from edge.sandbox.readiness import SENTENCES, Word
 from tests.publisher.rig import Mosquitto, Walkers, free_port, wait_until
 
 pytestmark = pytest.mark.processes
@@ -207,17 +208,12 @@ def test_a_config_without_change_begins_nothing(eye: Callable[..., Eye], write: 
     assert 1 == len({tally.run for tally in made.look()})
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"y": 7}, "cameras.door.lines.entrance.to"),
-        ({"source": "/dev/video97"}, "camera /dev/video97: there is no such camera or clip"),
-    ],
-)
-def test_vision_refuses_what_cant_be_used(
-    eye: Callable[..., Eye], write: Write, changes: dict[str, object], words: str
-) -> None:
-    """The status says why; the old config goes on, in the same run, and a right one is taken up afterwards."""
+REFUSED = SENTENCES[Word.REFUSED].partition("STATUS=")[2]
+
+
+@pytest.mark.parametrize("changes", [{"y": 7}, {"source": "/dev/video97"}], ids=["a line", "a camera"])
+def test_vision_refuses_what_cant_be_used(eye: Callable[..., Eye], write: Write, changes: dict[str, object]) -> None:
+    """The status says so; the old config goes on, in the same run, and a right one is taken up afterwards."""
     made = eye()
     write(**changes)
     said = made.service.hang_up()
@@ -227,8 +223,8 @@ def test_vision_refuses_what_cant_be_used(
     write()
     again = made.service.hang_up()
 
-    assert said.startswith("config REFUSED, the old one goes on: ")
-    assert words in said
+    # What is wrong, `footfall check` says: no text of a process that sees reaches systemd.
+    assert said == REFUSED
     assert 1 == len(runs)
     assert "config read again" == again
 
@@ -239,7 +235,7 @@ def test_a_camera_that_isnt_in_the_config_any_more(eye: Callable[..., Eye], tmp_
     path = tmp_path / "footfall.yaml"
     path.write_text(path.read_text().replace("  door:", "  gate:"))
 
-    assert 'no camera is called "door"; the config has: gate' in made.service.hang_up()
+    assert made.service.hang_up() == REFUSED
 
 
 def test_another_source_needs_another_process(eye: Callable[..., Eye], write: Write, tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ BOTH = {
 REQUIRED = [
     *((VISION, key, value) for key, value in BOTH.items()),
     *((PUBLISHER, key, value) for key, value in BOTH.items()),
+    *((unit, "NotifyAccess", "main") for unit in (VISION, PUBLISHER)),
+    (VISION, "RootDirectory", "/run/footfall-root/vision"),
+    (PUBLISHER, "RootDirectory", "/run/footfall-root/publisher"),
+    (VISION, "SyslogLevel", "err"),
+    (VISION, "SyslogLevelPrefix", "no"),
+    (VISION, "LogLevelMax", "err"),
     (VISION, "User", "footfall-vision"),
     (VISION, "PrivateNetwork", "yes"),
     (VISION, "RestrictAddressFamilies", "AF_UNIX"),
@@ -156,9 +162,32 @@ def test_publisher_can_write_only_its_state() -> None:
 @pytest.mark.parametrize("unit", [VISION, PUBLISHER], ids=lambda unit: unit.name)
 def test_there_is_no_way_round_the_diode(unit: Path) -> None:
     """Neither process sees the bus, on which systemd tells of services, nor memory or queues that both could open."""
-    hidden = {path.removeprefix("-") for value in read(unit)["InaccessiblePaths"] for path in value.split()}
+    hidden = {
+        path.removeprefix("-").removeprefix("+") for value in read(unit)["InaccessiblePaths"] for path in value.split()
+    }
 
     assert {"/run/dbus", "/dev/shm", "/dev/mqueue"} <= hidden  # noqa: S108 - it is hidden
+
+
+@pytest.mark.parametrize("unit", [VISION, PUBLISHER], ids=lambda unit: unit.name)
+def test_each_process_has_a_root_of_its_own(unit: Path) -> None:
+    """Its root is a folder that tmpfiles.d makes, into which nothing can be written, and no home or bus is put."""
+    settings = read(unit)
+    root = settings["RootDirectory"][0]
+    bound = {path.lstrip("-") for value in settings["BindReadOnlyPaths"] for path in value.split()}
+
+    assert re.search(
+        rf"^d\s+{root}\s+0755 root root", (UNITS / "tmpfiles.d" / "footfall.conf").read_text(), re.MULTILINE
+    )
+    assert "BindPaths" not in settings
+    assert bound & {"/", "/run", "/home", "/var", "/dev", "/run/dbus", "/run/user", "/tmp", "/mnt", "/srv"} == set()  # noqa: S108
+
+
+def test_a_crash_leaves_nothing_in_the_kernels_log() -> None:
+    """sysctl.d keeps registers and memory of a process that crashes out of the kernel's log; no kernel must have it."""
+    assert "-debug.exception-trace = 0" in (UNITS / "sysctl.d" / "footfall.conf").read_text(encoding="utf-8").split(
+        "\n"
+    )
 
 
 def test_publisher_reaches_no_device() -> None:

@@ -9,6 +9,7 @@ install_release() {
     if [[ -n "$UPDATE" && -z "$before" ]]; then
         die "Footfall isn't installed here; use install" "$UNCHANGED"
     fi
+    verify_release "$incoming"
     need_libraries
     if [[ -z "$DRY" ]]; then
         go_back # what an earlier run may have left
@@ -29,6 +30,7 @@ install_release() {
         change "switch from ${before:-nothing} to $release" go_to "$release"
         if [[ -z "$DRY" ]]; then
             note "installed $release after ${before:-nothing}"
+            remember_release "$incoming"
             prune
         fi
     else
@@ -76,13 +78,18 @@ prepare_machine() {
     keep "$incoming/systemd/sysusers.d/footfall.conf" "$ETC/sysusers.d/footfall.conf" 644
     keep "$incoming/systemd/tmpfiles.d/footfall.conf" "$ETC/tmpfiles.d/footfall.conf" 644
     keep "$incoming/systemd/journald.conf.d/footfall.conf" "$ETC/systemd/journald.conf.d/footfall.conf" 644 journal
+    keep "$incoming/systemd/sysctl.d/footfall.conf" "$ETC/sysctl.d/footfall.conf" 644
+    # Where it can be set, which isn't so in a container.
+    if [[ -z "$PREFIX" && -w "$CRASH_LOG" && "$(<"$CRASH_LOG")" != 0 ]]; then
+        change "keep what crashes out of the kernel's log" silence_crashes
+    fi
     for name in vision publisher; do
         if [[ -z "$PREFIX" ]] && ! id "footfall-$name" >/dev/null 2>&1; then
             change "make the user footfall-$name" systemd-sysusers "$ETC/sysusers.d/footfall.conf"
         fi
     done
-    if [[ ! -d "$PREFIX/run/footfall" && -z "$PREFIX" ]] && systemd_runs; then
-        change "make /run/footfall" systemd-tmpfiles --create "$ETC/tmpfiles.d/footfall.conf"
+    if [[ ! -d /run/footfall || ! -d /run/footfall-root/publisher ]] && [[ -z "$PREFIX" ]] && systemd_runs; then
+        change "make /run/footfall and /run/footfall-root" systemd-tmpfiles --create "$ETC/tmpfiles.d/footfall.conf"
     fi
     keep "$incoming/box" "$HOUSE/box" 755
     keep "$incoming/systemd/recover-update/$RECOVER_UPDATE" "$UNITS/$RECOVER_UPDATE" 644
@@ -105,6 +112,10 @@ prepare_machine() {
         say "note: this kernel keeps no account of memory, so MemoryMax= holds nothing back; on a Raspberry Pi add cgroup_enable=memory to cmdline.txt"
     fi
 }
+
+readonly CRASH_LOG=/proc/sys/debug/exception-trace
+
+silence_crashes() { printf '0\n' >"$CRASH_LOG"; }
 
 enable_recover_update() {
     mkdir -p "$UNITS/multi-user.target.wants"
@@ -212,7 +223,7 @@ show_status() {
     for unit in $(units); do
         state="$(told "$unit" ActiveState)"
         release_of="$(runs "$unit")"
-        printf '%s\n          %s, %s restarts, %s\n' "$unit" "$state" "$(told "$unit" NRestarts)" "$(told "$unit" StatusText)"
+        printf '%s\n          %s, %s restarts, %s\n' "$unit" "$state" "$(told "$unit" NRestarts)" "$(told "$unit" StatusText | LC_ALL=C tr -cd '\040-\176')"
         if [[ "$state" != active ]]; then
             bad="${bad:-$unit is $state: $(last_words "$unit")}"
         elif [[ "$release_of" != "$release" ]]; then
@@ -236,7 +247,7 @@ uninstall_all() {
         return
     fi
     change "stop and forget every unit" take_down
-    for name in sysusers.d tmpfiles.d systemd/journald.conf.d; do
+    for name in sysusers.d tmpfiles.d sysctl.d systemd/journald.conf.d; do
         change "remove $ETC/$name/footfall.conf" rm -f "$ETC/$name/footfall.conf"
     done
     change "remove $RECOVER_UPDATE" rm -f "$UNITS/$RECOVER_UPDATE" "$UNITS/multi-user.target.wants/$RECOVER_UPDATE" \
@@ -263,7 +274,7 @@ uninstall_all() {
 forget_machine() {
     systemctl daemon-reload
     systemctl restart systemd-journald.service
-    rm -rf "$PREFIX/run/footfall"
+    rm -rf "$PREFIX/run/footfall" "$PREFIX/run/footfall-root"
 }
 
 readonly BUSY="another installation is running on this box; wait until it has ended"
@@ -287,7 +298,7 @@ guard() {
 box() {
     local command="$1" incoming="" arguments=("$@")
     shift
-    UPDATE="" PURGE=""
+    UPDATE="" UNSIGNED="" OLDER="" PURGE=""
     umask 022
     trap '' PIPE HUP # whoever watches may go; an update that has begun is ended
     if [[ "$command" == logs ]]; then
@@ -297,6 +308,8 @@ box() {
         case "$1" in
         --dry-run) DRY=1 ;;
         --update) UPDATE=1 ;;
+        --unsigned) UNSIGNED=1 ;;
+        --older) OLDER=1 ;;
         --purge) PURGE=1 ;;
         --boot) ;;
         *) incoming="$1" ;;
@@ -320,6 +333,7 @@ box() {
     case "$command" in
     probe) probe ;;
     install) install_release "$incoming" ;;
+    verify) verify_release "$incoming" && say "$(<"$incoming/release") may come onto this box" ;;
     rollback) rollback_release ;;
     # The second is what the unit of release 865bbaf says.
     recover-update | settle) go_back --boot ;;

@@ -49,6 +49,10 @@ unpack() {
         [[ -e "$HOUSE/wheels/${wheel##*/}" ]] || mv "$wheel" "$HOUSE/wheels/"
     done
     cp "$incoming/SHA256SUMS" "$folder/SHA256SUMS"
+    # What `footfall privacy` holds the disk against.
+    for wheel in programs SHA256SUMS.sig; do
+        [[ ! -e "$incoming/$wheel" ]] || cp "$incoming/$wheel" "$folder/$wheel"
+    done
     sync
     touch "$folder/complete"
     sync -f "$folder"

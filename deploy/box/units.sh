@@ -92,7 +92,9 @@ return_reason() {
 # last_words UNIT: how it ended, in its own words.
 last_words() {
     local said
-    said="$(journalctl --quiet --output=cat --lines=1 --no-pager "_SYSTEMD_UNIT=$1" 2>/dev/null)" || true
+    # Its own words: no control character of them reaches a terminal.
+    said="$(journalctl --quiet --output=cat --lines=1 --no-pager "_SYSTEMD_UNIT=$1" 2>/dev/null |
+        LC_ALL=C tr -cd '\040-\176')" || true
     printf '%s' "${said:-it said nothing} (result $(told "$1" Result), exit code $(told "$1" ExecMainStatus))"
 }
 

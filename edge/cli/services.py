@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,16 +47,19 @@ def vision(
 
     Heads are detected and tracked, every picture is discarded at once, and only counts leave the process.
     """
+    # Sealed, it may live in a root of its own, from another folder.
+    config = config.absolute()
     settings = options.load(config).vision(camera)
-    seal = None if unsealed else _seal(settings, settings.tally if diode is None else None)
+    from edge.sandbox.readiness import Readiness
+
+    readiness = Readiness()
+    seal = None if unsealed else _seal(settings, settings.tally if diode is None else None, [config.parent])
     from edge.vision import process
 
     def load() -> VisionSettings:
         return options.load(config).vision(camera)
 
-    process.run(
-        load, trial_clock or KernelClock(), Notifier(), seal, diode=diode, window=window, picture=not no_picture
-    )
+    process.run(load, trial_clock or KernelClock(), readiness, seal, diode=diode, window=window, picture=not no_picture)
 
 
 @command(
@@ -80,10 +84,13 @@ def publisher(*, config: Path, diode: tuple[tuple[str, int], ...], trial_clock: 
     """
     from edge.publisher import process
 
+    # Confined, it may live in a root of its own, from another folder.
+    config = config.absolute()
+
     def load() -> PublisherSettings:
         return options.load(config).publisher()
 
-    process.run(load, trial_clock or KernelClock(), dict(diode), Notifier())
+    process.run(load, trial_clock or KernelClock(), dict(diode), Notifier(), config)
 
 
 @command("measure", examples=["footfall measure door --seconds 5"], exits={1: "", 74: "", 77: "", 78: ""}, hidden=True)
@@ -104,7 +111,7 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         else:
             from edge.vision.seal import Seal
 
-            seal = Seal([])
+            seal = Seal([], needed=_model_folder(settings))
         from edge.vision import measurement
 
         if look:
@@ -116,9 +123,17 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         raise
 
 
-def _seal(settings: VisionSettings, diode: Path | None = None) -> Seal:
+def _seal(settings: VisionSettings, diode: Path | None = None, needed: Sequence[Path] = ()) -> Seal:
     """Begin to seal this process, before numpy, OpenCV and the interpreter start threads, which would be left out."""
     from edge.vision.seal import Seal
 
     camera = settings.camera
-    return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped)
+    needed = [*needed, *_model_folder(settings)]
+    if not camera.live and not camera.helped:
+        needed.append(Path(camera.source).absolute().parent)
+    return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped, needed=needed)
+
+
+def _model_folder(settings: VisionSettings) -> list[Path]:
+    """Return where the config's own model lies; nothing if it is the one that is shipped."""
+    return [] if settings.model is None else [settings.model.absolute().parent]

@@ -25,6 +25,8 @@ class Document:
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
+            if node is not None:
+                _weigh(node, {})
             self.value: Any = self._build(loader, node, ()) if node is not None else {}
         finally:
             loader.dispose()
@@ -82,6 +84,34 @@ class Document:
 
 def _key(loader: yaml.SafeLoader, node: yaml.Node) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else str(_value(loader, node))
+
+
+_MOST_NODES = 20_000
+"""Values that a document may hold once every `*name` is written out: eight cameras with every key have 400."""
+
+
+def _weigh(node: yaml.Node, known: dict[int, int]) -> int:
+    """
+    Return how many values *node* holds once every alias in it is written out.
+
+    Raises:
+        RecursionError: it holds itself, or more than any config: a few lines of aliases can stand for billions.
+    """
+    if id(node) in known:
+        if not known[id(node)]:
+            raise RecursionError
+        return known[id(node)]
+    known[id(node)] = 0
+    inner: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        inner = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    weight = 1 + sum(_weigh(part, known) for part in inner)
+    if weight > _MOST_NODES:
+        raise RecursionError
+    known[id(node)] = weight
+    return weight
 
 
 def _value(loader: yaml.SafeLoader, node: yaml.Node) -> Any:

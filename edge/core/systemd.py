@@ -1,8 +1,8 @@
 """
 Tell systemd how we are: READY, WATCHDOG, STATUS, STOPPING (sd_notify(3)). Silent where there is no systemd.
 
-The socket is connected once, at construction, so that a sealed process can go on telling: it only sends to the peer
-that it already has.
+The socket is connected once, at construction, so that a confined process can go on telling: it only sends to the peer
+that it already has. The process that sees holds no such socket: see `edge.sandbox.readiness`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
+
+from edge.core.printable import printable
 
 
 class Notifier:
@@ -34,27 +36,34 @@ class Notifier:
         """The socket's, if there is one."""
         return () if self._socket is None else (self._socket.fileno(),)
 
+    def close(self) -> None:
+        """Close the socket; whatever is told afterwards is told to nobody."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def ready(self, status: str) -> None:
         """Say that the service is up."""
-        self._send(f"READY=1\nSTATUS={status}")
+        self.send(f"READY=1\nSTATUS={printable(status)}")
 
     def reloading(self) -> None:
         """Say that a new config is being read; :meth:`ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self.send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, status: str) -> None:
         """Say in one line what the service is doing."""
-        self._send(f"STATUS={status}")
+        self.send(f"STATUS={printable(status)}")
 
     def alive(self) -> None:
         """Feed the watchdog; call it after work was done, never from a timer."""
-        self._send("WATCHDOG=1")
+        self.send("WATCHDOG=1")
 
     def stopping(self) -> None:
         """Say that the service is going down as asked."""
-        self._send("STOPPING=1")
+        self.send("STOPPING=1")
 
-    def _send(self, message: str) -> None:
+    def send(self, message: str) -> None:
+        """Send lines of sd_notify(3) as they are; what others have said goes through the methods above."""
         if self._socket is None:
             return
         try:

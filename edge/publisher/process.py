@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 from edge.config.credentials import read_password
@@ -39,7 +40,13 @@ _DISCONNECT_S = 3.0
 """Longest wait for the broker's answer to `offline`, s."""
 
 
-def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str, int], notifier: Notifier) -> None:
+def run(
+    load: Callable[[], PublisherSettings],
+    clock: Clock,
+    diodes: Mapping[str, int],
+    notifier: Notifier,
+    config: Path | None = None,
+) -> None:
     """
     Run until SIGTERM or SIGINT; then take in what the diodes still hold, write it and say `offline`.
 
@@ -50,6 +57,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
         clock: The box's, or a trial's.
         diodes: Inherited pipes, camera -> descriptor; the others are FIFOs in the file system.
         notifier: Tells systemd.
+        config: The file that *load* reads, if it does.
 
     Raises:
         LedgerError: the ledger can't be used.
@@ -58,7 +66,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
         PasswordFileError: the broker's password can't be read.
         DetectorError: the model's contract isn't there.
         ConfigChanged: a new config needs a new process.
-        SealError: the kernel has Landlock, and refuses the sandbox's rules.
+        SealError: the kernel refuses a rule of the sandbox.
     """
     settings = load()
     identity = head_model.read(settings.model).identity
@@ -79,7 +87,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
             OutboxConnection(settings.site, camera.name, settings.broker, builder, signals.wake)
             for camera in settings.cameras
         ]
-        sandbox.enter(settings)
+        sandbox.enter(settings, config)
         publisher = _Publisher(settings, builder, pipes, connections, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)

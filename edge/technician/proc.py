@@ -6,6 +6,7 @@ Nothing here asks the process itself: whoever has captured it would answer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -14,6 +15,9 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge.core.printable import printable
+from edge.sandbox.mounts import Mount, mounted, visible
 
 PROC = Path("/proc")
 
@@ -24,11 +28,8 @@ _NETWORK_TABLES = {
 """Files of /proc/PID/net, and the column that holds a socket's inode."""
 
 
-_WITHOUT_FILES = frozenset({
-    "proc", "sysfs", "cgroup", "cgroup2", "devpts", "devtmpfs", "mqueue", "securityfs", "debugfs", "tracefs",
-    "configfs", "fusectl", "bpf", "pstore", "autofs", "binfmt_misc", "hugetlbfs", "nsfs", "efivarfs", "rpc_pipefs",
-})  # fmt: skip
-"""File systems in which nobody can leave a file."""
+_ANSWER_S = 20.0
+"""Seconds that systemd has for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,33 @@ class Process:
         return list(_open_files(self.folder, families))
 
     @property
+    def mounts(self) -> list[Mount]:
+        """What is mounted for it and can be reached."""
+        return visible(mounted(self.folder / "mountinfo"))
+
+    @property
     def writable_mounts(self) -> list[str]:
-        """Where a file system that keeps files is mounted for it so that it can be written to, rights permitting."""
-        return list(_writable_mounts(self.folder / "mountinfo"))
+        """
+        Where a file system that keeps files is mounted for it so that it can be written to, rights permitting.
+
+        Not /dev itself, in which only root can make anything.
+        """
+        found = [mount for mount in self.mounts if mount.writable and mount.keeps_files]
+        return [str(mount.point) for mount in found if mount.point != Path("/dev")]
 
     @property
     def children(self) -> list[Process]:
         """The processes that it has started and that run."""
         return [process for process in _all() if process.status.get("PPid") == str(self.pid)]
+
+    @property
+    def helper(self) -> Process | None:
+        """The helper that tells systemd of it: its parent, if that has the same arguments."""
+        parent = int(self.status.get("PPid", "0"))
+        with contextlib.suppress(OSError):
+            if parent and _arguments(PROC / str(parent)) == self.arguments:
+                return Process(parent, self.arguments)
+        return None
 
     @property
     def unit(self) -> str | None:
@@ -129,8 +149,14 @@ class Process:
 
 
 def running(command: str) -> list[Process]:
-    """Return the processes that run `footfall COMMAND`, however Python was started for it."""
-    return [process for process in _all() if _runs(process.arguments, command)]
+    """
+    Return the processes that run `footfall COMMAND`, however Python was started for it.
+
+    The helper that tells systemd of one of them is left out: it is that one's parent, and has the same arguments.
+    """
+    found = {process.pid: process for process in _all() if _runs(process.arguments, command)}
+    helpers = {helper.pid for process in found.values() if (helper := process.helper) is not None}
+    return [process for process in found.values() if process.pid not in helpers]
 
 
 def unit_properties(unit: str, names: Iterable[str]) -> dict[str, str]:
@@ -138,8 +164,13 @@ def unit_properties(unit: str, names: Iterable[str]) -> dict[str, str]:
     if shutil.which("systemctl") is None:
         return {}
     command = ["systemctl", "show", unit, f"--property={','.join(names)}"]
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    try:
+        output = subprocess.run(command, capture_output=True, check=False, timeout=_ANSWER_S).stdout
+    except subprocess.TimeoutExpired:
+        return {}
+    lines = output.decode(errors="replace").split("\n")
+    # A service's status is its own words.
+    return {key: printable(value) for key, equals, value in (line.partition("=") for line in lines) if equals}
 
 
 def _runs(arguments: Sequence[str], command: str) -> bool:
@@ -156,12 +187,16 @@ def _all() -> Iterator[Process]:
         if not folder.name.isdecimal():
             continue
         try:
-            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+            arguments = _arguments(folder)
             if _status(folder / "status").get("State", "Z").startswith("Z"):
                 continue
         except OSError:
             continue  # it has ended meanwhile
         yield Process(int(folder.name), arguments)
+
+
+def _arguments(folder: Path) -> list[str]:
+    return (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
 
 
 def _status(path: Path) -> dict[str, str]:
@@ -180,15 +215,6 @@ def _open_files(folder: Path, families: Mapping[str, str]) -> Iterator[OpenFile]
         if kind == "socket":
             name = families.get(name.removeprefix("socket:[").removesuffix("]"), "unknown")
         yield OpenFile(int(entry.name), kind, name, flags & os.O_ACCMODE != os.O_RDONLY)
-
-
-def _writable_mounts(table: Path) -> Iterator[str]:
-    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
-        mount, _, system = line.partition(" - ")
-        place, options = mount.split()[4:6]
-        kind, _, whole = system.split()[:3]
-        if kind not in _WITHOUT_FILES and "rw" in options.split(",") and "rw" in whole.split(","):
-            yield place
 
 
 def _kind(mode: int, name: str) -> str:

@@ -9,6 +9,7 @@ picture anywhere.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import threading
@@ -97,7 +98,8 @@ def _identity(path: str) -> tuple[int, int] | None:
         found = Path(path).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_rdev
+    # A node that was put into a root of our own outlives its device, but has no name in /dev any more.
+    return (found.st_ino, found.st_rdev) if found.st_nlink else None
 
 
 class CsiSource:
@@ -168,8 +170,7 @@ class ClipSource:
 
     def __init__(self, path: str, *, fps: float, pace: bool = False, loop: bool = False) -> None:
         self._name = path
-        if not Path(path).is_file():
-            raise CameraMissing(path, "there is no such clip", "give the path of a clip that is there")
+        find_clip(path)
         self._clip = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
         clip_fps = self._clip.get(cv2.CAP_PROP_FPS)
         if not self._clip.isOpened() or not 0 < clip_fps < 1000:  # noqa: PLR2004 - no clip is faster
@@ -217,6 +218,14 @@ class ClipSource:
     def close(self) -> None:
         """Close the file."""
         self._clip.release()
+
+
+def find_clip(path: str) -> None:
+    """Look whether there is a clip that may be read, and read nothing of it; raises CameraMissing."""
+    if not Path(path).is_file():
+        raise CameraMissing(path, "there is no such clip", "give the path of a clip that is there")
+    if not os.access(path, os.R_OK):
+        raise CameraMissing(path, "this user may not read it", "let others read the clip, and its folders")
 
 
 def open_source(settings: Camera, clock: Clock) -> Source:

@@ -52,9 +52,11 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
         SealError: this process could not be sealed.
     """
     camera = settings.camera
-    source = open_source(camera, clock)
+    before = open_source(camera, clock) if camera.live or camera.helped else None
     try:
         seal.close(_SAYING)
+        # A clip is parsed by a process that is sealed.
+        source = before = before or open_source(camera, clock)
         picture_check = PictureCheck(camera.fps)
         began_s = time.monotonic()
         first_s = last_s = began_s
@@ -71,7 +73,8 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             else:
                 counted += 1
     finally:
-        source.close()
+        if before is not None:
+            before.close()
     _print(
         {
             "width": width,
@@ -99,10 +102,10 @@ def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:
     contract = head_model.read(settings.model)
     watch = _Stopwatch()
     pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps, timed=watch)
-    clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=settings.camera.fps, loop=True)
     size = settings.camera.size
     frame = Frame(np.zeros((size[1], size[0], 3), np.uint8), 0.0)
     seal.close(_SAYING)
+    clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=settings.camera.fps, loop=True)
     until_s = time.monotonic() + seconds
     frames = 0
     try:

@@ -21,9 +21,9 @@ from edge.core import head_model
 from edge.core.clock import Clock
 from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, ConfigError, EdgeError, ModelMissing
 from edge.core.signals import Notice
-from edge.core.systemd import Notifier
 from edge.core.tally import Flag
-from edge.vision.camera import Capture, Source, open_source
+from edge.sandbox.readiness import Readiness, Word
+from edge.vision.camera import Capture, Source, find_clip, open_source
 from edge.vision.odometer import Diode, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.preview import Window
@@ -53,7 +53,7 @@ class Door:
 def run(
     load: Callable[[], VisionSettings],
     clock: Clock,
-    notifier: Notifier,
+    notifier: Readiness,
     seal: Seal | None,
     *,
     diode: int | None = None,
@@ -68,7 +68,7 @@ def run(
     Args:
         load: Reads this camera's slice of the config; called now, and again for each SIGHUP.
         clock: The box's clock, or a trial's.
-        notifier: systemd, if it is there.
+        notifier: Tells systemd, if it is there.
         seal: Closed before the first frame is looked at; None only while developing, and it is said loudly.
         diode: An inherited pipe's write end; None opens the FIFO that *settings* name.
         window: A second inherited pipe, of `footfall setup` or `footfall audit`, for silhouettes. Then a technician is
@@ -95,7 +95,7 @@ def run(
     while eye.helped and door.closed() and not stopping.wait(_TICK_S):
         # Its helper can only be started before sealing; until the shop opens there is nothing to see, and nothing to
         # seal. But it is up: systemd would end one that isn't, every two minutes of the night.
-        notifier.ready("the shop is closed: no camera, and so no seal yet")
+        notifier.say(Word.CLOSED)
         notifier.alive()
         odometers.unwatched(Flag.CLOSED)
         odometers.write(diode_end)
@@ -105,7 +105,7 @@ def run(
         seal.close((diode_end.descriptor, *notifier.descriptors, *(() if window is None else (window,))))
     else:
         log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
-    notifier.ready("NOT SEALED" if seal is None else "sealed")
+    notifier.say(Word.NOT_SEALED if seal is None else Word.SEALED)
     outlook = None if window is None else Window(window, list(settings.camera.lines), picture=picture)
     watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier, outlook)
     try:
@@ -117,10 +117,10 @@ def run(
                 stopping.wait(_TICK_S)
     except EdgeError as exc:
         # A sealed process has no log; `systemctl status` still shows this.
-        notifier.status(str(exc))
+        notifier.say(Word.of(exc))
         raise
     finally:
-        notifier.stopping()
+        notifier.say(Word.STOPPING)
         watch.count(watch.pipeline.finish())
         watch.odometers.write(diode_end, last=True)
         eye.close()
@@ -139,7 +139,7 @@ class _Watch:
     diode: Diode
     eye: _Eye
     door: Door
-    notifier: Notifier
+    notifier: Readiness
     window: Window | None
 
     def reload(self, load: Callable[[], VisionSettings]) -> None:
@@ -149,7 +149,7 @@ class _Watch:
         Raises:
             ConfigChanged: it can be used, and by a new process only.
         """
-        self.notifier.reloading()
+        self.notifier.say(Word.RELOADING)
         try:
             new = load()
             changed = self.settings.beyond_reload(new)
@@ -160,7 +160,7 @@ class _Watch:
             for message in said:
                 log.error("config refused: %s", message)  # noqa: TRY400 - a line each
             log.error("the old config goes on")  # noqa: TRY400 - likewise
-            self.notifier.ready(f"config REFUSED, the old one goes on: {said[0]}")
+            self.notifier.say(Word.REFUSED)
             return
         if changed:
             raise ConfigChanged(changed)
@@ -172,7 +172,7 @@ class _Watch:
         self.door = Door(new, self.clock)
         self.settings = new
         log.info("camera %s: config read again: lines and opening hours are as it says now", new.name)
-        self.notifier.ready("config read again")
+        self.notifier.say(Word.RELOADED)
 
     def count(self, crossings: Sequence[Crossing]) -> None:
         """Add *crossings*, and those that the pipeline has just refused, to the odometers."""
@@ -235,8 +235,15 @@ class _Eye:
         return self._capture is not None and self._capture.lost
 
     def open(self) -> None:
-        """Open the source, so that a missing one is known before anything else happens; raises CameraMissing."""
-        self._begin(open_source(self._camera, self._clock))
+        """
+        Open the camera, so that a missing one is known before anything else happens; raises CameraMissing.
+
+        A clip is only looked for: its header is parsed by a process that is sealed, as its pictures are.
+        """
+        if self._live or self.helped:
+            self._begin(open_source(self._camera, self._clock))
+        else:
+            find_clip(self._camera.source)
 
     def take(self, timeout_s: float) -> Frame | None:
         """Return the newest frame, if one came in *timeout_s*; raises CameraLost if none can ever come again."""

@@ -4,13 +4,15 @@ Give up everything but seeing and counting, for every thread and for good, and t
 In two steps. `Seal` is made while the process is young and has one thread, before numpy, OpenCV and the interpreter are
 loaded, because these start threads of their own, which would be left out::
 
-    namespaces, where they may be    a network without a wire, a read-only file system (`edge.sandbox.namespaces`)
+    namespaces, where they may be    a network without a wire; an empty root, read-only, into which a few folders are
+                                     put (`edge.sandbox.namespaces`). On a box its unit has done so before
     no_new_privs, no capabilities    nothing to gain, not even for root
     Landlock                         read anything, make nothing, write to camera and diode (`edge.sandbox.landlock`)
 
-`Seal.close` comes after the model is loaded and the diode, the readiness socket and the camera are open, and before
-the first picture is looked at::
+`Seal.close` comes after the model is loaded and the diode and the camera are open, and before the first byte of a
+picture or a clip is looked at::
 
+    no foreign file system           looking up a name on a network or FUSE file system is sending it: none is there
     rlimits, not dumpable            no byte written to any file, no core; memory kept out of swap where that may be
     seccomp                          no socket, no program, no process, ... (`edge.sandbox.seccomp`)
     no log                           standard input, output and error lead to /dev/null
@@ -19,7 +21,8 @@ Before the last, each forbidden thing is really tried (`edge.sandbox.self_test`)
 There is no optional step: where a kernel has no Landlock, a process that could still change a file is told so and ends.
 
 A sealed process has no log because a captured one would write pictures to it, and the journal is a file on the disk.
-What there is to say goes through the diode as flags, to systemd as a status, and out in the exit code.
+What there is to say goes through the diode as flags, to systemd as one of a dozen sentences
+(`edge.sandbox.readiness`), and out in the exit code.
 
 There is no RLIMIT_NPROC: the kernel counts threads as processes, and the capture thread must still start.
 """
@@ -31,23 +34,27 @@ import fcntl
 import logging
 import os
 import resource
-import socket
 import stat
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.core.errors import SealError
-from edge.sandbox import landlock, namespaces, prctl, seccomp
-from edge.sandbox.self_test import Proof
+from edge.core.printable import printable
+from edge.sandbox import devices, landlock, mounts, namespaces, prctl, seccomp
+from edge.sandbox.self_test import SelfTest
 
 log = logging.getLogger(__name__)
 
-_CAPABILITY_VERSION = 0x20080522
 _LOCK_NOW_AND_LATER_WHEN_TOUCHED = 1 | 2 | 4
 
 _STANDARD = (0, 1, _ERROR := 2)
 _KERNEL_HANDLES = ("io_uring", "bpf", "userfaultfd", "pidfd", "perf_event", "fanotify", "seccomp")
+
+_DEVICES = Path("/dev")
+_NULL = os.makedev(1, 3)
+"""The number of /dev/null, whatever it is called."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -60,10 +67,11 @@ class Report:
     Attributes:
         landlock: Which Landlock binds this process; 0 where the kernel has none.
         reopens: Whether a camera that was unplugged can be opened again. Its device is then a new file, which only a
-            rule on all of /dev covers; that rule is given where nothing else in /dev may be written to.
+            rule on all of /dev covers; that rule is given where nothing else in /dev can be opened for writing, as
+            under the unit, whose control group allows cameras alone. Else there is a rule for the one node.
         memory_locked: Whether pictures are kept out of swap by this process itself.
-        read_only: Whether this process has made its file system read-only and its network wireless. On a box its unit
-            has done so before.
+        read_only: Whether this process has made itself a read-only root and a network without a wire. On a box its
+            unit has done so before.
         refused: What was tried, and refused.
     """
 
@@ -88,50 +96,73 @@ class Seal:
         cameras: Devices that must stay openable, /dev/videoN; none for a clip and for csi: sources.
         diode: The FIFO, if it has yet to be opened.
         helper: Whether another program is started before the seal is closed, which then inherits what holds by then.
+        needed: Files and folders that are opened later: config, model, clip. What Python itself needs is known.
 
     Raises:
         SealError: something could not be given up, or other threads run already and can't be bound.
     """
 
-    def __init__(self, cameras: Sequence[Path], *, diode: Path | None = None, helper: bool = False) -> None:
+    def __init__(
+        self,
+        cameras: Sequence[Path],
+        *,
+        diode: Path | None = None,
+        helper: bool = False,
+        needed: Collection[Path] = (),
+    ) -> None:
         seccomp.load_library()
         self._cameras = cameras = [camera.resolve() for camera in cameras]
-        _refuse_company()
-        self._proof = Proof()
+        _refuse_threads()
+        self._self_test = SelfTest(cameras)
         # Opened now: later nothing may be opened for writing.
         self._nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._landlock = landlock.abi()
+        folders = sorted({camera.parent for camera in cameras})
+        beside = devices.writable_others(folders, cameras)
         left = namespaces.leave()
-        self._proof.leave_files()
+        self._self_test.leave_files()
         self._read_only = left and namespaces.make_read_only()
-        self._reopens = not self._landlock or not cameras or not _writable_beside(cameras)
+        try:
+            if self._read_only:
+                # Writable folders beside a camera are read-only by now; devices are not.
+                self._reopens = not any(devices.is_device(entry) for entry in beside)
+                seen = folders if self._reopens else cameras
+                namespaces.enter_root(_needed(needed, diode, seen, helper=helper))
+            else:
+                self._reopens = not self._landlock or not any(devices.opens(entry) for entry in beside)
+        except OSError as exc:
+            raise SealError(f"seal: a root of its own can't be made: {exc.strerror}") from exc
         try:
             prctl.gain_nothing()
             if self._landlock:
                 landlock.restrict(self._reachable(diode, helper=helper))
         except OSError as exc:
             raise SealError(f"seal: Landlock refuses its rules: {exc.strerror}") from exc
-        if _has_capabilities():
-            _drop_capabilities()
+        try:
+            prctl.drop_capabilities()
+        except OSError as exc:
+            raise SealError(f"seal: capabilities: {exc.strerror}") from exc
 
     def close(self, held: Collection[int] = ()) -> Report:
         """
         Close the seal, and prove it.
 
         Args:
-            held: Descriptors that are needed: the diode and systemd's readiness socket. No other can be written to.
+            held: Descriptors that are needed: the diode and the pipe to the readiness helper. No other can be written
+                to.
 
         Raises:
             SealError: something could not be given up, or came back when it was tried.
         """
-        _look_through_luggage({*held, *self._proof.files}, self._cameras)
+        _look_through_descriptors({*held, *self._self_test.files}, self._cameras)
+        _refuse_foreign_mounts()
         helpers = _children()
         locked = _lock_memory()
         prctl.hide_memory()
         for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_FSIZE):
             resource.setrlimit(limit, (0, 0))
         seccomp.close(helpers, read_write=bool(self._cameras))
-        refused, possible = self._proof.run(read_write=bool(self._cameras))
+        refused, possible = self._self_test.run(read_write=bool(self._cameras))
         if possible:
             raise SealError(
                 f"seal: still possible after sealing: {'; '.join(possible)}; run it as its systemd unit does, on a "
@@ -151,7 +182,7 @@ class Seal:
         reading = landlock.READ | (landlock.EXECUTE if helper else 0)
         writable = {device.parent for device in self._cameras} if self._reopens else set(self._cameras)
         if helper:
-            writable.add(Path("/dev"))
+            writable.add(_DEVICES)
         if diode is not None:
             writable.add(diode)
         return {
@@ -160,51 +191,71 @@ class Seal:
         }
 
 
-def _look_through_luggage(held: Collection[int], cameras: Sequence[Path]) -> None:
+def _needed(asked: Collection[Path], diode: Path | None, cameras: Collection[Path], *, helper: bool) -> list[Path]:
+    """Return what must be there in a root of our own: the system, this Python, and what was *asked* for."""
+    own = Path(__file__).resolve().parents[2]
+    python = [Path(place) for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path) if place]
+    found = [*namespaces.SYSTEM, own, *python, *devices.ALWAYS, *asked, *cameras]
+    found += [] if diode is None else [diode]
+    if helper:
+        # rpicam-vid asks udev, and opens more devices than the one that gives pictures.
+        found += [_DEVICES, Path("/run/udev"), *map(Path, os.environ.get("PATH", "").split(":"))]
+    here = Path.cwd()
+    # `python -m` puts the folder that one happens to be in on the path.
+    return [place for place in found if place.is_absolute() and (place != here or place == own or place in asked)]
+
+
+def _refuse_foreign_mounts() -> None:
+    """Refuse to go on where a name that is looked up is heard by somebody else."""
+    for mount in mounts.visible(mounts.mounted()):
+        if mount.remote:
+            raise SealError(
+                f"seal: {printable(str(mount.point))} is on a network or FUSE file system ({printable(mount.kind)}): "
+                "who serves it hears each name that is looked up; install on a local disk, or run it as its systemd "
+                "unit does, or where a user may make namespaces"
+            )
+
+
+def _look_through_descriptors(held: Collection[int], cameras: Sequence[Path]) -> None:
     """Refuse to go on with something open that a picture could leave through; standard ones are replaced anyway."""
-    known = {os.devnull, *map(str, cameras)}
+    known = {_NULL, *(camera.stat().st_rdev for camera in cameras if devices.is_device(camera))}
     for entry in list(Path("/proc/self/fd").iterdir()):
         descriptor = int(entry.name)
         try:
-            mode = os.fstat(descriptor).st_mode
+            status = os.fstat(descriptor)
             writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-            target = str(entry.readlink())
+            name = str(entry.readlink())
         except OSError:
             continue  # the listing's own descriptor is gone by now
+        mode = status.st_mode
         if descriptor in _STANDARD:
             if descriptor == _ERROR and stat.S_ISREG(mode) and writable:
                 # The limit on files will silence it, so this is the last that it hears.
-                log.warning("%s is a file: a sealed process writes to none, so its log ends here", target)
+                log.warning("%s is a file: a sealed process writes to none, so its log ends here", printable(name))
             continue
+        # A name may lie; only what has no file at all is called anon_inode.
+        nameless = name.startswith("anon_inode:")
+        fault = ""
         if stat.S_ISSOCK(mode):
-            _look_at_socket(descriptor, held=descriptor in held)
-        elif any(handle in target for handle in _KERNEL_HANDLES if target.startswith("anon_inode:")):
-            raise SealError(f"seal: {target} is open as descriptor {descriptor}; start without it")
-        elif writable and not target.startswith("anon_inode:") and target not in known and descriptor not in held:
-            raise SealError(f"seal: {target} is open for writing as descriptor {descriptor}; start without it")
+            fault = "a socket is open"
+        elif stat.S_ISDIR(mode):
+            fault = f"the folder {name} is open"
+        elif nameless and any(handle in name for handle in _KERNEL_HANDLES):
+            fault = f"{name} is open"
+        elif writable and not nameless and descriptor not in held and not _is_one_of(status, known):
+            fault = f"{name} is open for writing"
+        if fault:
+            raise SealError(f"seal: {printable(fault)} as descriptor {descriptor}; start without it")
 
 
-def _look_at_socket(descriptor: int, *, held: bool) -> None:
-    """Let only one with a peer on this machine stay, and only if it is needed: systemd's readiness socket."""
-    end = socket.socket(fileno=descriptor)
-    try:
-        if end.family != socket.AF_UNIX:
-            raise SealError(f"seal: descriptor {descriptor} is a network socket; start without it")
-        if not held:
-            raise SealError(f"seal: descriptor {descriptor} is a socket that isn't needed; start without it")
-        end.getpeername()
-    except OSError as exc:
-        if isinstance(exc, SealError):
-            raise
-        raise SealError(f"seal: descriptor {descriptor} is a socket without a peer; start without it") from exc
-    finally:
-        end.detach()
+def _is_one_of(status: os.stat_result, known: Collection[int]) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev in known
 
 
-def _refuse_company() -> None:
+def _refuse_threads() -> None:
     """Refuse to begin beside other threads: namespaces, Landlock and capset(2) reach only the calling one."""
     others = [
-        (task / "comm").read_text(encoding="utf-8").strip()
+        (task / "comm").read_text(encoding="utf-8", errors="replace").strip()
         for task in Path("/proc/self/task").iterdir()
         if int(task.name) != os.getpid()
     ]
@@ -216,7 +267,7 @@ def _refuse_company() -> None:
 
 
 def _children() -> tuple[int, ...]:
-    """Return the helpers that run already."""
+    """Return the processes that this one has started and that run."""
     return tuple(
         int(child)
         for task in Path("/proc/self/task").iterdir()
@@ -233,32 +284,3 @@ def _lock_memory() -> bool:
         # Locking what is to come under a small limit would make later allocations fail.
         return False
     return int(_libc.mlockall(_LOCK_NOW_AND_LATER_WHEN_TOUCHED)) == 0
-
-
-def _has_capabilities() -> bool:
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return any(int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("CapPrm:", "CapEff:")))
-
-
-def _drop_capabilities() -> None:
-    """Make root a user like any other."""
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    if _libc.syscall(ctypes.c_long(seccomp.number("capset")), header, nothing):
-        raise SealError(f"seal: capabilities: {os.strerror(ctypes.get_errno())}")
-
-
-def _writable_beside(devices: Sequence[Path]) -> bool:
-    """Tell whether a disk, or a folder such as /dev/shm, beside *devices* may be written to."""
-    for top in {device.parent for device in devices}:
-        for folder, _, names in os.walk(top):
-            if os.access(folder, os.W_OK) and (folder != "/dev" or os.geteuid() != 0):
-                return True
-            for name in names:
-                path = os.path.join(folder, name)  # noqa: PTH118 - many, and only looked at
-                try:
-                    if stat.S_ISBLK(os.lstat(path).st_mode) and os.access(path, os.W_OK):
-                        return True
-                except OSError:
-                    continue
-    return False

@@ -297,6 +297,16 @@ REFUSALS = [
     (f"{GOOD}<<: 5\n", None),
     ("- a\n", ['1: the file: must be a section with keys of its own, but is ["a"]']),
     ("a", ['1: the file: must be a section with keys of its own, but is "a"']),
+    (
+        "\n".join(["a0: &a0 x", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]),
+        [" sections stand in sections without end; write it without `*`"],
+    ),
+    (
+        "\n".join(
+            ["a0: &a0 {k: x}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30))]
+        ),
+        [" sections stand in sections without end; write it without `*`"],
+    ),
     ("&a [*a]", [" sections stand in sections without end; write it without `*`"]),
     ("a: &a {b: *a}", [" sections stand in sections without end; write it without `*`"]),
 ]

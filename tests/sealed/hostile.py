@@ -1,8 +1,8 @@
 """
 A vision process that a picture has captured: the real one, but what looks at the first frame tries to get out.
 
-Everything else is as in a shop: config, model, clip, diode, readiness socket, seal. It tries each way of `WAYS` and
-says through its readiness socket, in JSON, what became of it. tests/sealed/test_hostile.py starts it and looks from
+Everything else is as in a shop: config, model, clip, diode, readiness helper, seal. It tries each way of `WAYS` and
+says through a pipe of the test's own, in JSON, what became of it. tests/sealed/test_hostile.py starts it and looks from
 outside whether anything arrived.
 
 `python tests/sealed/hostile.py` prints the table in docs/privacy.md.
@@ -10,6 +10,7 @@ outside whether anything arrived.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -25,17 +26,17 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.config import schema
 from edge.core.clock import KernelClock
-from edge.core.systemd import Notifier
 from edge.core.tally import SIZE, Tally, encode, line_key
 from edge.sandbox import seccomp
-from edge.vision.seal import Seal
+from edge.sandbox.readiness import Readiness
+from edge.vision.seal import Report, Seal
 
 if TYPE_CHECKING:
     from edge.vision.pipeline import Pipeline
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 
 MARK = b"\xfePICTURE-OF-A-CUSTOMER\xfd"
 """Stands at the beginning of the picture that it tries to get out, so that it is known again where it arrives."""
-
-OUTCOMES = b"X_OUTCOMES="
-"""Begins the message in which it says what became of its attempts."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
@@ -65,7 +63,8 @@ class World:
         file: A file that this user may change, and did before.
         folders: Folders in which this user may write, and did before.
         diode: Descriptor of its diode.
-        readiness: Descriptor of its readiness socket.
+        readiness: Descriptor of the pipe to its readiness helper.
+        helper: That helper's process.
     """
 
     tcp: int
@@ -77,6 +76,7 @@ class World:
     folders: Sequence[str]
     diode: int
     readiness: int
+    helper: int
     picture: bytes
 
 
@@ -131,9 +131,8 @@ def open_and_write(path: Callable[[World], str], flags: int) -> Callable[[World]
 
 
 def pass_a_descriptor(world: World) -> None:
-    """SCM_RIGHTS: hand the camera's pipe to whoever reads the readiness socket."""
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", world.diode))]
-    socket.socket(fileno=os.dup(world.readiness)).sendmsg([world.picture[:1000]], rights)
+    """SCM_RIGHTS: hand the camera's pipe to somebody else."""
+    system_call("sendmsg", world.readiness, world.picture[:56], 0)
 
 
 def change_by_memory(world: World) -> None:
@@ -247,8 +246,61 @@ def be_busy(_: World) -> None:
 
 
 def tell_systemd(world: World) -> None:
-    """Write the picture into the status that `systemctl status` shows."""
-    os.write(world.readiness, b"STATUS=" + world.picture.hex().encode()[:4000])
+    """Spell the picture by which of the known sentences systemd is told, as often as the helper passes them on."""
+    for byte in world.picture[:2000]:
+        with contextlib.suppress(BlockingIOError):
+            os.write(world.readiness, bytes([2 + byte % 12]))
+
+
+def tell_the_journal(world: World) -> None:
+    """Tell systemd a value that it can't parse, and so writes to the journal as text."""
+    for field in (b"ERRNO=", b"MAINPID=", b"WATCHDOG_USEC=", b"EXTEND_TIMEOUT_USEC=", b"STATUS="):
+        with contextlib.suppress(BrokenPipeError):
+            os.write(world.readiness, field + world.picture.hex().encode()[:2000] + b"\n")
+            time.sleep(0.05)
+
+
+def shared_page(world: World) -> int:
+    """Map a page of a file that another process may map, too; return its address."""
+    _libc.mmap.restype = ctypes.c_void_p
+    _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    address = _libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, os.open(world.file, os.O_RDONLY), 0)
+    return int(address)
+
+
+def wake_by_futex(world: World) -> None:
+    """Wake another process that waits at a word of a file, and learn how many did."""
+    system_call("futex", shared_page(world), 1, 1, 0, 0, 0)
+
+
+def wait_by_futex(world: World) -> None:
+    """Wait at a word of a file until another process wakes this one; the seal answers as if the word had changed."""
+    address = shared_page(world)
+    try:
+        system_call("futex", address, 0, ctypes.c_uint32.from_address(address).value, 0, 0, 0)
+    except OSError as exc:
+        raise OSError(errno.EPERM if exc.errno == errno.EAGAIN else exc.errno, str(exc)) from exc
+
+
+def look_at_many_futexes(world: World) -> None:
+    """Wait at many words at once."""
+    waiters = struct.pack("<QQII", 0, shared_page(world), 2, 0)
+    system_call("futex_waitv", waiters, 1, 0, 0, 0)
+
+
+def evict_pages(world: World) -> None:
+    """Push a file's pages out of memory, so that another process's reading takes longer."""
+    system_call("madvise", shared_page(world), 4096, 21)
+
+
+def watch_a_file(world: World) -> None:
+    """Be told whenever another process opens a file."""
+    system_call("inotify_add_watch", system_call("inotify_init1", 0), world.file.encode(), 0x20)
+
+
+def stop_the_helper(world: World) -> None:
+    """Stop and continue the helper, which others on the box could see."""
+    os.kill(world.helper, signal.SIGSTOP)
 
 
 def raw_into_the_diode(world: World) -> None:
@@ -317,14 +369,25 @@ WAYS = [
         [send_to(socket.AF_UNIX, socket.SOCK_STREAM, lambda w: w.path)],
     ),
     Way(
-        "the readiness socket, to somebody else",
-        "send to an address, or connect it anew",
+        "what it holds, to somebody else",
+        "send it to an address, or connect it anew",
         [
-            lambda w: socket.socket(fileno=os.dup(w.readiness)).sendto(w.picture[:1000], w.path),
-            lambda w: socket.socket(fileno=os.dup(w.readiness)).connect(w.path),
+            lambda w: system_call("sendto", w.readiness, w.picture[:99], 99, 0, b"\1\0/run/bus", 10),
+            lambda w: system_call("connect", w.readiness, b"\1\0/run/bus", 10),
         ],
     ),
-    Way("SCM_RIGHTS", "pass a descriptor through the readiness socket", [pass_a_descriptor]),
+    Way(
+        "the readiness helper",
+        "stop it, take it over, read and write its memory, take its socket",
+        [
+            stop_the_helper,
+            lambda w: system_call("ptrace", 16, w.helper, 0, 0),
+            lambda w: os.open(f"/proc/{w.helper}/mem", os.O_RDWR),
+            lambda w: os.open(f"/proc/{w.helper}/fd/{w.readiness}", os.O_WRONLY),
+            lambda w: system_call("pidfd_getfd", system_call("pidfd_open", w.helper, 0), 0, 0),
+        ],
+    ),
+    Way("SCM_RIGHTS", "pass a descriptor to another process", [pass_a_descriptor]),
     Way(
         "a new file",
         "in each folder where its user may write: /tmp, /var/tmp, its home, the working folder",
@@ -421,6 +484,44 @@ WAYS = [
         ],
     ),
     Way(
+        "watching files",
+        "inotify and fanotify: see which file another process opens, and show which one this one does",
+        [watch_a_file, lambda _: system_call("fanotify_init", 0, 0), lambda _: system_call("fanotify_mark", 0, 0, 0)],
+    ),
+    Way(
+        "futexes on a file",
+        "wait at a word of a file that another process maps, too, wake it, and count who waits",
+        [wake_by_futex, wait_by_futex, look_at_many_futexes],
+    ),
+    Way(
+        "a file's pages in memory",
+        "push them out or fetch them, and ask which are there",
+        [
+            evict_pages,
+            lambda w: system_call("readahead", os.open(w.file, os.O_RDONLY), 0, 4096),
+            lambda w: system_call("mincore", shared_page(w), 4096, bytes(1)),
+            lambda w: system_call("preadv2", os.open(w.file, os.O_RDONLY), 0, 0, 0, 0, 8),
+            lambda w: system_call("cachestat", os.open(w.file, os.O_RDONLY), bytes(16), bytes(40), 0),
+        ],
+    ),
+    Way("the machine's load", "ask the kernel for memory in use and processes", by("sysinfo")),
+    Way(
+        "other devices",
+        "a terminal of the same user, a new terminal, the console, FUSE",
+        [
+            lambda _, name=name: os.open(name, os.O_RDWR | os.O_NOCTTY)  # type: ignore[misc]
+            for name in ("/dev/tty", "/dev/ptmx", "/dev/console", "/dev/fuse", "/dev/full")
+        ],
+    ),
+    Way(
+        "a console's and a camera's switches",
+        "VT_* of a console, S_CTRL of a camera, which have the same type of ioctl as what a camera needs",
+        [
+            lambda w, request=request: system_call("ioctl", w.diode, request, 0)  # type: ignore[misc]
+            for request in (0x5600, 0x5606, 0x5607, 0x4B4D, 0xC008561C)
+        ],
+    ),
+    Way(
         "its own entries in /proc",
         "its name, its score for the out-of-memory killer, its timers' slack",
         [
@@ -457,9 +558,16 @@ WAYS = [
     ),
     Way(
         "the status",
-        "write it into the text that systemctl shows",
+        "choose among the sentences that systemctl shows",
         [tell_systemd],
-        "the last 4 KiB stay in systemd's memory; the publisher can't ask for them: /run/dbus is closed to it",
+        "a helper knows a dozen sentences, and lets one change through each ten seconds, eight at once: 31,000 bits a "
+        "day, of which systemd remembers the last; the publisher can't ask for it: /run/dbus is closed to it",
+    ),
+    Way(
+        "the journal, through systemd",
+        "tell systemd a value that it can't parse, which it writes down as text",
+        [tell_the_journal],
+        "the helper listens no more after the first byte that it doesn't know: 0 bytes arrive; the watchdog ends both",
     ),
     Way(
         "being felt",
@@ -527,25 +635,38 @@ def main() -> None:
     """Be the real vision process until the first frame; then try everything, say what became of it, and end."""
     surroundings: dict[str, Any] = json.loads(os.environ.pop("FOOTFALL_HOSTILE"))
     settings = schema.load(Path(surroundings.pop("config"))).vision("door")
-    only, sealed = surroundings.pop("only"), surroundings.pop("sealed")
+    only, sealed, report = surroundings.pop("only"), surroundings.pop("sealed"), surroundings.pop("report")
     if surroundings.pop("old"):
         grow_old()
-    seal = Seal([]) if sealed else None
+    readiness = Readiness()
+    needed = [Path(surroundings["file"]).parent]
+    seal = Reporting([], needed=needed, report=report) if sealed else None
     from edge.vision import process  # noqa: PLC0415 - after the seal is made, as in edge.__main__
     from edge.vision.pipeline import Pipeline  # noqa: PLC0415
 
-    notifier = Notifier()
-    (readiness,) = notifier.descriptors
+    (pipe,) = readiness.descriptors
 
     def look(_: Pipeline, frame: Frame) -> Sequence[Crossing]:
         picture = MARK + frame.pixels.tobytes()[:60_000] + secrets.token_bytes(100)
-        world = World(**surroundings, readiness=readiness, picture=picture)
-        os.write(readiness, OUTCOMES + json.dumps(outcomes(world, only)).encode())
+        world = World(**surroundings, readiness=pipe, helper=os.getppid(), picture=picture)
+        os.write(report, json.dumps(outcomes(world, only)).encode())
         os.kill(os.getpid(), signal.SIGTERM)
         return ()
 
     setattr(Pipeline, "look", look)  # noqa: B010 - captured
-    process.run(lambda: settings, KernelClock(), notifier, seal, diode=surroundings["diode"])
+    process.run(lambda: settings, KernelClock(), readiness, seal, diode=surroundings["diode"])
+
+
+class Reporting(Seal):
+    """The seal, but for the pipe through which the test hears what became of the attempts."""
+
+    def __init__(self, cameras: Sequence[Path], *, needed: Sequence[Path], report: int) -> None:
+        super().__init__(cameras, needed=needed)
+        self._report = report
+
+    def close(self, held: Collection[int] = ()) -> Report:
+        """Close the seal as the service does, with one pipe more."""
+        return super().close((*held, self._report))
 
 
 if __name__ == "__main__":

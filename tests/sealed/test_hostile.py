@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import select
 import socket
@@ -23,6 +24,7 @@ from edge.core import tally
 from edge.core.errors import WireError, WireTooFast
 from edge.core.head_model import shipped
 from edge.publisher.reading_validator import ReadingValidator
+from edge.sandbox import readiness
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
@@ -32,7 +34,7 @@ ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 REFUSALS = {"EPERM", "EACCES", "ENOSYS", "no answer"}
 
-VICTIM = "import sys; from edge import rights; rights.hide_memory(); sys.stdin.read(); print('unharmed')"
+VICTIM = "import sys; from edge.sandbox import prctl; prctl.hide_memory(); sys.stdin.read(); print('unharmed')"
 """Another process of the same user, as the publisher is in a trial."""
 
 CONFIG = """
@@ -66,9 +68,10 @@ class Surroundings:
     folder: Path
     folders: list[Path]
     listeners: dict[str, socket.socket]
-    readiness: socket.socket
+    systemd: socket.socket
     victim: subprocess.Popen[str]
     diode: tuple[int, int]
+    report: tuple[int, int]
     log: str = ""
     told: list[bytes] = field(default_factory=list)
     outcomes: dict[str, list[str]] = field(default_factory=dict)
@@ -87,6 +90,7 @@ class Surroundings:
             "file": str(self.folder / "log"),
             "folders": [str(folder) for folder in self.folders],
             "diode": self.diode[1],
+            "report": self.report[1],
             "only": only,
             "sealed": sealed,
             "old": old,
@@ -96,12 +100,12 @@ class Surroundings:
             env={
                 **os.environ,
                 "FOOTFALL_HOSTILE": json.dumps(what),
-                "NOTIFY_SOCKET": str(self.readiness.getsockname()),
+                "NOTIFY_SOCKET": str(self.systemd.getsockname()),
                 "PYTHONPATH": str(REPOSITORY),
                 "HOME": str(self.folders[1]),
             },
             cwd=self.folders[2],
-            pass_fds=[self.diode[1]],
+            pass_fds=[self.diode[1], self.report[1]],
             capture_output=True,
             text=True,
             check=False,
@@ -111,9 +115,8 @@ class Surroundings:
         self.log = done.stdout + done.stderr
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.told.append(self.readiness.recv(65536))
-        (answer,) = (message for message in self.told if message.startswith(hostile.OUTCOMES))
-        self.outcomes = json.loads(answer.removeprefix(hostile.OUTCOMES))
+                self.told.append(self.systemd.recv(65536))
+        self.outcomes = json.loads(os.read(self.report[0], 1 << 20))
 
     def arrived(self) -> list[str]:
         """Return whom something reached."""
@@ -161,13 +164,13 @@ def _surroundings(request: pytest.FixtureRequest) -> Iterator[Surroundings]:
             "abstract": _listener(socket.AF_UNIX, socket.SOCK_STREAM, f"\0footfall-{secrets.token_hex(4)}"),
             "path": _listener(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "bus")),
         }
-        readiness = _listener(socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "notify"))
-        for listener in (*listeners.values(), readiness):
+        systemd = _listener(socket.AF_UNIX, socket.SOCK_DGRAM, str(folder / "notify"))
+        for listener in (*listeners.values(), systemd):
             stack.callback(listener.close)
         for name in ("bus", "notify"):
             (folder / name).chmod(0o666)
-        diode = os.pipe()
-        for end in diode:
+        diode, report = os.pipe(), os.pipe()
+        for end in (*diode, *report):
             stack.callback(os.close, end)
         victim = subprocess.Popen(
             [*prefix, sys.executable, "-c", VICTIM],
@@ -177,7 +180,7 @@ def _surroundings(request: pytest.FixtureRequest) -> Iterator[Surroundings]:
             text=True,
         )
         stack.callback(victim.communicate)
-        surroundings = Surroundings(folder, folders, listeners, readiness, victim, diode)
+        surroundings = Surroundings(folder, folders, listeners, systemd, victim, diode, report)
         yield surroundings
 
 
@@ -212,7 +215,11 @@ def test_what_is_bounded(surroundings: Surroundings, prefix: tuple[str, ...]) ->
     bounded = {way.name: surroundings.outcomes[way.name] for way in hostile.WAYS if way.bound}
     assert bounded == {name: ["done"] for name in bounded}
     assert hostile.MARK.hex() not in surroundings.log
-    assert any(message.startswith(b"STATUS=" + hostile.MARK.hex().encode()) for message in surroundings.told)
+    told = [message.decode() for message in surroundings.told]
+    sentences = [re.escape(text).replace(r"\{now_us\}", r"\d+") for text in readiness.SENTENCES.values()]
+    assert [text for text in told if not re.fullmatch("|".join(sentences), text)] == []
+    changes = [text for text in told if text != "WATCHDOG=1"]
+    assert 4 <= len(changes) <= 8, "what is more often than that isn't passed on"
     assert accessed == (surroundings.folder / "log").stat().st_atime_ns
     validator = ReadingValidator(["entrance"])
     records = surroundings.crossed()

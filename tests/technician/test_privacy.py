@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +20,10 @@ import pytest
 from edge.config import schema
 from edge.publisher.hours import Span
 from edge.publisher.ledger.ledger import Ledger, Row
-from edge.technician import privacy, proc
-from edge.technician.privacy import Examination, Finding, Section
+from edge.technician import proc
+from edge.technician.privacy import box, filtered, left, processes, programs, unit
+from edge.technician.privacy.finding import Examination, Finding, Section
+from edge.technician.privacy.page import page
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
@@ -52,7 +57,7 @@ CONTRACT = {
     "name": "heads",
     "version": "1",
     "file": "head.tflite",
-    "sha256": "0" * 64,
+    "sha256": hashlib.sha256(b"a model").hexdigest(),
     "input": {"width": 320, "height": 240, "padding": 114},
     "stride": 8,
     "outputs": {
@@ -73,6 +78,7 @@ def _folder() -> Iterator[Path]:
         folder.chmod(0o755)
         (folder / "footfall.yaml").write_text(CONFIG.format(folder=folder))
         (folder / "head.json").write_text(json.dumps(CONTRACT))
+        (folder / "head.tflite").write_bytes(b"a model")
         yield folder
 
 
@@ -81,7 +87,7 @@ def _start(folder: Path) -> Iterator[Start]:
     """Start something that the kernel knows as `footfall WORDS`, which does *body* and then waits."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(words: Sequence[str], body: str) -> proc.Process:
+    def start(words: Sequence[str], body: str, *, child: bool = False) -> proc.Process:
         program = folder / str(len(started)) / "footfall"
         program.parent.mkdir()
         program.write_text(STAND_IN.format(body=body))
@@ -95,8 +101,9 @@ def _start(folder: Path) -> Iterator[Start]:
         )
         started.append(process)
         assert process.stdout is not None
+        pid = int(process.stdout.readline()) if child else process.pid
         assert process.stdout.readline() == "up\n"
-        return next(found for found in proc.running(words[0]) if found.pid == process.pid)
+        return next(found for found in proc.running(words[0]) if found.pid == pid)
 
     yield start
     for process in started:
@@ -108,13 +115,18 @@ def judged(section: Section, *, good: bool) -> set[str]:
     return {finding.what for finding in section.findings if finding.good is good}
 
 
+def looked_at(process: proc.Process) -> Section:
+    """Return what is found of a process that sees."""
+    return processes.vision(process, [])
+
+
 def test_sealed(start: Start) -> None:
     """Of a sealed process the kernel says nothing bad."""
-    section = privacy._vision(start(["vision", "door"], SEALING))
+    section = looked_at(start(["vision", "door"], SEALING))
 
     assert judged(section, good=False) == set(), section
     assert judged(section, good=True) >= {
-        "system calls filtered (seccomp)",
+        filtered._WHAT,
         "can gain rights",
         "capabilities",
         "bytes it may write to any file",
@@ -126,11 +138,11 @@ def test_sealed(start: Start) -> None:
 
 def test_unsealed(start: Start) -> None:
     """Of a process that was started with --unsealed the kernel says so, in each thing that it didn't give up."""
-    section = privacy._vision(start(["vision", "door", "--unsealed"], ""))
+    section = looked_at(start(["vision", "door", "--unsealed"], ""))
 
     assert judged(section, good=False) >= {
         "sealed",
-        "system calls filtered (seccomp)",
+        filtered._WHAT,
         "can gain rights",
         "bytes it may write to any file",
         "standard input, output and error",
@@ -141,7 +153,7 @@ def test_while_a_technician_looks(start: Start) -> None:
     """A process with a window, through which a technician sees silhouettes, is told of, sealed or not."""
     body = "from edge.vision.seal import Seal; window = os.pipe()[1]; Seal([]).close((up, window))"
 
-    section = privacy._vision(start(["vision", "door", "--window=7"], body))
+    section = looked_at(start(["vision", "door", "--window=7"], body))
 
     assert judged(section, good=False) == {"window", "pipes to write to"}
 
@@ -154,17 +166,17 @@ def test_dumpable(start: Start) -> None:
     assert found == [True, False]
 
 
-def test_vision_with_luggage(start: Start, folder: Path) -> None:
+def test_vision_with_open_descriptors(start: Start, folder: Path) -> None:
     """A process that sees and holds a network socket, or a file to write to, is told of."""
     log = folder / "pictures"
     log.touch()
     log.chmod(0o666)
     body = f"here = socket.create_server(('127.0.0.1', 0)); log = open('{log}', 'w')"
 
-    section = privacy._vision(start(["vision", "door"], body))
+    section = looked_at(start(["vision", "door"], body))
 
     found = {finding.what: finding.found for finding in section.findings if finding.good is False}
-    assert found["sockets"] == "tcp listening"
+    assert found["sockets"] == "tcp listening, unix" or found["sockets"] == "tcp listening"
     assert found["files open for writing"] == str(log)
 
 
@@ -172,27 +184,169 @@ def test_what_could_be_written_to(start: Start) -> None:
     """The kernel's own list of mounts tells which file systems a process could write to; sealed, it has none."""
     found = []
     for body in ("", SEALING):
-        section = privacy._vision(start(["vision", "door"], body))
+        section = looked_at(start(["vision", "door"], body))
         found += [
             finding.found for finding in section.findings if finding.what == "file systems mounted to be written to"
         ]
 
     assert "/" in found[0].split(", ")
-    assert found[1] == "none"
+    assert found[1].startswith("none")
 
 
 def test_publisher_that_listens(start: Start) -> None:
     """A process that talks and lets others connect is told of."""
-    section = privacy._publisher(start(["publisher"], "here = socket.create_server(('127.0.0.1', 0))"))
+    section = processes.publisher(start(["publisher"], "here = socket.create_server(('127.0.0.1', 0))"))
 
-    assert judged(section, good=False) == {"lets others connect"}
+    assert "lets others connect" in judged(section, good=False)
 
 
-def test_publisher_with_a_camera() -> None:
-    """Any device through which a picture could come is known as a camera."""
-    devices = ["/dev/video0", "/dev/media1", "/dev/v4l-subdev0", "/dev/dma_heap/linux,cma", "/dev/null", "/dev/urandom"]
+@pytest.mark.skipif(not ROOT, reason="needs root to make a device")
+def test_cameras_are_known_by_their_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node through which pictures come is a camera whatever its name is, and /dev/null is none."""
+    monkeypatch.setattr(box, "PROC", folder)
+    (folder / "devices").write_text("Character devices:\n  1 mem\n 81 video4linux\n510 media\n\nBlock devices:\n")
+    (folder / "dev" / "innocent").mkdir(parents=True)
+    for name, major, minor in (("innocent/thing", 81, 0), ("other", 510, 1), ("video0", 1, 3)):
+        os.mknod(folder / "dev" / name, 0o600 | stat.S_IFCHR, os.makedev(major, minor))
 
-    assert [bool(privacy._CAMERA.match(device)) for device in devices] == [True] * 4 + [False] * 2
+    assert sorted(box.cameras_beneath(folder / "dev")) == ["/dev/innocent/thing", "/dev/other"]
+
+
+CHEATS = {
+    "allow everything": """
+        import pyseccomp
+        from edge.sandbox import seccomp
+        def nothing(*_, **__):
+            for _ in range(30):
+                pyseccomp.SyscallFilter(pyseccomp.ALLOW).load()
+        seccomp.close = nothing
+        from edge.sandbox.self_test import SelfTest
+        SelfTest.run = lambda self, **_: (["x"] * 246, [])
+        from edge.vision.seal import Seal
+        Seal([]).close((up,))
+    """,
+    "a hole for one value": """
+        import pyseccomp
+        from edge.sandbox import seccomp
+        real = seccomp._Filter.refuse_all
+        def refuse_all(self, table):
+            table = {reason: names.replace("socket socketpair", "socketpair") for reason, names in table.items()}
+            real(self, table)
+            self.refuse("socket", 0, 0xFFFFFFFF, 1)
+            for family in (2, 10, 16, 17):
+                self.refuse("socket", 0, 0xFFFFFFFF, family)
+        seccomp._Filter.refuse_all = refuse_all
+        seccomp.NEEDED["a hole"] = "socket"
+        from edge.sandbox.self_test import SelfTest
+        SelfTest.run = lambda self, **_: (["x"] * 246, [])
+        from edge.vision.seal import Seal
+        Seal([]).close((up,))
+    """,
+    "one thread without": """
+        import threading
+        from edge.sandbox import seccomp
+        real = seccomp._Filter.__init__
+        def without_others(self, *arguments, **options):
+            real(self, *arguments, **options)
+            self.built.set_attr(self._seccomp.Attr.CTL_TSYNC, 0)
+        seccomp._Filter.__init__ = without_others
+        from edge.vision.seal import Seal
+        begun = Seal([])
+        never = threading.Event()
+        threading.Thread(target=never.wait, daemon=True).start()
+        begun.close((up,))
+    """,
+}
+"""Programs of a vendor who cheats: everything that a count of filters looks at is as it should be."""
+
+
+@pytest.mark.skipif(not ROOT, reason="reading loaded filters needs root")
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_vision_that_only_seems_sealed(start: Start, cheat: str) -> None:
+    """Filters that allow what must be refused are found out, however many they are, by what they say."""
+    section = looked_at(start(["vision", "door"], textwrap.dedent(CHEATS[cheat])))
+
+    assert filtered._WHAT in judged(section, good=False), section
+
+
+@pytest.mark.skipif(not ROOT, reason="reading loaded filters needs root")
+def test_a_publisher_without_a_sandbox(start: Start) -> None:
+    """A publisher that hasn't confined itself is told of."""
+    section = processes.publisher(start(["publisher"], ""))
+
+    assert filtered._WHAT in judged(section, good=False)
+
+
+@pytest.mark.skipif(not ROOT, reason="reading loaded filters needs root")
+def test_the_readiness_helper(start: Start, folder: Path) -> None:
+    """The helper that tells systemd is found beside the process that sees, which isn't mistaken for it, and judged."""
+    body = f"""
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        server.bind("{folder}/notify-" + str(os.getpid()))
+        os.environ["NOTIFY_SOCKET"] = server.getsockname()
+        server.detach()
+        from edge.sandbox.readiness import Readiness
+        readiness = Readiness()
+        os.write(up, str(os.getpid()).encode() + b"\\n")
+        from edge.vision.seal import Seal
+        for entry in os.listdir("/proc/self/fd"):
+            try:
+                if stat.S_ISSOCK(os.fstat(int(entry)).st_mode):
+                    os.close(int(entry))
+            except OSError:
+                pass
+        Seal([]).close((up, *readiness.descriptors))
+    """
+    folder.chmod(0o777)
+    process = start(["vision", "door"], "import stat\n" + textwrap.dedent(body), child=True)
+
+    section = looked_at(process)
+
+    assert process.helper is not None
+    assert judged(section, good=False) == set(), section
+    assert judged(processes.readiness(process.helper), good=False) == set()
+
+
+@pytest.mark.skipif(not ROOT, reason="needs root to make a device")
+def test_somebody_else_with_a_camera(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds a camera is named, whatever the node and the program are called."""
+    misc, fuse = 10, 229
+    monkeypatch.setattr(box, "camera_majors", lambda: {misc})
+    node = folder / "innocent"
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(misc, fuse))
+    with node.open("rb") as camera:
+        holder = subprocess.Popen(["sleep", "600"], stdin=camera)
+    try:
+        section = box.judge(set())
+    finally:
+        holder.kill()
+        holder.wait()
+
+    (found,) = (finding for finding in section.findings if finding.what == "of these, not ours")
+    assert f"sleep (process {holder.pid}, user root)" in found.found
+    assert found.good is False
+
+
+def test_drop_ins(folder: Path) -> None:
+    """A drop-in may name addresses and limits; one that brings a program, an environment or a folder is told of."""
+    (folder / "good.conf").write_text("[Service]\nIPAddressAllow=192.0.2.10\n# ExecStart=no\n")
+    (folder / "bad.conf").write_text("[Service]\nEnvironment=PYTHONPATH=/tmp\nBindPaths=/mnt\n")
+
+    found = unit._foreign_settings([str(folder / "good.conf"), str(folder / "bad.conf"), str(folder / "gone.conf")])
+
+    assert found[:2] == [f"Environment in {folder}/bad.conf", f"BindPaths in {folder}/bad.conf"]
+    assert found[2].endswith("gone.conf can't be read (No such file or directory)")
+
+
+def test_text_of_others_is_escaped() -> None:
+    """Nothing that a process or the ledger says reaches a terminal as a command, nor hides or turns around text."""
+    section = Section("vision \x1b[2J")
+    section.tell("topic\n", "\x1b]0;title\x07 \u202egnp.exe \x9b31m" + "x" * 9000)
+
+    (finding,) = section.findings
+    assert "\x1b" not in finding.what + finding.found
+    assert finding.found.startswith("\\x1b]0;title\\x07 \\u202egnp.exe \\x9b31m")
+    assert len(finding.found) < 2100
 
 
 @pytest.mark.parametrize(
@@ -235,19 +389,19 @@ def test_what_left(folder: Path) -> None:
             ledger.add(row)
     settings = schema.load(folder / "footfall.yaml").publisher()
 
-    while_it_is_open = privacy._left(settings, now_ms)
+    while_it_is_open = left.tell(settings, now_ms)
     ledger.close()
 
     found = {finding.what: finding.found for finding in while_it_is_open.findings}
     assert found["footfall/v1/sh-023/door/hour"] == f"2 messages, {8 + len(rows[2].payload)} bytes"
     assert found["waiting to be sent"] == "1 messages"
     assert found[""] == '{"in":2,"zone":"Asia/\u4e0a\u6d77"}'
-    assert privacy._left(settings, now_ms) == while_it_is_open
+    assert left.tell(settings, now_ms) == while_it_is_open
 
 
 def test_no_ledger(folder: Path) -> None:
     """A ledger that isn't there is told of, and none is made."""
-    section = privacy._left(schema.load(folder / "footfall.yaml").publisher(), 0)
+    section = left.tell(schema.load(folder / "footfall.yaml").publisher(), 0)
 
     assert "can't be read" in section.findings[0].found
     assert not (folder / "ledger.sqlite").exists()
@@ -259,27 +413,38 @@ def test_model(folder: Path) -> None:
     contract["outputs"]["face"] = {"index": 3, "shape": [1, 512]}
     (folder / "head.json").write_text(json.dumps(contract))
 
-    section = privacy._model(schema.load(folder / "footfall.yaml").publisher())
+    section = programs.model(schema.load(folder / "footfall.yaml").publisher())
 
-    assert judged(section, good=True) == {"score", "size", "offset"}
+    assert judged(section, good=True) == {"the file on the disk", "score", "size", "offset"}
     assert judged(section, good=False) == {"face"}
+
+
+def test_another_model(folder: Path) -> None:
+    """The model's file itself is looked at, and not what its contract says of it."""
+    (folder / "head.tflite").write_bytes(b"another model")
+
+    section = programs.model(schema.load(folder / "footfall.yaml").publisher())
+
+    assert judged(section, good=False) == {"the file on the disk"}
 
 
 def test_page() -> None:
     """The report is one page that loads nothing, escapes what it shows, and carries the verdict."""
     section = Section("vision <door>", [Finding("sockets", "tcp to 10.0.0.1 & more", good=False)])
 
-    page = privacy.page(Examination("box", datetime(2026, 11, 24, tzinfo=UTC), [section]))
+    made = page(Examination("box", datetime(2026, 11, 24, tzinfo=UTC), [section]))
 
-    assert "vision &lt;door&gt;" in page
-    assert "NOT SHOWN that pictures can&#39;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in page
-    assert [word for word in ("src=", "href=", "http:", "https:", "<script", "url(", "@import") if word in page] == []
+    assert "vision &lt;door&gt;" in made
+    assert "NOT SHOWN that pictures can&#39;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in made
+    assert [word for word in ("src=", "href=", "http:", "https:", "<script", "url(", "@import") if word in made] == []
 
 
 ALONE = """
 import subprocess, sys
 from pathlib import Path
 from edge.technician import privacy
+from edge.technician.privacy import box
+box._CRASHES = Path("/nonexistent")  # a setting of this machine
 children = []
 for number, words in enumerate(sys.argv[2:]):
     command = [*{prefix}, sys.executable, "{folder}/stand-in/footfall", *words.split()]

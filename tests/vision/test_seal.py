@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import socket
+import pty
 import stat
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tests.attempt import OUTCOME
 pytestmark = pytest.mark.processes
 
 ROOT = os.geteuid() == 0
+REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
@@ -164,7 +166,7 @@ def test_threads_of_libraries() -> None:
             seen.append([outcome(lambda: socket.socket()), outcome(lambda: os.open("/dev/full", os.O_RDWR))])
         thread = threading.Thread(target=look)
         thread.start()
-        bound = outcome(lambda: open("/tmp/footfall-{os.getpid()}", "w"))
+        bound = outcome(lambda: open("{REPOSITORY}/footfall-{os.getpid()}", "w"))
         started.close((answer,))
         sealed.set(), thread.join()
         say([bound, *seen])
@@ -212,7 +214,7 @@ def test_a_signal_through_the_kernel() -> None:
     assert said(InAProcess(body)) == ["ENOSYS"] * 4
 
 
-def test_company_is_refused() -> None:
+def test_other_threads_are_refused() -> None:
     """A process in which other threads run already isn't sealed by half."""
     body = """
         never = threading.Event()
@@ -227,25 +229,29 @@ def test_company_is_refused() -> None:
 
 
 def test_readiness_and_diode() -> None:
-    """After sealing the readiness socket and the diode still work, and the socket reaches nobody else."""
+    """After sealing, the diode and the pipe to the readiness helper still work, and no word reaches an address."""
     body = """
-        systemd, diode = socket.socket(fileno=int(sys.argv[3])), int(sys.argv[4])
-        seal(held=(systemd.fileno(), diode))
-        systemd.send(b"READY=1")
+        helper, diode = int(sys.argv[3]), int(sys.argv[4])
+        seal(held=(helper, diode))
+        os.write(helper, bytes([3]))
         os.write(diode, b"tally")
-        say([outcome(lambda: systemd.sendto(b"picture", "/run/elsewhere")),
-             outcome(lambda: systemd.sendmsg([b"picture"])),
-             outcome(lambda: systemd.connect("/run/elsewhere"))])
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.sendto(-1, b"picture", 7, 0, b"/run/elsewhere", 16)
+        say(ctypes.get_errno())
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    waiting, helper = os.pipe()
     reader, writer = os.pipe()
-    with ours, theirs, os.fdopen(reader, "rb") as tallies, os.fdopen(writer, "wb") as diode:
-        descriptors = (theirs.fileno(), diode.fileno())
-        refused = said(InAProcess(body, descriptors=descriptors))
-        heard = ours.recv(100), tallies.read1()
+    with (
+        os.fdopen(waiting, "rb") as words,
+        os.fdopen(helper, "wb") as speaks,
+        os.fdopen(reader, "rb") as tallies,
+        os.fdopen(writer, "wb") as diode,
+    ):
+        refused = said(InAProcess(body, descriptors=(speaks.fileno(), diode.fileno())))
+        heard = words.read1(), tallies.read1()
 
-    assert refused == ["EPERM"] * 3
-    assert heard == (b"READY=1", b"tally")
+    assert refused == errno.EPERM
+    assert heard == (b"\x03", b"tally")
 
 
 def test_helper() -> None:
@@ -281,15 +287,17 @@ def test_signals_to_itself() -> None:
     [
         ("thing = open('{folder}/log', 'w')", "is open for writing as descriptor"),
         ("thing = os.memfd_create('thing')", "is open for writing as descriptor"),
-        ("thing = socket.socket(socket.AF_INET)", "is a network socket"),
-        ("thing = socket.socket(socket.AF_UNIX)", "is a socket that isn't needed"),
-        ("thing = socket.socketpair()", "is a socket that isn't needed"),
+        ("thing = socket.socket(socket.AF_INET)", "a socket is open"),
+        ("thing = socket.socket(socket.AF_UNIX)", "a socket is open"),
+        ("thing = socket.socketpair()", "a socket is open"),
+        ("thing = os.open('/', os.O_RDONLY)", "the folder / is open"),
+        ("thing = os.open('{folder}', os.O_PATH)", "is open as descriptor"),
         ("thing = os.pipe()", "is open for writing as descriptor"),
         ("thing = os.open('/dev/full', os.O_WRONLY)", "is open for writing as descriptor"),
         ("thing = os.pidfd_open(os.getppid())", "[pidfd] is open as descriptor"),
     ],
 )
-def test_luggage(packing: str, complaint: str, tmp_path: Path) -> None:
+def test_inherited_descriptors(packing: str, complaint: str, tmp_path: Path) -> None:
     """A process that holds something through which a picture could leave isn't sealed."""
     body = f"""
         {packing.format(folder=tmp_path)}
@@ -300,6 +308,154 @@ def test_luggage(packing: str, complaint: str, tmp_path: Path) -> None:
     """
 
     assert said(InAProcess(body)) is True
+
+
+def test_a_held_socket_is_refused() -> None:
+    """Not even a socket that is said to be needed stays: what systemd is told goes through a pipe."""
+    body = """
+        thing = socket.socketpair()[0]
+        try:
+            seal(held=(thing.fileno(),))
+        except SealError as exc:
+            say("a socket is open" in str(exc))
+    """
+
+    assert said(InAProcess(body)) is True
+
+
+@needs_root
+def test_a_descriptor_is_known_by_its_device(tmp_path: Path) -> None:
+    """/dev/null under another name is no file to write to, and a file that is called /dev/null is one."""
+    nothing, log = tmp_path / "nothing", tmp_path / "log"
+    os.mknod(nothing, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    log.touch()
+    null = f"thing = os.open('{nothing}', os.O_WRONLY); seal(); say('sealed')"
+    lie = """
+        try:
+            seal()
+        except SealError as exc:
+            say("is open for writing" in str(exc))
+    """
+    bound = ("unshare", "--mount", "sh", "-c", f'mount --bind {log} /dev/null; exec "$0" "$@"')
+
+    assert said(InAProcess(null)) == "sealed"
+    assert said(InAProcess(lie, prefix=bound)) is True
+
+
+TERMINAL = """
+    try:
+        seal([Path("/dev/full")])
+    except SealError as exc:
+        say("another device opened for writing" in str(exc))
+    else:
+        say([outcome(lambda: os.open(device, os.O_RDWR | os.O_NOCTTY)) for device in ("{terminal}", "/dev/ptmx")])
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY)])
+@pytest.mark.parametrize(
+    "kernel",
+    ["", WITHOUT_NAMESPACES, WITHOUT_LANDLOCK, WITHOUT_NAMESPACES + WITHOUT_LANDLOCK],
+    ids=["both", "landlock", "namespaces", "neither"],
+)
+def test_no_device_but_the_camera(kernel: str, prefix: Sequence[str]) -> None:
+    """A process with a V4L2 camera in a trial can't write to a terminal of the same user; where it could, it ends."""
+    outer, inner = pty.openpty()
+    terminal = os.ttyname(inner)
+    if prefix:
+        os.chown(terminal, NOBODY, NOBODY)
+    try:
+        found = said(InAProcess(kernel, TERMINAL.format(terminal=terminal), prefix=prefix))
+    finally:
+        os.close(outer)
+        os.close(inner)
+
+    neither = WITHOUT_LANDLOCK in kernel and WITHOUT_NAMESPACES in kernel
+    assert found is True if neither else set(found) <= {"ENOENT", "EACCES"}
+
+
+@pytest.fixture(name="served")
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """Mount a FUSE file system whose server writes down each name that is looked up; give its folder and the list."""
+    if not Path("/dev/fuse").exists() or not ROOT:
+        pytest.skip("needs root and /dev/fuse to mount a file system")
+    folder = tmp_path_factory.mktemp("served")
+    heard = folder / "heard"
+    (folder / "mount").mkdir()
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "fuse_server.py"), str(folder / "mount"), str(heard)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == "mounted\n"
+    yield folder / "mount", heard
+    subprocess.run(["umount", "-l", folder / "mount"], check=True)
+    server.communicate(timeout=30)
+
+
+LOOKUPS = """
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    place = "{place}/PICTURE-"
+    ways = (lambda n: os.stat(n), lambda n: os.open(n, os.O_RDONLY), lambda n: os.access(n, os.R_OK),
+            lambda n: os.readlink(n), lambda n: os.statvfs(n), lambda n: os.listdir(n),
+            lambda n: libc.syscall(332, -100, n.encode(), 0, 0, ctypes.create_string_buffer(256)),
+            lambda n: os.stat(n, dir_fd=None, follow_symlinks=False))
+    for number, way in enumerate(ways):
+        try:
+            way(place + str(number))
+        except OSError:
+            pass
+"""
+
+
+@needs_root
+def test_a_name_is_not_sent(served: tuple[Path, Path]) -> None:
+    """In a root of its own a sealed process looks up names where a server would hear them; it hears none."""
+    mount, heard = served
+    looking = LOOKUPS.format(place=mount)
+
+    assert said(InAProcess(looking, "say('looked')")) == "looked"
+    assert heard.read_text().count("PICTURE-") >= 6, "the server is deaf"
+    heard.write_text("")
+    assert said(InAProcess(f"seal(needed=[Path('{mount.parent}')])", looking, "say('looked')")) == "looked"
+    assert heard.read_text().count("PICTURE-") == 0
+
+
+@needs_root
+@pytest.mark.parametrize("kernel", [WITHOUT_NAMESPACES, ""], ids=["no root of its own", "needed from there"])
+def test_a_file_system_that_is_served(served: tuple[Path, Path], kernel: str) -> None:
+    """Where a name that is looked up would be sent, a process isn't sealed, and says what is mounted."""
+    mount, _ = served
+    body = f"""
+        try:
+            seal(needed=[Path("{mount}")])
+        except SealError as exc:
+            say("{mount} is on a network or FUSE file system (fuse)" in str(exc))
+    """
+
+    assert said(InAProcess(kernel, body)) is True
+
+
+def test_an_empty_root(tmp_path: Path) -> None:
+    """In a root of its own a sealed process finds what it asked for, and neither homes nor other folders."""
+    (tmp_path / "needed").mkdir()
+    (tmp_path / "needed" / "config").touch()
+    (tmp_path / "other").touch()
+    (tmp_path / "link").symlink_to("needed")
+    body = f"""
+        report = seal(needed=[Path("{tmp_path}/link")])
+        say([report.read_only, os.listdir("{tmp_path}"), os.listdir("{tmp_path}/link"),
+             list(filter(os.path.exists, ("/home", "/var", "/run", "/srv", "/mnt", "/dev/shm", "/dev/pts"))),
+             outcome(lambda: os.open("{tmp_path}/needed/new", os.O_WRONLY | os.O_CREAT))])
+    """
+
+    owned, listed, linked, there, new = said(InAProcess(body))
+    if not owned:
+        pytest.skip("no namespaces may be made here")
+    assert (sorted(listed), linked, there, new) == (["link", "needed"], ["config"], [], "EPERM")
 
 
 @needs_landlock

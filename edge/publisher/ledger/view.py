@@ -19,7 +19,7 @@ from edge.core.errors import LedgerMissing, LedgerUnusable
 from edge.core.hour import HOUR_MS, Hour
 from edge.core.tally import Flag
 from edge.publisher.hours import Interval, Span
-from edge.publisher.ledger import file
+from edge.publisher.ledger import file, untrusted
 
 _INTERVALS = """
     SELECT run, line, max(start_ms, settled_ms), end_ms, iif(mine, in_, 0), iif(mine, out, 0),
@@ -43,6 +43,8 @@ middle."""
 
 _WINDOW_MS = 60_000
 """What a camera does now is told by its readings of this long, ms."""
+_LATEST_MS = 32_500_000_000_000
+"""The year 3000, ms since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class LedgerView:
         if not _is_there(path):
             raise LedgerMissing(path)
         try:
-            with file.connected_for_reading(path) as connection:
+            with untrusted.connected(path) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
@@ -231,10 +233,18 @@ class LedgerView:
         )
 
     def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Row]:
-        return [
-            Row(camera, Span(start, end), revision, payload, closed, delivered)
-            for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters)
-        ]
+        found = []
+        for camera, start, revision, end, payload, closed, delivered in self._connection.execute(query, parameters):
+            numbers = (start, revision, end, closed, 0 if delivered is None else delivered)
+            if not isinstance(camera, str) or not isinstance(payload, bytes) or not all(map(_is_time, numbers)):
+                raise LedgerUnusable(self.path, "it holds a row that no publisher of ours writes")
+            found.append(Row(camera, Span(start, end), revision, payload, closed, delivered))
+        return found
+
+
+def _is_time(number: object) -> bool:
+    """Tell whether *number* could be a time of this millennium in ms, or less."""
+    return isinstance(number, int) and abs(number) < _LATEST_MS
 
 
 def _is_there(path: Path) -> bool:
