@@ -405,6 +405,8 @@ def test_a_half_open_link_is_found_dead(mosquitto: Mosquitto, listen: Listen, be
     lost = made.connection.state
     proxy.silent = False
     made.until_done(hurry=True)
+    made.until(lambda: not (made.connection._repeating or made.connection.unanswered()), "the repeats")
+    wait_until(lambda: len(listener.payloads(made.hour)) >= 10, "all of them at the listener")
     proxy.close()
 
     assert "acknowledges nothing" in lost
