@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Footfall's way onto a machine. Each subcommand does its own set-up on a fresh Debian or Raspberry Pi OS.
+# Installs Footfall on boxes and builds what they need. Each subcommand does its own set-up on a fresh Debian or Raspberry Pi OS.
 #
 # May also be sourced: tests/run.sh takes its functions and runs none of the subcommands.
 set -euo pipefail
@@ -22,23 +22,24 @@ usage() {
     cat <<'USAGE'
 usage: ./deploy.sh COMMAND [OPTIONS]
 
-  install    bring Footfall to a box and let it count; a second run changes nothing
-  update     the same, where it is installed already
+  install    install Footfall on a box and start it; a second run changes nothing
+  update     the same on a box that has Footfall; a release that does not count is rolled back
              HOST...            boxes, as ssh knows them ([user@]host); or --local for this machine
-             --hosts FILE       a host a line: the first goes first, the others follow, eight at a time
-             --config FILE      install: the box's footfall.yaml, kept if it has one; %h in it stands for the host
+             --hosts FILE       one host a line: one canary box first, then eight at a time
+             --config FILE      install: the box's footfall.yaml, kept if the box has one; %h stands for the host
              --password-file F  install: the broker's password, likewise
-             --ca-file FILE     install: the authority that signed the broker's certificate, likewise, as /etc/footfall/ca.pem
-             --dry-run          only say what would be done
-  rollback   go back to the release before           HOST..., --local, --hosts FILE, --dry-run
-  status     what runs, since when, and what it says  HOST..., --local, --hosts FILE
-  logs       what both processes said                 HOST or --local, --lines N, --follow
-  uninstall  remove it; ledger and config stay        HOST..., --local, --hosts FILE, --dry-run
-             --purge            ledger, config and users go too
-  bundle     one file to carry to a box without a network; it is unpacked and installed with --local
+             --ca-file FILE     install: the certificate of the broker's authority, likewise, as /etc/footfall/ca.pem
+             --dry-run          only print what would be done
+  rollback   return to the release before           HOST..., --local, --hosts FILE, --dry-run
+  status     what runs, since when, and its state    HOST..., --local, --hosts FILE
+  logs       the log of both processes               HOST or --local, --lines N, --follow
+  uninstall  remove it; ledger and config stay       HOST..., --local, --hosts FILE, --dry-run
+             --purge            remove ledger, config and users too
+  bundle     one file to carry to a box without a network; unpack it there and install with --local
              --for TARGET       a kind of box, as aarch64-cp313; may be repeated (default: 64-bit ARM and PC, Debian 12 and 13)
              --out FILE         (default dist/footfall-VERSION.tar)
-  demo       count the people of the demo clip with the real programs, and show what headquarters receives
+  wheel      build the package as one file in dist/, for headquarters' own machine
+  demo       count the demo clip with the real programs, and show what headquarters receives
              --speed N          how many times faster than real the trial's clock runs (default 60: an hour a minute)
              --broker NAME      mosquitto or amqtt (default: mosquitto if it is installed, else amqtt from PyPI)
              --python PROGRAM   the Python to use, 3.11 to 3.13 (default: the first that fits)
@@ -51,7 +52,7 @@ USAGE
 CHILDREN=()
 SCRATCH=""
 
-# Ends what this script started, the newest first, and removes what it wrote.
+# Ends the processes that this script started, newest first, and removes its temporary files.
 clean_up() {
     local status=$? index
     trap - EXIT INT TERM HUP
@@ -73,6 +74,7 @@ main() {
     case "$command" in
     install | update | rollback | status | logs | uninstall) manage "$command" "$@" ;;
     bundle) bundle "$@" ;;
+    wheel) wheel "$@" ;;
     demo) demo "$@" ;;
     help | -h | --help) usage ;;
     *)

@@ -49,7 +49,7 @@ CONF
 }
 
 demo() {
-    local speed="" broker="" wish="" python extras="" venv="$ROOT/.venv-demo"
+    local speed="" broker="" wish="" python groups=(dependencies deploy) venv="$ROOT/.venv-demo"
     while [[ $# -gt 0 ]]; do
         case "$1" in
         --speed | --broker | --python)
@@ -75,7 +75,7 @@ demo() {
     fi
     case "$broker" in
     mosquitto) find_mosquitto >/dev/null || die "mosquitto isn't installed: apt-get install mosquitto, or --broker amqtt" ;;
-    amqtt) extras=demo ;;
+    amqtt) groups+=(demo) ;;
     *) die "--broker is mosquitto or amqtt, not $broker" 2 ;;
     esac
 
@@ -84,7 +84,7 @@ demo() {
     trap 'exit 143' TERM HUP
     python="$(find_python "$wish")"
     need_libseccomp "$python"
-    make_venv "$venv" "$extras" "$python"
+    make_venv "$venv" "$python" "${groups[@]}"
     SCRATCH="$(mktemp -d)"
     step "starting $broker on loopback, for this trial only"
     start_broker "$broker" "$venv/bin/python"

@@ -1,4 +1,4 @@
-# What a box is sent: the wheel, a wheelhouse for its kind, the units, the script that it runs. Sourced by deploy.sh.
+# The payload of a box: the wheel, the wheels that it needs, the units, the script that it runs. Sourced by deploy.sh.
 # shellcheck shell=bash
 #
 # STAGE holds it, in a checkout (build/stage) and in a bundle (stage/) alike:
@@ -31,7 +31,7 @@ build_wheel() {
     [[ -z "$WHEEL" ]] || return 0
     python="$(find_python "${PYTHON:-}")"
     BUILDER="$venv/bin/python"
-    fill_venv "$venv" "$(make_stamp deploy "$python")" "$python" hatchling packaging pip
+    make_venv "$venv" "$python" deploy
     step "building the wheel"
     mkdir -p "$STAGE/wheels"
     rm -f "$STAGE"/wheels/footfall_edge-*.whl
@@ -49,6 +49,19 @@ build_wheel() {
     box_script >"$STAGE/box"
 }
 
+# ./deploy.sh wheel: the package as one file, for headquarters' own machine.
+wheel() {
+    local made
+    [[ $# -eq 0 ]] || { usage >&2; die "wheel knows no $1" 2; }
+    ! is_bundle || die "a bundle has the wheel already, in stage/wheels"
+    build_wheel
+    mkdir -p "$ROOT/dist"
+    made="$ROOT/dist/${WHEEL##*/}"
+    cp "$WHEEL" "$made"
+    say "$made"
+    say "On headquarters' machine, in a virtual environment:  pip install -c constraints.txt '${made##*/}[headquarters]'"
+}
+
 # stage TARGET: makes the stage hold everything for this kind of box.
 stage() {
     local target="$1" names version said
@@ -59,7 +72,7 @@ stage() {
     fi
     build_wheel
     step "gathering the wheels for $target"
-    said="$("$BUILDER" "$ROOT/deploy/wheelhouse.py" --target "$target" --constraints "$ROOT/constraints.txt" \
+    said="$("$BUILDER" "$ROOT/deploy/wheelhouse.py" --target "$target" --lock "$ROOT/constraints.lock" \
         --folder "$STAGE/wheels" "$WHEEL")" || exit 1
     mapfile -t names <<<"$said"
     mkdir -p "$STAGE/$target"
@@ -69,8 +82,8 @@ stage() {
     printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$target/SHA256SUMS" | cut -c1-8)" >"$STAGE/$target/release"
 }
 
-# parcel TARGET KNOWN-WHEELS: writes to standard output, as a tar, what a box of this kind lacks.
-parcel() {
+# payload_tar TARGET KNOWN-WHEELS: writes a tar of what a box of this kind lacks to standard output.
+payload_tar() {
     local target="$1" known="$2" name files=()
     while read -r _ name; do
         [[ "$name" == wheels/* && " $known " == *" ${name#wheels/} "* ]] || files+=("$name")

@@ -1,4 +1,4 @@
-# How deploy.sh and the script on the box talk. Sourced, or the first part of the script that a box is sent.
+# Messages of deploy.sh and of the script on the box. Sourced, or the first part of the script that a box is sent.
 # shellcheck shell=bash
 
 # A terminal that is gone (a dropped ssh) must not end an update half-way.
@@ -11,7 +11,7 @@ die() {
     exit "${2:-1}"
 }
 
-# show_moving: shows what it reads as one line that changes, on a terminal; elsewhere nothing of it.
+# show_moving: on a terminal, shows its input as one line that changes; elsewhere shows nothing.
 show_moving() {
     local line
     if [[ ! -t 2 ]]; then

@@ -1,5 +1,5 @@
 """
-Gather the wheels that one kind of box needs, by the pins of constraints.txt, on a machine of another kind.
+Gather the wheels that one kind of box needs, as constraints.lock pins them, on a machine of another kind.
 
 pip can fetch for another machine, but judges a requirement's conditions ("on 32-bit ARM only", "before Python 3.12")
 by the machine that it runs on. So this walks the requirements itself and lets pip fetch one pinned wheel at a time.
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import email.parser
+import hashlib
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -38,6 +41,11 @@ class Target:
         newest = _GLIBC.get(self.python, min(_GLIBC.values()))
         self.platforms = [f"manylinux_2_{minor}_{self.machine}" for minor in range(newest, _OLDEST_GLIBC - 1, -1)]
         self.platforms += [f"manylinux2014_{self.machine}", f"linux_{self.machine}"]
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether the lock knows its wheels: those for 32-bit ARM come from Raspberry Pi OS's own index."""
+        return self.machine != "armv7l"
 
     @property
     def tags(self) -> frozenset[Tag]:
@@ -70,14 +78,35 @@ class Target:
         }
 
 
+@dataclass(frozen=True)
+class Pin:
+    """One package of the lock: its version, and the SHA-256 of each file that it may be installed from."""
+
+    version: str
+    digests: frozenset[str]
+
+
+def read_lock(lock: Path) -> Iterator[tuple[Requirement, frozenset[str]]]:
+    """Yield each requirement of *lock*, a file of pip's in which every requirement has digests, and its digests."""
+    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in text.splitlines():
+        requirement, *digests = line.split(" --hash=sha256:")
+        if requirement.strip() and not requirement.startswith("#"):
+            yield Requirement(requirement.strip()), frozenset(digest.strip() for digest in digests)
+
+
 class Wheelhouse:
     """A folder of wheels for many kinds of boxes, filled as they are asked for."""
 
-    def __init__(self, folder: Path, constraints: Path, target: Target) -> None:
+    def __init__(self, folder: Path, lock: Path, target: Target) -> None:
         self._folder = folder
         self._target = target
         self._tags = target.tags
-        self._pins = dict(self._pinned(constraints))
+        self._pins: dict[str, Pin] = {
+            canonicalize_name(pin.name): Pin(str(pin.specifier).removeprefix("=="), digests)
+            for pin, digests in read_lock(lock)
+            if pin.marker is None or pin.marker.evaluate(target.environment)
+        }
 
     def gather(self, first: Path) -> tuple[list[Path], list[str]]:
         """Return the wheels that *first* needs, pip's own among them, and the pins that have no wheel."""
@@ -90,19 +119,11 @@ class Wheelhouse:
                 continue
             wheel = self._kept(name) or self._fetch(name)
             if wheel is None:
-                missing[name] = f"{name} {self._pins[name]}"
+                missing[name] = f"{name} {self._pins[name].version}"
             else:
                 have[name] = wheel
                 waiting += self._needs(wheel)
         return [first, *have.values()], sorted(missing.values())
-
-    def _pinned(self, constraints: Path) -> Iterator[tuple[str, str]]:
-        for line in constraints.read_text(encoding="utf-8").splitlines():
-            if not line.strip() or line.startswith("#"):
-                continue
-            pin = Requirement(line)
-            if pin.marker is None or pin.marker.evaluate(self._target.environment):
-                yield canonicalize_name(pin.name), str(pin.specifier).removeprefix("==")
 
     def _needs(self, wheel: Path) -> list[str]:
         with zipfile.ZipFile(wheel) as archive:
@@ -114,29 +135,40 @@ class Wheelhouse:
             if need.marker is None or need.marker.evaluate(self._target.environment):
                 name = canonicalize_name(need.name)
                 if name not in self._pins:
-                    sys.exit(f"constraints.txt pins no {name}, which {wheel.name} needs on {self._target.name}")
+                    sys.exit(f"constraints.lock pins no {name}, which {wheel.name} needs on {self._target.name}")
                 found.append(name)
         return found
 
     def _kept(self, name: str) -> Path | None:
+        """Return the wheel of *name* that is in the folder, whole, and runs on the target; None if there is none."""
+        pin = self._pins[name]
         for wheel in sorted(self._folder.glob("*.whl")):
             known, version, _, tags = parse_wheel_filename(wheel.name)
-            if known == name and str(version) == self._pins[name] and tags & self._tags:
+            if known == name and str(version) == pin.version and tags & self._tags and self._is_locked(wheel, pin):
                 return wheel
         return None
 
+    def _is_locked(self, wheel: Path, pin: Pin) -> bool:
+        if not self._target.has_digests:
+            return True
+        return hashlib.sha256(wheel.read_bytes()).hexdigest() in pin.digests
+
     def _fetch(self, name: str) -> Path | None:
-        print(f"   {name} {self._pins[name]}", file=sys.stderr)
-        python = f"3.{self._target.python[1]}"
+        pin = self._pins[name]
+        print(f"   {name} {pin.version}", file=sys.stderr)
         abi = f"cp3{self._target.python[1]}"
-        command = [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
-            *("--only-binary=:all:", "--implementation", "cp", "--python-version", python),
-            *(part for tag in (abi, "abi3", "none") for part in ("--abi", tag)),
-            *(part for platform in self._target.platforms for part in ("--platform", platform)),
-            *("--dest", str(self._folder), f"{name}=={self._pins[name]}"),
-        ]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        digests = sorted(pin.digests) if self._target.has_digests else []
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+            wanted.write(" ".join([f"{name}=={pin.version}", *(f"--hash=sha256:{digest}" for digest in digests)]))
+            wanted.flush()
+            command = [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+                *("--only-binary=:all:", "--implementation", "cp", "--python-version", f"3.{self._target.python[1]}"),
+                *(part for tag in (abi, "abi3", "none") for part in ("--abi", tag)),
+                *(part for platform in self._target.platforms for part in ("--platform", platform)),
+                *("--dest", str(self._folder), "--requirement", wanted.name),
+            ]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode and "No matching distribution" not in ended.stderr:
             sys.exit(f"pip could not fetch {name}; is there a network? It said:\n{ended.stderr}")
         return self._kept(name)
@@ -146,11 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the wheels' names, one a line; say what is missing, with exit code 1, if some aren't to be had."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Target, required=True, help="as in aarch64-cp313")
-    parser.add_argument("--constraints", type=Path, required=True)
+    parser.add_argument("--lock", type=Path, required=True, help="constraints.lock")
     parser.add_argument("--folder", type=Path, required=True, help="where wheels are kept")
     parser.add_argument("wheel", type=Path, help="Footfall's own")
     options = parser.parse_args(arguments)
-    wheels, missing = Wheelhouse(options.folder, options.constraints, options.target).gather(options.wheel)
+    wheels, missing = Wheelhouse(options.folder, options.lock, options.target).gather(options.wheel)
     if missing:
         sys.exit(
             f"there is no wheel for {options.target.name} of: {', '.join(missing)}.\n"

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Checks everything: form, types, shell, units, tests. Installs what it needs on a fresh Debian or Raspberry Pi OS.
+# Checks everything: format, types, shell, units, tests. Installs what it needs on a fresh Debian or Raspberry Pi OS.
 #
-#   tests/run.sh               all of it
-#   tests/run.sh -k ledger     only pytest, with these arguments
+#   tests/run.sh                  all of it
+#   tests/run.sh unit             only the tests that start no program
+#   tests/run.sh --beside-load    all tests, three times, beside eight busy loops (--beside-load 1: once)
+#   tests/run.sh -k ledger        only pytest, with these arguments
 #   PYTHON=python3.13 tests/run.sh
 set -euo pipefail
 # shellcheck source=deploy.sh source-path=SCRIPTDIR/..
@@ -10,9 +12,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/../deploy.sh"
 cd "$ROOT"
 
 readonly VENV="$ROOT/.venv-test"
-readonly SCRIPTS=(deploy.sh deploy/*.sh tests/run.sh .ci/run)
+readonly SCRIPTS=(deploy.sh deploy/*.sh tests/*.sh .ci/run)
 
-# Each line: a program or file that is there once the package is, and the package.
+# Each line: a program, or a file by its whole path, that is there once the package is, and the package. gcc alone can't
+# compile: Debian only recommends the C library's headers beside it, and recommended packages are left out.
 list_packages() {
     cat <<'LIST'
 mosquitto mosquitto
@@ -22,6 +25,7 @@ openssl openssl
 strace strace
 pg_createcluster postgresql
 gcc gcc
+/usr/include/dlfcn.h libc6-dev
 LIST
     if [[ "${FOOTFALL_SYSTEM:-}" == 1 ]]; then
         cat <<'LIST'
@@ -39,7 +43,7 @@ LIST
 need_packages() {
     local missing=() program package
     while read -r program package; do
-        if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then
+        if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null && [[ ! -e "$program" ]]; then
             missing+=("$package")
         fi
     done < <(list_packages)
@@ -83,7 +87,7 @@ lint_box_script() { box_script | shellcheck -; }
 verify_units() {
     local folder unit said names=() status=0
     folder="$(mktemp -d)"
-    for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice systemd/settle/*.service; do
+    for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice systemd/*/*.service; do
         sed 's|/opt/footfall/current/bin/footfall|/bin/true|' "$unit" >"$folder/${unit##*/}"
         unit="${unit##*/}"
         names+=("$folder/${unit/@./@door.}")
@@ -103,12 +107,39 @@ show_exposure() {
 }
 
 need_packages
-make_venv "$VENV" test,demo,headquarters "$(find_python "${PYTHON:-}")"
+make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo headquarters
 PATH="$VENV/bin:$PATH:/usr/sbin"
 
-if [[ $# -gt 0 ]]; then
-    exec python -m pytest "$@"
-fi
+# Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py).
+readonly PARALLEL=(--numprocesses "$(nproc)" --dist=loadgroup)
+# Per cent of lines and branches, what the unit tests alone were measured to reach; all tests together reach more. What
+# runs in programs that the tests start isn't measured (docs/adr/0080-tests-in-lanes.md).
+readonly COVERAGE_FLOOR=55
+
+# beside_load [TIMES]: runs all tests so often beside eight busy loops; what fails there depends on the machine's speed.
+beside_load() {
+    local run busy=() failed=0
+    trap 'kill "${busy[@]}" 2>/dev/null || true' EXIT
+    for run in 1 2 3 4 5 6 7 8; do
+        (while :; do :; done) &
+        busy+=("$!")
+    done
+    for ((run = 1; run <= ${1:-3}; run++)); do
+        step "run $run of ${1:-3}, beside ${#busy[@]} busy loops"
+        python -m pytest "${PARALLEL[@]}" -q || failed=1
+    done
+    return "$failed"
+}
+
+case "${1:-}" in
+"") ;;
+unit) exec python -m pytest "${PARALLEL[@]}" -m "not processes and not browser and not slow" "${@:2}" ;;
+--beside-load)
+    beside_load "${@:2}"
+    exit
+    ;;
+*) exec python -m pytest "$@" ;;
+esac
 
 check format ruff format --check .
 check lint ruff check .
@@ -125,7 +156,7 @@ fi
 
 status=0
 began=$SECONDS
-python -m pytest || status=$?
+python -m pytest "${PARALLEL[@]}" --cov --cov-report=term --cov-fail-under="$COVERAGE_FLOOR" || status=$?
 if [[ $status -eq 0 ]]; then
     SUMMARY+=("tests ok ($((SECONDS - began)) s)")
 else

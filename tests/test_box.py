@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 OLD, NEW = "0.1.0-aaaaaaaa", "0.2.0-bbbbbbbb"
 EVERY_STEP = os.environ.get("FOOTFALL_EVERY_STEP") == "1"
@@ -78,7 +80,7 @@ def run(folder: Path, *arguments: str, cut: int = -1, path: Path | None = None) 
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={
             **os.environ,
             "FOOTFALL_PREFIX": str(folder / "house"),
@@ -121,6 +123,21 @@ def test_a_second_run_changes_nothing(house: Path) -> None:
     said = run(house, "install")
 
     assert (0, []) == (said.returncode, [line for line in said.stderr.splitlines() if line.startswith("->")])
+
+
+def test_the_tab_key_is_told_of_the_command(house: Path) -> None:
+    """Command and completion are links through the release that runs; taking it off takes both along."""
+    run(house, "install")
+    links = [
+        house / "house/usr/local/bin/footfall",
+        house / "house/usr/local/share/bash-completion/completions/footfall",
+    ]
+
+    assert ["bin/footfall", "share/bash-completion/completions/footfall"] == [
+        str(link.readlink()).removeprefix("/opt/footfall/current/") for link in links
+    ]
+    run(house, "uninstall")
+    assert not [link for link in links if link.is_symlink()]
 
 
 def test_what_is_brought_is_written_once(house: Path, tmp_path: Path) -> None:
@@ -170,9 +187,9 @@ def test_power_cut_at_any_command(house: Path, tmp_path: Path) -> None:
         assert KILLED == run(house, "install", cut=cut).returncode, cut
 
         unfinished += (tmp_path / "house/opt/footfall/trial").exists()
-        settled = run(house, "settle", "--boot")
+        recovered = run(house, "recover-update", "--boot")
 
-        assert 0 == settled.returncode, (cut, settled.stderr)
+        assert 0 == recovered.returncode, (cut, recovered.stderr)
         current = str((tmp_path / "house/opt/footfall/current").readlink()).removeprefix("releases/")
         looks_like(house, current)
         assert 0 == run(house, "install").returncode, cut
@@ -191,7 +208,7 @@ def test_a_first_installation_that_is_cut_off(house: Path, tmp_path: Path) -> No
         (tmp_path / "house/etc/footfall").mkdir(parents=True)
         (tmp_path / "house/etc/footfall/footfall.yaml").write_text("anything")
         run(house, "install", cut=cut)
-        run(house, "settle", "--boot")
+        run(house, "recover-update", "--boot")
         started = (tmp_path / "house/etc/systemd/system/multi-user.target.wants/footfall.target").is_symlink()
 
         assert started == (home / "current").is_symlink(), cut
@@ -264,3 +281,56 @@ def test_a_card_without_room(arrived: Path, tmp_path: Path) -> None:
     assert "there are 899 MB free under" in said.stderr
     assert [OLD] == [path.name for path in (home / "releases").iterdir()]
     looks_like(arrived, OLD)
+
+
+def recovers(folder: Path, name: str) -> bool:
+    """Tell whether the unit that goes back from an interrupted update is there and enabled under this name."""
+    units = folder / "house/etc/systemd/system"
+    link = units / "multi-user.target.wants" / name
+    return link.is_symlink() and f"../{name}" == str(link.readlink()) and (units / name).is_file()
+
+
+def as_865bbaf_left_it(folder: Path) -> None:
+    """Give the recovery unit the name that it had until release 865bbaf."""
+    units = folder / "house/etc/systemd/system"
+    (units / "footfall-recover-update.service").rename(units / "footfall-settle.service")
+    (units / "multi-user.target.wants/footfall-recover-update.service").unlink()
+    (units / "multi-user.target.wants/footfall-settle.service").symlink_to("../footfall-settle.service")
+
+
+def test_the_recovery_units_old_name_is_taken_along(house: Path, tmp_path: Path) -> None:
+    """A box of 865bbaf gets the unit under its new name and loses the old one; at each moment one of them is whole."""
+    as_865bbaf_left_it(house)
+    kept = tmp_path / "kept"
+    shutil.copytree(tmp_path / "house", kept, symlinks=True)
+    run(house, "install", cut=1_000_000)
+    steps = int((tmp_path / "house/steps").read_text())
+    at_the_end = recovers(house, "footfall-recover-update.service"), recovers(house, "footfall-settle.service")
+    seed = random.randrange(2**32)
+    print(f"seed {seed}, {steps} commands")
+    cuts = range(1, steps) if EVERY_STEP else sorted(random.Random(seed).sample(range(1, steps), SAMPLE))
+    for cut in cuts:
+        shutil.rmtree(tmp_path / "house")
+        shutil.copytree(kept, tmp_path / "house", symlinks=True)
+        run(house, "install", cut=cut)
+
+        assert recovers(house, "footfall-recover-update.service") or recovers(house, "footfall-settle.service"), cut
+
+    assert (True, False) == at_the_end
+    assert not list((tmp_path / "house/etc/systemd/system").rglob("footfall-settle.service.new"))
+
+
+def test_the_old_units_command_still_goes_back(house: Path) -> None:
+    """After a power cut before the unit is renamed, the script that is there knows what 865bbaf's unit calls."""
+    assert 0 == run(house, "settle", "--boot").returncode
+
+
+def test_nothing_of_it_stays(house: Path) -> None:
+    """Uninstalling takes the recovery unit under both names."""
+    as_865bbaf_left_it(house)
+    run(house, "install")
+    as_865bbaf_left_it(house)
+
+    assert 0 == run(house, "uninstall").returncode
+    assert not list((house / "house/etc/systemd/system").rglob("footfall-settle*"))
+    assert not list((house / "house/etc/systemd/system").rglob("footfall-recover-update*"))

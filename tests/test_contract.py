@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from edge.publisher import message
+from edge.core import hour, topics
 
 DOCS = Path(__file__).parent.parent / "docs"
 API: dict[str, Any] = yaml.safe_load((DOCS / "asyncapi.yaml").read_text(encoding="utf-8"))
@@ -94,14 +94,14 @@ def test_every_channel_is_spoken_on() -> None:
 def test_topics_are_the_codes() -> None:
     """The addresses are what the code builds."""
     assert {
-        "hour": message.hour_topic("{site}", "{camera}"),
-        "status": message.status_topic("{site}", "{camera}"),
+        "hour": topics.hour_topic("{site}", "{camera}"),
+        "status": topics.status_topic("{site}", "{camera}"),
     } == {name: channel["address"] for name, channel in API["channels"].items()}
 
 
 def test_topics_are_as_brokers_like_them() -> None:
     """Lower case, digits, dashes, under eight levels, no slash before the first."""
-    for topic in (message.hour_topic("sh-023", "door-a"), message.status_topic("sh-023", "door-a")):
+    for topic in (topics.hour_topic("sh-023", "door-a"), topics.status_topic("sh-023", "door-a")):
         assert re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+){1,6}", topic)
 
 
@@ -109,13 +109,49 @@ def test_status_words_are_the_codes() -> None:
     """`online` and `offline`, nothing else."""
     payload = whole(API["channels"]["status"]["messages"]["status"])["payload"]
 
-    assert {message.ONLINE.decode(), message.OFFLINE.decode()} == set(payload["enum"])
+    assert {topics.ONLINE.decode(), topics.OFFLINE.decode()} == set(payload["enum"])
 
 
 def test_the_hours_schema_is_one() -> None:
     """A JSON Schema 2020-12 that names the version which the code writes, and whose every name must be there."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
-    assert message.SCHEMA == SCHEMA["properties"]["schema"]["const"]
+    assert hour.SCHEMA == SCHEMA["properties"]["schema"]["const"]
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
     assert SCHEMA == whole(whole(API["channels"]["hour"]["messages"]["hour"])["payload"]["schema"])
+
+
+def test_the_schema_is_the_types() -> None:
+    """
+    docs/hour.schema.json is what edge.core.hour generates.
+
+    To write it anew: python -c 'from edge.core import hour; print(hour.schema_text(), end="")' > docs/hour.schema.json
+    """
+    assert hour.schema_text() == (DOCS / "hour.schema.json").read_text(encoding="utf-8")
+
+
+def test_each_type_of_the_schema_has_a_name() -> None:
+    """Each object, of which a generator makes a type, has a title of its own; plain values have none."""
+    objects = SCHEMA["$defs"]
+
+    assert SCHEMA["$id"] == f"urn:footfall:hour:{hour.SCHEMA}"
+    assert ["Hour", *objects] == [SCHEMA["title"], *(part["title"] for part in objects.values())]
+    assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in ("Hour", *objects))
+    assert {"$ref": "#/$defs/LineCount"} == SCHEMA["properties"]["lines"]["additionalProperties"]
+    assert not any("title" in field for field in SCHEMA["properties"].values())
+
+
+def test_the_set_of_flags_is_open() -> None:
+    """A flag that a later version adds fits the schema; what is no flag doesn't; the known ones are named."""
+    flags = jsonschema.Draft202012Validator(SCHEMA["properties"]["flags"])
+
+    assert flags.is_valid([*hour.FLAGS, "sunburnt"])
+    assert not any(flags.is_valid(wrong) for wrong in (["Sunburnt"], [1], ["dark", "dark"], "dark"))
+    assert all(flag in SCHEMA["properties"]["flags"]["description"] for flag in hour.FLAGS)
+
+
+def test_the_pattern_of_a_name_is_written_once() -> None:
+    """Config, topics and messages hold names to one and the same pattern."""
+    sources = [path for path in (DOCS.parent / "edge").rglob("*.py") if "[a-z0-9-]{0,30}" in path.read_text("utf-8")]
+
+    assert [DOCS.parent / "edge" / "core" / "topics.py"] == sources

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "deploy.sh"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, check=False, timeout=300)
 
 
 def in_shell(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +27,7 @@ def in_shell(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -98,8 +100,8 @@ def test_an_environment_is_not_built_twice(tmp_path: Path) -> None:
     python = venv / "bin" / "python"
     python.write_text("#!/bin/sh\nexit 0\n")
     python.chmod(0o755)
-    (venv / "footfall-stamp").write_text(in_shell('make_stamp "" "$1"', sys.executable).stdout)
-    said = in_shell('make_venv "$1" "" "$2"', str(venv), sys.executable)
+    (venv / "footfall-stamp").write_text(in_shell('make_stamp "$1" dependencies', sys.executable).stdout)
+    said = in_shell('make_venv "$1" "$2" dependencies', str(venv), sys.executable)
 
     assert (said.returncode, said.stderr) == (0, "")
 
@@ -122,7 +124,9 @@ def test_long_work_is_one_moving_line_on_a_terminal() -> None:
     """What pip says moves by in one line, which is empty in the end; without a terminal nothing is said."""
     screen, terminal = pty.openpty()
     code = "printf 'Collecting numpy\\nDownloading\\n' | show_moving"
-    subprocess.run(["bash", "-c", f'source "$1"\n{code}', "bash", str(SCRIPT)], stderr=terminal, check=True, timeout=60)
+    subprocess.run(
+        ["bash", "-c", f'source "$1"\n{code}', "bash", str(SCRIPT)], stderr=terminal, check=True, timeout=300
+    )
     os.close(terminal)
     shown = os.read(screen, 4096).decode()
     os.close(screen)
@@ -131,19 +135,38 @@ def test_long_work_is_one_moving_line_on_a_terminal() -> None:
     assert "" == in_shell(code).stderr
 
 
-def test_what_pip_says_is_told_when_it_fails(tmp_path: Path) -> None:
+def test_what_pip_says_is_told_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that can't be installed ends with what pip said, and leaves no environment that seems whole."""
     python = tmp_path / "python"
     python.write_text(
         '#!/bin/sh\ncase "$1 $2" in\n'
         '"-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;\n'
+        '"- "*) exec "$PYTHON" "$@" ;;\n'
         '"-m pip") echo "ERROR: no such package" >&2 && exit 1 ;;\nesac\n'
     )
     python.chmod(0o755)
-    said = in_shell('fill_venv "$1" stamp "$2" package', str(tmp_path / "venv"), str(python))
+    monkeypatch.setenv("PYTHON", sys.executable)
+    said = in_shell('make_venv "$1" "$2" demo', str(tmp_path / "venv"), str(python))
 
     assert 1 == said.returncode
     assert ["ERROR: no such package", "pip could not install the packages; what it said stands above"] == (
         said.stderr.splitlines()[-2:]
     )
     assert not (tmp_path / "venv" / "footfall-stamp").exists()
+
+
+def test_a_file_that_the_lock_does_not_name(tmp_path: Path) -> None:
+    """What was fetched is held against the lock's digests before anything of it is installed."""
+    (tmp_path / "rich-15.0.0-py3-none-any.whl").write_bytes(b"not what the lock names")
+    said = in_shell('check_digests "$1"', str(tmp_path))
+
+    assert 1 == said.returncode
+    assert said.stderr.startswith("rich-15.0.0-py3-none-any.whl is not the file that constraints.lock names")
+
+
+def test_nothing_is_fetched_but_by_the_lock() -> None:
+    """Only files whose digests were checked are installed: pip asks an index in one place, for wheels."""
+    lines = [line for line in Path(ROOT, "deploy", "python.sh").read_text().splitlines() if 'run_pip "$venv"' in line]
+
+    assert 3 == len(lines)
+    assert ["--only-binary=:all:", "--no-index", "--no-index"] == [line.split()[3] for line in lines]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
 import math
+import os
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +18,23 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from edge import __main__ as commands
+import edge
+from edge.__main__ import COMMANDS
+from edge.cli.exit_codes import EXIT_CODES
 from edge.config import schema
 from edge.core import errors, tally
 from edge.core.head_model import read as read_contract
+from edge.core.hour import HOUR_MS
 from edge.core.tally import SIZE, Flag
 from edge.publisher.hour_builder import CORRECT_EVERY_MS, KEEP_READINGS_MS
+from edge.publisher.reading_validator import MOST_TIME_MS
 from edge.technician import demo, demo_headquarters
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 TALLY = (ROOT / "docs" / "tally.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TECHNICIAN = (ROOT / "docs" / "technician.md").read_text(encoding="utf-8")
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ADRS]
 
@@ -61,14 +71,6 @@ def first_column(text: str, heading: str) -> set[str]:
     return {cell.strip(" `") for cell in re.findall(r"^\|([^|]+)\|", section, re.MULTILINE)}
 
 
-def subcommands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command."""
-    for action in commands._parser()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise AssertionError("the parser has no commands")
-
-
 def test_every_config_key_is_explained_once() -> None:
     """Each key that a footfall.yaml may hold has a row in configuration.md, and no other has."""
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -77,10 +79,11 @@ def test_every_config_key_is_explained_once() -> None:
     assert sorted(set(keys_of(schema.Config))) == sorted(explained)
 
 
-@pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | {0, 2, 130}))
+@pytest.mark.parametrize("code", sorted({error.exit_code for error in error_classes()} | set(EXIT_CODES)))
 def test_every_exit_code_is_explained(code: int) -> None:
-    """Each code that a process can end with has a row in operations.md."""
+    """Each code that a process can end with has a row in operations.md, and an entry in the program's own help."""
     assert str(code) in first_column(OPERATIONS, "Exit codes")
+    assert code in EXIT_CODES
 
 
 @pytest.mark.parametrize("error", list(error_classes()), ids=str)
@@ -109,7 +112,7 @@ def test_every_topic_is_in_the_contract(topic: str) -> None:
     assert pattern in (ROOT / "docs" / "headquarters.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", sorted(subcommands()))
+@pytest.mark.parametrize("command", [name for section in COMMANDS.values() for name in section])
 def test_every_command_is_explained(command: str) -> None:
     """Each command has a row in operations.md."""
     assert any(row.startswith(f"footfall {command}") for row in first_column(OPERATIONS, "Commands"))
@@ -133,18 +136,21 @@ def test_the_capacity_of_a_record_is_added_up_rightly() -> None:
 
 def test_the_capacity_of_an_hour_is_added_up_rightly() -> None:
     """tally.md's sums of bits for a day's hours, and for their corrections, follow from the bounds in the code."""
-    most_people = tally._PEOPLE_PER_S * 3600 + tally._PEOPLE_AT_ONCE
-    bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag)
+    # The first and the last interval whose middle is in the hour reach half of MOST_TIME_MS beyond it.
+    most_people = tally.PEOPLE_PER_S * (HOUR_MS + MOST_TIME_MS) // 1000 + tally.PEOPLE_AT_ONCE
+    bits = 2 * math.log2(most_people + 1) + math.log2(3601) + len(Flag) + len(("off", "coarse"))
+    rounds = 24 * HOUR_MS // CORRECT_EVERY_MS
+    messages = 24 + rounds + 24 + (KEEP_READINGS_MS // HOUR_MS + 1)
 
-    corrections = bits * (KEEP_READINGS_MS / 3_600_000 + 1) * 86_400_000 / CORRECT_EVERY_MS
-
+    assert f"at most those of two hours, {most_people:,}" in TALLY
     assert f"{bits:.0f} bits, so 24 hours are at most **{24 * bits:,.0f} bits a day**" in TALLY
-    assert f"**{corrections:,.0f} bits a day**" in TALLY
+    assert f"at most {messages} messages a day" in TALLY
+    assert f"**{messages * bits:,.0f} bits a day**" in TALLY
 
 
 def test_the_shown_config_is_accepted(tmp_path: Path) -> None:
-    """The footfall.yaml that README.md and operations.md show loads, and is the same in both."""
-    shown = [re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0] for page in (README, OPERATIONS)]
+    """The footfall.yaml that technician.md and operations.md show loads, and is the same in both."""
+    shown = [re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0] for page in (TECHNICIAN, OPERATIONS)]
     path = tmp_path / "footfall.yaml"
     path.write_text(shown[0], encoding="utf-8")
 
@@ -169,13 +175,36 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
-@pytest.mark.parametrize("number", range(1, len(ADRS) + 1))
-def test_decisions_are_numbered(number: int) -> None:
-    """Each decision's file and heading carry its number, without gaps."""
-    path = ADRS[number - 1]
+COUNTING_RULES = range(17, 23)
+"""Numbers of the decisions on counting rules that the new counting model replaces, in the form that they had."""
 
-    assert path.name.startswith(f"{number:04}-")
-    assert path.read_text(encoding="utf-8").startswith(f"# {number}. ")
+
+@pytest.mark.parametrize("decision", ADRS, ids=lambda path: path.name[:4])
+def test_decisions_have_one_form(decision: Path) -> None:
+    """Each decision's file and heading carry its number; its status, context and choice follow."""
+    text, number = decision.read_text(encoding="utf-8"), int(decision.name[:4])
+
+    assert text.startswith(f"# {number}. ")
+    assert text.index("\n## Context\n") < text.index("\n## Choice\n")
+    assert number in COUNTING_RULES or re.match(r"# .+\n\nStatus: (accepted|superseded by \[ADR \d+\])", text)
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """No two decisions share a number."""
+    numbers = [path.name[:4] for path in ADRS]
+
+    assert sorted(set(numbers)) == numbers
+
+
+def test_the_glossary_has_the_seven_metaphors_and_every_word_once() -> None:
+    """A word that is explained twice would have two meanings."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [cell.strip(" *") for cell in re.findall(r"^\|([^|]+)\|", page, re.MULTILINE)]
+    words = [word for word in words if word not in ("word", "---")]
+
+    assert ["tally", "diode", "odometer", "ledger", "seal", "outbox", "silhouette"] == words[:7]
+    assert len(words) == len(set(words))
+    assert set(range(7)) == {index for index, word in enumerate(words) if f"| **{word}** |" in page}
 
 
 def test_the_shown_demo_is_the_shipped_models() -> None:
@@ -187,3 +216,81 @@ def test_the_shown_demo_is_the_shipped_models() -> None:
     assert read_contract().identity == hour["model"]
     assert re.search(rf"^│ counted │ +{hour['in']} │ +{hour['out']} │$", README, re.MULTILINE)
     assert re.search(rf"^│ true    │ +{truth.in_} │ +{truth.out} │$", README, re.MULTILINE)
+
+
+def shown_commands(page: str) -> list[list[str]]:
+    """Return the words of each command line in the `sh` blocks of *page*, comments left out."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    return [words for block in blocks for line in block.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+SHOWN = [pytest.param(words, id=" ".join(words)) for page in (README, TECHNICIAN) for words in shown_commands(page)]
+
+
+def test_readme_is_short() -> None:
+    """A shop owner reads README.md in a minute: it has at most 120 lines."""
+    assert len(README.splitlines()) <= 120
+
+
+def test_no_package_index_is_promised() -> None:
+    """The package is on no index, so nobody is told to install it by its name."""
+    assert not re.search(r"pip install '?footfall-edge", "".join(page.read_text(encoding="utf-8") for page in PAGES))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("words", SHOWN)
+def test_shown_commands_are_understood(words: list[str], tmp_path: Path) -> None:
+    """Each command line that README.md and technician.md show is one that its program takes."""
+    words = [word for word in words if word != "sudo"]
+    match words[0]:
+        case "./deploy.sh":
+            _deploy_understands(words[1:], tmp_path)
+        case "footfall" | "hq/bin/footfall":
+            _footfall_understands(words[1:])
+        case "hq/bin/pip":
+            assert ["install", "-c", "constraints.txt"] == words[1:4]
+            wheel, extra = words[4].rstrip("]").split("[")
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+            assert f"dist/footfall_edge-{edge.__version__}-py3-none-any.whl" == wheel
+            assert extra in extras["optional-dependencies"]
+        case "tests/run.sh":
+            assert os.access(ROOT / words[0], os.X_OK)
+        case "python3":
+            assert ["python3", "-m", "venv"] == words[:3]
+        case "systemctl":
+            assert ["reload", "footfall-publisher", "footfall-vision@*"] == words[1:]
+        case program:
+            raise AssertionError(f"this test doesn't know {program}")
+
+
+def _deploy_understands(words: list[str], folder: Path) -> None:
+    """Assert that deploy.sh takes these words: no host can be reached here, and what would be built is left out."""
+    for name in ("footfall.yaml", "mqtt.password", "ca.pem"):
+        (folder / name).write_text("anything")
+    (folder / "shops.txt").write_text("one\ntwo\n")
+    (folder / "ssh").write_text("#!/bin/sh\nexit 255\n")
+    (folder / "ssh").chmod(0o755)
+    stub = "build_wheel() { exit 0; }; make_venv() { exit 0; }; need_libseccomp() { :; }"
+    said = subprocess.run(
+        ["bash", "-c", f'source "$1"; {stub}; main "${{@:2}}"', "bash", ROOT / "deploy.sh", *words],
+        check=False, capture_output=True, text=True, timeout=300, cwd=folder,
+        env={**os.environ, "FOOTFALL_SSH": str(folder / "ssh")},
+    )  # fmt: skip
+    unreachable = 5
+
+    assert said.returncode == (unreachable if words[0] in ("install", "update") else 0), said.stderr
+
+
+def _footfall_understands(words: list[str]) -> None:
+    """Assert that footfall has this command with these options."""
+    command, *rest = words
+
+    assert [] == [word for word in rest if word.startswith("--") and word not in help_of(command)]
+
+
+@functools.cache
+def help_of(command: str) -> str:
+    """Return what `footfall COMMAND --help` prints."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge", command, "--help"], check=True, capture_output=True, text=True, timeout=300
+    ).stdout

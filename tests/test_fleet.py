@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 SSH = """#!/bin/bash
 # A host that is called bad3-x ends what it is asked for with 3; dead ones can't be reached.
@@ -46,7 +48,7 @@ def rollback(ssh: Path, *arguments: str, together: int = 0) -> subprocess.Comple
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "FOOTFALL_SSH": str(ssh), "JOURNAL": str(ssh.parent / "journal"), "TOGETHER": str(together)},
     )
 

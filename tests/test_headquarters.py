@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 
-from edge.publisher import hours, message
-from edge.publisher.hours import Hour, Span
+from edge.core.hour import FLAGS, HOUR_MS, Hour, Source
+from edge.publisher import hours
+
+pytestmark = pytest.mark.processes
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "headquarters.md").read_text(encoding="utf-8")
@@ -34,10 +36,13 @@ Row = tuple[str, str, int, int, int, int]
 
 def told(start_ms: int, revision: int, in_: int, out: int = 0, *, flags: frozenset[str] = frozenset()) -> str:
     """Return an hour's message as a box sends it."""
-    hour = Hour(Span(start_ms, start_ms + hours.HOUR_MS), {"entrance": (in_, out)}, 3_600_000, flags)
-    return message.encode(
-        hour, site="sh-023", camera="door-a", zone=ZONE, revision=revision, model="head-test 1"
-    ).decode()
+    source = Source("sh-023", "door-a", ZONE, "head-test 1")
+    lines = {"entrance": (in_, out)}
+    return (
+        Hour.counted(source, start_ms, start_ms + HOUR_MS, lines, watched_ms=HOUR_MS, flags=flags, revision=revision)
+        .encode()
+        .decode()
+    )
 
 
 class Sqlite:
@@ -137,7 +142,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Sqlite | Postgres]:
 
 def test_the_highest_revision_stays_whatever_the_order(store: Sqlite | Postgres) -> None:
     """Repeats and reordering change nothing: the seed's order of every message, twice, leaves the newest of each."""
-    messages = [told(TEN_MS + h * hours.HOUR_MS, r, in_=10 * h + r) for h in range(3) for r in (1, 2, 3)]
+    messages = [told(TEN_MS + h * HOUR_MS, r, in_=10 * h + r) for h in range(3) for r in (1, 2, 3)]
     shuffled = [*messages, *messages]
     random.Random(5).shuffle(shuffled)
     for payload in shuffled:
@@ -159,8 +164,8 @@ def test_an_hour_that_happens_twice_is_two(store: Sqlite | Postgres) -> None:
     """When clocks are set back, both hours named 02:00 are kept."""
     twice_ms = 1_792_886_400_000
     for number in range(2):
-        store.store(told(twice_ms + number * hours.HOUR_MS, 1, in_=number + 1))
-    starts = [json.loads(told(twice_ms + n * hours.HOUR_MS, 1, 0))["start"] for n in range(2)]
+        store.store(told(twice_ms + number * HOUR_MS, 1, in_=number + 1))
+    starts = [json.loads(told(twice_ms + n * HOUR_MS, 1, 0))["start"] for n in range(2)]
 
     assert ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"] == starts
     assert [1, 2] == [row[4] for row in store.rows()]
@@ -187,7 +192,7 @@ def test_awkward_text_is_only_text(store: Sqlite | Postgres, name: str) -> None:
 def test_silence_is_found(late_s: int, overdue: bool) -> None:
     """The documented query finds a camera whose next hour should have come, and no other."""
     sqlite = Sqlite()
-    now_s = (TEN_MS + hours.HOUR_MS) // 1000 + late_s
+    now_s = (TEN_MS + HOUR_MS) // 1000 + late_s
     sqlite.connection.create_function("unixepoch", 0, lambda: now_s)
     sqlite.store(told(TEN_MS, 1, in_=1))
     found = sqlite.connection.execute(OVERDUE).fetchall()
@@ -198,7 +203,7 @@ def test_silence_is_found(late_s: int, overdue: bool) -> None:
 
 def test_overdue_is_later_than_the_latest_box() -> None:
     """The documented margin holds an hour, the grace and the widest spread."""
-    assert hours.HOUR_MS + hours.GRACE_MS + hours.MOST_SPREAD_MS < 3_900_000
+    assert HOUR_MS + hours.GRACE_MS + hours.MOST_SPREAD_MS < 3_900_000
 
 
 def test_the_shown_hour_is_one() -> None:
@@ -217,17 +222,11 @@ def test_every_field_is_explained(field: str) -> None:
 def test_the_largest_hour_is_as_small_as_told() -> None:
     """An hour with eight lines, the longest names, every flag and the largest counts is under 2 KiB."""
     name = "n" * 31
-    lines = {f"{name}{number}": (80_000_000, 80_000_000) for number in range(8)}
-    flags = frozenset(SCHEMA["properties"]["flags"]["items"]["enum"])
-    hour = Hour(Span(TEN_MS, TEN_MS + hours.HOUR_MS), lines, 3_600_000, flags)
-    payload = message.encode(
-        hour,
-        site="s" * 32,
-        camera="c" * 32,
-        zone=ZoneInfo("America/Argentina/ComodRivadavia"),
-        revision=24,
-        model="m" * 64,
-    )
+    lines = {f"{name}{number}": (10_000_000, 10_000_000) for number in range(8)}
+    source = Source("s" * 32, "c" * 32, ZoneInfo("America/Argentina/ComodRivadavia"), "m" * 64)
+    payload = Hour.counted(
+        source, TEN_MS, TEN_MS + HOUR_MS, lines, watched_ms=HOUR_MS, flags=FLAGS, revision=24
+    ).encode()
 
     assert "under 2 KiB" in PAGE
     assert len(payload) < 2048

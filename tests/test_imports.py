@@ -39,12 +39,13 @@ MAY_KNOW: dict[str, set[str]] = {
     "mqtt": _SHARED,
     "vision": _SHARED,
     "publisher": {*_SHARED, "mqtt"},
-    "evaluation": {*_SHARED, "vision"},
+    "evaluation": {*_SHARED, "web", "vision"},
     "headquarters": {*_SHARED, "mqtt", "web", "publisher"},
     "technician": {*_SHARED, "mqtt", "web", "vision", "publisher", "evaluation"},
 }
 """Which packages of `edge/` each may import besides itself: from the ground up."""
-MAY_KNOW["cli"] = MAY_KNOW["__main__"] = {*MAY_KNOW, "cli"}
+MAY_KNOW["cli"] = set(MAY_KNOW)
+MAY_KNOW["__main__"] = {"cli"}
 
 
 class _WithoutTypes(ast.NodeTransformer):
@@ -98,20 +99,19 @@ REHEARSAL = {"edge.headquarters.boxes", "edge.headquarters.rehearsal"}
 """What stands in for boxes, and so needs their spread and their retrying; not a copy of them."""
 
 
-def test_headquarters_takes_only_the_message_from_publisher() -> None:
-    """The other end knows the contract, and only its rehearsal the box's own link."""
+def test_only_the_rehearsal_of_headquarters_knows_the_publisher() -> None:
+    """Headquarters knows the contract, which is in core; only its rehearsal knows a box's own parts."""
     taken = {
-        (module in REHEARSAL, other)
+        (module, other)
         for module in MODULES
         if room(module) == "headquarters"
         for other in imported_by(module)
         if room(other) == "publisher"
     }
-    message = {"edge.publisher.message", "edge.publisher"}
 
-    assert {other for rehearses, other in taken if not rehearses} <= message
-    assert {other for rehearses, other in taken if rehearses} <= {
-        *message, "edge.publisher.hours", "edge.publisher.outbox", "edge.publisher.ledger.view",
+    assert {module for module, _ in taken} <= REHEARSAL
+    assert {other for _, other in taken} <= {
+        "edge.publisher.hours", "edge.publisher.outbox", "edge.publisher.ledger.view",
     }  # fmt: skip
 
 
@@ -126,6 +126,7 @@ def test_no_module_is_imported_in_a_circle() -> None:
         waiting = {module: needs for module, needs in waiting.items() if module not in ready}
 
 
+@pytest.mark.processes
 def test_the_publisher_can_not_see() -> None:
     """The process that talks loads no array, no picture library and no interpreter for models."""
     loaded = loaded_by("import edge.publisher.process")
@@ -134,6 +135,7 @@ def test_the_publisher_can_not_see() -> None:
     assert set() == among(loaded, PICTURES)
 
 
+@pytest.mark.processes
 def test_vision_can_not_talk() -> None:
     """The process that sees loads no TLS, no MQTT and no database."""
     loaded = loaded_by("import edge.vision.process")
@@ -142,6 +144,7 @@ def test_vision_can_not_talk() -> None:
     assert set() == among(loaded, NETWORK)
 
 
+@pytest.mark.processes
 def test_headquarters_needs_neither() -> None:
     """What runs at the other end needs no camera's libraries."""
     names = [module for module in MODULES if room(module) == "headquarters"]
@@ -150,8 +153,41 @@ def test_headquarters_needs_neither() -> None:
     assert set() == among(loaded, PICTURES)
 
 
+@pytest.mark.processes
 def test_the_commands_load_nothing_before_they_run() -> None:
-    """The entry point knows both processes and loads neither."""
-    loaded = loaded_by("import edge.__main__")
+    """Help and completion wait for no library but click's: every command is there, and nothing that it runs."""
+    names = [module for module in MODULES if room(module) == "cli"]
+    loaded = loaded_by("import edge.__main__\n" + "\n".join(f"import {name}" for name in names))
 
-    assert set() == among(loaded, PICTURES | NETWORK)
+    assert "edge.cli.headquarters" in loaded
+    assert set() == among(
+        loaded,
+        {
+            *PICTURES, *NETWORK, "pydantic", "yaml", "rich", "argparse", "edge.config.schema",
+            "jinja2", "markupsafe", "segno",
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("process", ["edge.vision.process", "edge.publisher.process", "edge.headquarters.collect"])
+def test_services_load_no_templates(process: str) -> None:
+    """What makes HTML is loaded by the commands that write it, and by no service."""
+    assert set() == among(loaded_by(f"import {process}"), {"jinja2", "markupsafe", "segno", "edge.web"})
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("command", "banned"),
+    [("publisher --config /nonexistent", PICTURES), ("vision door --config /nonexistent", NETWORK)],
+)
+def test_a_service_loads_its_own_command_only(command: str, banned: set[str]) -> None:
+    """The way through the command line brings no other command along, nor the words for faults of a config."""
+    others = {module for module in MODULES if room(module) == "cli"} - {
+        "edge.cli", "edge.cli.command", "edge.cli.exit_codes", "edge.cli.options", "edge.cli.program",
+        "edge.cli.services", "edge.cli.types",
+    }  # fmt: skip
+    loaded = loaded_by(f"from edge.__main__ import main\nassert 78 == main({command.split()!r})")
+
+    assert "edge.config.schema" in loaded
+    assert set() == among(loaded, {*banned, *others, "rich", "difflib", "edge.config.yaml_faults"})

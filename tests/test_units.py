@@ -120,7 +120,7 @@ def test_memory_and_tasks_are_capped(unit: Path) -> None:
 
 def test_an_interrupted_update_is_ended_before_anything_starts() -> None:
     """The unit that goes back runs before the publisher, and so before vision, and needs nothing of any release."""
-    settings = read(UNITS / "settle" / "footfall-settle.service")
+    settings = read(UNITS / "recover-update" / "footfall-recover-update.service")
 
     assert "footfall-publisher.service" in settings["Before"][0].split()
     assert not [value for value in settings["ExecStart"] if "current" in value]
@@ -189,6 +189,7 @@ def test_asking_the_clock_stays_possible(unit: Path) -> None:
     assert any("clock_adjtime" in value.split() for value in settings["SystemCallFilter"])
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't on this machine")
 @pytest.mark.parametrize(("unit", "most"), [(VISION, 1.5), (PUBLISHER, 2.0)], ids=["vision", "publisher"])
 def test_exposure_is_low(unit: Path, most: float) -> None:

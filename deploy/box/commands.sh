@@ -85,12 +85,20 @@ prepare_machine() {
         change "make /run/footfall" systemd-tmpfiles --create "$ETC/tmpfiles.d/footfall.conf"
     fi
     keep "$incoming/box" "$HOUSE/box" 755
-    keep "$incoming/systemd/settle/footfall-settle.service" "$UNITS/footfall-settle.service" 644
-    if [[ ! -L "$UNITS/multi-user.target.wants/footfall-settle.service" ]]; then
-        change "enable footfall-settle.service" enable_settle
+    keep "$incoming/systemd/recover-update/$RECOVER_UPDATE" "$UNITS/$RECOVER_UPDATE" 644
+    if [[ ! -L "$UNITS/multi-user.target.wants/$RECOVER_UPDATE" ]]; then
+        change "enable $RECOVER_UPDATE" enable_recover_update
+    fi
+    # Its name until release 0.1.0. It goes last: at each moment one of the two is there.
+    if [[ -e "$UNITS/footfall-settle.service" || -L "$UNITS/multi-user.target.wants/footfall-settle.service" ]]; then
+        change "remove footfall-settle.service, which is $RECOVER_UPDATE now" rm -f "$UNITS/footfall-settle.service" \
+            "$UNITS/multi-user.target.wants/footfall-settle.service"
     fi
     if [[ "$(readlink "$PREFIX/usr/local/bin/footfall")" != /opt/footfall/current/bin/footfall ]]; then
         change "make the command footfall" make_command
+    fi
+    if [[ "$(readlink "$PREFIX$COMPLETION")" != "$COMPLETION_TARGET" ]]; then
+        change "let the shell complete footfall" make_completion
     fi
     check_clock
     if [[ -r /sys/fs/cgroup/cgroup.controllers ]] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
@@ -98,14 +106,20 @@ prepare_machine() {
     fi
 }
 
-enable_settle() {
+enable_recover_update() {
     mkdir -p "$UNITS/multi-user.target.wants"
-    link ../footfall-settle.service "$UNITS/multi-user.target.wants/footfall-settle.service"
+    link "../$RECOVER_UPDATE" "$UNITS/multi-user.target.wants/$RECOVER_UPDATE"
 }
 
 make_command() {
     mkdir -p "$PREFIX/usr/local/bin"
     link /opt/footfall/current/bin/footfall "$PREFIX/usr/local/bin/footfall"
+}
+
+# bash-completion, where it is installed, loads it at the first tab after the command's name.
+make_completion() {
+    mkdir -p "$PREFIX${COMPLETION%/*}"
+    link "$COMPLETION_TARGET" "$PREFIX$COMPLETION"
 }
 
 # keep FILE NAME MODE [journal]: NAME is a copy of FILE.
@@ -225,9 +239,9 @@ uninstall_all() {
     for name in sysusers.d tmpfiles.d systemd/journald.conf.d; do
         change "remove $ETC/$name/footfall.conf" rm -f "$ETC/$name/footfall.conf"
     done
-    change "remove footfall-settle.service" rm -f "$UNITS/footfall-settle.service" \
-        "$UNITS/multi-user.target.wants/footfall-settle.service"
-    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall"
+    change "remove $RECOVER_UPDATE" rm -f "$UNITS/$RECOVER_UPDATE" "$UNITS/multi-user.target.wants/$RECOVER_UPDATE" \
+        "$UNITS/footfall-settle.service" "$UNITS/multi-user.target.wants/footfall-settle.service"
+    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall" "$PREFIX$COMPLETION"
     if systemd_runs; then
         change "let systemd and its journal forget them" forget_machine
     fi
@@ -252,7 +266,7 @@ forget_machine() {
     rm -rf "$PREFIX/run/footfall"
 }
 
-readonly BUSY="somebody else is installing here just now; wait until they are done"
+readonly BUSY="another installation is running on this box; wait until it has ended"
 readonly CODE="$PREFIX/run/footfall-deploy.code" # what the guarded script has ended with, if it has
 
 # guard ARGUMENTS...: runs the same again as a service of systemd's, which outlives a dropped ssh, and which goes back
@@ -307,7 +321,8 @@ box() {
     probe) probe ;;
     install) install_release "$incoming" ;;
     rollback) rollback_release ;;
-    settle) go_back --boot ;;
+    # The second is what the unit of release 865bbaf says.
+    recover-update | settle) go_back --boot ;;
     undo) go_back ;;
     status) show_status ;;
     uninstall) uninstall_all ;;

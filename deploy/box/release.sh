@@ -57,16 +57,14 @@ unpack() {
 # try_out FOLDER: lets the release count its own demo clip, one picture a second: interpreter, model and OpenCV run on
 # this machine, or it isn't taken.
 try_out() {
-    local said
+    local said clip line inside
     if ! said="$("$1/bin/python" - <<'PY' 2>&1
-from edge.technician import count
-from edge import config, model
 from edge.technician.demo import read_truth
 truth = read_truth()
-line = truth.line
-count.run(truth.clip, {"line": config.line([*line["from"], *line["to"]], line["inside"])}, model.read(None), fps=1, as_json=True)
+print(truth.clip, ",".join(map(str, [*truth.line["from"], *truth.line["to"]])), ",".join(map(str, truth.line["inside"])))
 PY
-    )"; then
+    )" || ! { read -r clip line inside <<<"$said" &&
+        said="$("$1/bin/footfall" count "$clip" --line "$line" --inside "$inside" --fps 1 --json 2>&1)"; }; then
         say "$said"
         die "the new release can't count on this machine (see above); nothing was changed" "$UNCHANGED"
     fi

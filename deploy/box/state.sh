@@ -19,6 +19,9 @@ readonly PREFIX
 readonly HOUSE="$PREFIX/opt/footfall" ETC="$PREFIX/etc" STATE="$PREFIX/var/lib/footfall"
 readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password" AUTHORITY="$ETC/footfall/ca.pem"
 readonly UNITS="$ETC/systemd/system"
+readonly COMPLETION=/usr/local/share/bash-completion/completions/footfall
+readonly COMPLETION_TARGET=/opt/footfall/current/share/bash-completion/completions/footfall
+readonly RECOVER_UPDATE=footfall-recover-update.service # ends, at boot, an update that a power cut has interrupted
 readonly ROOM_MB=900      # a release takes 450 MB while it is made
 readonly PROOF_S="${FOOTFALL_PROOF_S:-120}"
 
@@ -87,19 +90,31 @@ runs() {
     sed -n 's|.*/opt/footfall/releases/\([^/]*\)/.*|\1|p' "/proc/$pid/maps" 2>/dev/null | sort -u | head -n 1
 }
 
-# newest_readings RELEASE: prints, for each camera, stream and sequence of its newest reading in the ledger. Read as
-# the ledger's owner: root would leave files beside it that its owner can't write.
+# ask_ledger RELEASE ARGUMENTS...: runs the Python on standard input with a release that knows its modules, RELEASE if it
+# does: what runs before an update or after a roll-back may be older. As the ledger's owner: root would leave files
+# beside it that its owner can't write.
+ask_ledger() {
+    local release="$1" script folder
+    shift
+    script="$(cat)"
+    for folder in "$HOUSE/releases/$release" "$HOUSE"/releases/*; do
+        if [[ -e "$folder/complete" ]] &&
+            runuser -u footfall-publisher -- "$folder/bin/python" -c "$script" "$@" 2>/dev/null </dev/null; then
+            return
+        fi
+    done
+    return 1
+}
+
+# newest_readings RELEASE: prints, for each camera, stream and sequence of its newest reading in the ledger.
 newest_readings() {
-    runuser -u footfall-publisher -- "$HOUSE/releases/$1/bin/python" - "$CONFIG" 2>/dev/null <<'PY' || true
-import sqlite3, sys
+    ask_ledger "$1" "$CONFIG" <<'PY' || true
+import sys
 from pathlib import Path
-from edge import config
-ledger = config.load(Path(sys.argv[1])).ledger
-for row in sqlite3.connect(f"file:{ledger}?mode=ro", uri=True).execute(
-    "SELECT s.camera, s.id, max(r.sequence) FROM readings r JOIN streams s ON s.id = r.stream"
-    " WHERE s.id IN (SELECT max(id) FROM streams GROUP BY camera) GROUP BY s.id"
-):
-    print(*row)
+from edge.config import schema
+from edge.publisher.ledger.maintenance import newest_readings
+for reading in newest_readings(schema.load(Path(sys.argv[1])).ledger):
+    print(*reading)
 PY
 }
 

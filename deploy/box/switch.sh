@@ -1,18 +1,16 @@
 # From one release to another, so that a power cut at any line leaves one that works. Part of the script on the box.
 # shellcheck shell=bash
 
-# A copy of the ledger as it was, for a person with a disaster; a release that goes back reads the ledger itself.
+# back_up_ledger RELEASE: a copy of the ledger as it was, for a person with a disaster; a release that goes back reads the
+# ledger itself.
 back_up_ledger() {
     local ledger="$STATE/ledger.sqlite"
     [[ -e "$ledger" ]] || return 0
-    runuser -u footfall-publisher -- python3 - "$ledger" <<'PY' || say "the ledger could not be copied; going on: a release never makes it unreadable for the one before"
-import os, sqlite3, sys
-source, copy = sys.argv[1], sys.argv[1] + ".before-update"
-if os.path.exists(copy + ".new"):
-    os.remove(copy + ".new")
-with sqlite3.connect(copy + ".new") as new:
-    sqlite3.connect(f"file:{source}?mode=ro", uri=True).backup(new)
-os.replace(copy + ".new", copy)
+    ask_ledger "$1" "$ledger" <<'PY' || say "the ledger could not be copied; going on: a release never makes it unreadable for the one before"
+import sys
+from pathlib import Path
+from edge.publisher.ledger.maintenance import copy
+copy(Path(sys.argv[1]), Path(sys.argv[1] + ".before-update"))
 PY
 }
 
@@ -99,7 +97,7 @@ go_to() {
         for camera in "${CAMERAS[@]}"; do
             active "footfall-vision@$camera.service" || excused+=("$camera")
         done
-        back_up_ledger
+        back_up_ledger "$release"
     fi
     begin_trial "$release"
     if ! systemd_runs; then

@@ -1,22 +1,47 @@
 """
-What may stand behind the commands' arguments.
+What the commands' options and arguments hold.
 
-Each reader takes the text, and raises argparse.ArgumentTypeError, which says what is needed instead.
+Each reader takes the text as it was typed, and raises ValueError, which says what is needed instead.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
+
+import click
 
 from edge.core.clock import TrialClock
 
+FILE = click.Path(path_type=Path)
+"""A file or folder, which the command opens itself."""
 
-def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
-    """Return a reader of *count* numbers divided by commas."""
+_MOST_DAYS = 366
+"""Days that one report may cover: a leap year."""
+
+
+class Reader(click.ParamType[object]):
+    """An option's type: *read* makes the value from the text; *name* is shown in the help."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return the value; a default that isn't text is one already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def numbers(count: int) -> Reader:
+    """Return the type of *count* numbers separated by commas."""
 
     def read(text: str) -> tuple[float, ...]:
         try:
@@ -24,14 +49,14 @@ def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
         except ValueError:
             numbers = ()
         if len(numbers) != count:
-            raise argparse.ArgumentTypeError(f"{count} numbers are needed, divided by commas, not {text!r}")
+            raise ValueError(f"{count} numbers are needed, divided by commas, not {text!r}")
         return numbers
 
-    return read
+    return Reader("numbers", read)
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
-    """Return a reader of a number from *least* to *most*."""
+def number(least: float, most: float) -> Reader:
+    """Return the type of a number from *least* to *most*."""
 
     def read(text: str) -> float:
         try:
@@ -39,46 +64,45 @@ def number(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"a number from {least:g} to {most:g} is needed, not {text!r}")
+            raise ValueError(f"a number from {least:g} to {most:g} is needed, not {text!r}")
         return number
 
-    return read
+    return Reader("number", read)
 
 
-def trial_clock(spec: str) -> TrialClock:
-    """Return the clock of a trial, as `TrialClock.from_spec` reads it."""
-    try:
-        return TrialClock.from_spec(spec)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-
-
-def day(text: str) -> date:
-    """Return a day, as in 2026-11-24."""
+def _read_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"a day is needed, as in 2026-11-24, not {text!r}") from exc
+        raise ValueError(f"a day is needed, as in 2026-11-24, not {text!r}") from exc
 
 
-def camera_descriptor(text: str) -> tuple[str, int]:
-    """Return CAMERA=FD as a camera's name and a file descriptor."""
+def _read_camera_descriptor(text: str) -> tuple[str, int]:
     camera, _, descriptor = text.rpartition("=")
     if not descriptor.isdecimal():
-        raise argparse.ArgumentTypeError(f"CAMERA=FD is needed, as in door=3, not {text!r}")
+        raise ValueError(f"CAMERA=FD is needed, as in door=3, not {text!r}")
     return camera, int(descriptor)
 
 
-def days(text: str) -> int:
-    """Return how many days, 1 to 366."""
-    number = int(text)
-    if not 1 <= number <= 366:  # noqa: PLR2004 - a year
-        raise argparse.ArgumentTypeError(f"1 to 366 days, not {number}")
-    return number
+def _read_days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_DAYS:
+        raise ValueError(f"1 to {_MOST_DAYS} days are needed, not {text!r}")
+    return int(text)
 
 
-def name(text: str) -> str:
-    """Return a collector's name."""
+def _read_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
-        raise argparse.ArgumentTypeError(f"a name has 1 to 32 letters, digits, dashes, not {text!r}")
+        raise ValueError(f"a name has 1 to 32 letters, digits, dashes, not {text!r}")
     return text
+
+
+DAY = Reader("day", _read_day)
+"""A day, as in 2026-11-24."""
+DAYS = Reader("days", _read_days)
+"""How many days, 1 to 366."""
+NAME = Reader("name", _read_name)
+"""A collector's name."""
+CAMERA_DESCRIPTOR = Reader("camera=fd", _read_camera_descriptor)
+"""CAMERA=FD: a camera's name, and the file descriptor of its diode."""
+TRIAL_CLOCK = Reader("spec", TrialClock.from_spec)
+"""The clock of a trial, as `TrialClock.from_spec` reads it."""

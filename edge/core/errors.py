@@ -34,6 +34,7 @@ Every error this program raises on purpose, and the exit code that each one ends
         BrokerUnreachable (ConnectionError)
         BrokerRefused (ConnectionError)
         PasswordFileError (OSError)     78   credentials can't be used; restarting can't help
+        TlsFileError (OSError)          78   likewise, of a certificate or a key
       HourUnfit (ValueError)                 handled inside: headquarters puts the message into quarantine
       StoreError                        74
         StoreUnusable (OSError)              the store of hours can't be opened, read or written
@@ -42,31 +43,63 @@ Every error this program raises on purpose, and the exit code that each one ends
       RehearsalFailed                    1   `simulate`: hours were lost or doubled, or it took too long
       MeasuringFailed                    1   the sealed process of `check` and `bench` gave no figures
 
-A process that is asked to stop exits with 0. Only ``edge.__main__`` turns an error into a message and an exit code.
+An error is data: `subject`, `cause` and `advice` are separate, and `str()` joins them as "subject: cause; advice". Code
+that needs one of the three reads it, and never takes the sentence apart.
+
+A process that is asked to stop exits with 0. Only ``edge.cli`` turns an error into a message and an exit code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+
+from edge.core.config_message import ConfigMessage, join
 
 
 class EdgeError(Exception):
-    """Something this program can name; its text is one sentence for the technician."""
+    """
+    Something this program can name, for the technician.
 
-    exit_code: ClassVar[int] = 1
+    Attributes:
+        subject: What it is about, as in "ledger /var/lib/footfall/ledger.sqlite"; may be empty.
+        cause: What is wrong.
+        advice: What to do about it; empty where nobody can do anything.
+        exit_code: What a process ends with that can't go on because of it.
+    """
+
+    exit_code: int = 1
+
+    def __init__(self, cause: str, advice: str = "", *, subject: str = "") -> None:
+        self.subject = subject
+        self.cause = cause
+        self.advice = advice
+        super().__init__(str(self))
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with what, without the advice."""
+        return join(self.subject, self.cause, "")
+
+    def __str__(self) -> str:
+        return join(self.subject, self.cause, self.advice)
 
 
 class ConfigError(EdgeError, ValueError):
-    """The config file can't be used; carries every complaint, one a line."""
+    """
+    The config file, or an option, can't be used.
+
+    Args:
+        path: The file, or the option's name.
+        messages: Every fault; text stands for a fault without more about it.
+    """
 
     exit_code = 78
 
-    def __init__(self, path: Path | str, complaints: Sequence[str]) -> None:
+    def __init__(self, path: Path | str, messages: Sequence[ConfigMessage | str]) -> None:
         self.path = path
-        self.complaints = tuple(complaints)
-        super().__init__("\n".join(self.complaints))
+        self.messages = tuple(ConfigMessage(said) if isinstance(said, str) else said for said in messages)
+        super().__init__("\n".join(map(str, self.messages)))
 
 
 class ConfigChanged(EdgeError):
@@ -75,7 +108,8 @@ class ConfigChanged(EdgeError):
     exit_code = 75
 
     def __init__(self, keys: Sequence[str]) -> None:
-        super().__init__(f"the config has other {', '.join(keys)} now, which only a new process can take up; start it")
+        names = ", ".join(f"`{key}`" for key in keys)
+        super().__init__(f"{names} changed in the config", "restart the service to apply it")
 
 
 class SealError(EdgeError):
@@ -91,7 +125,7 @@ class CameraError(EdgeError, OSError):
 
     def __init__(self, source: str, cause: str, advice: str) -> None:
         self.source = source
-        super().__init__(f"camera {source}: {cause}; {advice}")
+        super().__init__(cause, advice, subject=f"camera {source}")
 
 
 class CameraMissing(CameraError):
@@ -115,7 +149,7 @@ class PictureUnfit(EdgeError, ValueError):
 
     def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
         super().__init__(
-            f"a picture has (height, width, 3) bytes, not {shape} of {dtype}; look at the camera's settings"
+            f"a picture has (height, width, 3) bytes, not {shape} of {dtype}", "look at the camera's settings"
         )
 
 
@@ -130,7 +164,7 @@ class ModelMissing(DetectorError, FileNotFoundError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"head model: {path} is not there; install the package again or set `model:`")
+        super().__init__(f"{path} is not there", "install the package again or set `model:`", subject="head model")
 
 
 class ModelMismatch(DetectorError, ValueError):
@@ -138,7 +172,11 @@ class ModelMismatch(DetectorError, ValueError):
 
     def __init__(self, path: Path, what: str, expected: object, actual: object) -> None:
         self.path = path
-        super().__init__(f"head model: {path}: {what} should be {expected}, but is {actual}; install the package again")
+        super().__init__(
+            f"{what} should be {expected}, but is {actual}",
+            "install the package again",
+            subject=f"head model: {path}",
+        )
 
 
 class WireError(EdgeError, ValueError):
@@ -151,14 +189,14 @@ class WireTruncated(WireError):
     """Not a whole record."""
 
     def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(f"diode: a record has {expected} bytes, got {actual}")
+        super().__init__(f"a record has {expected} bytes, got {actual}", subject="diode")
 
 
 class WireUnexpected(WireError):
     """A whole record, but not one of ours or not in order."""
 
     def __init__(self, field: str, expected: object, actual: object) -> None:
-        super().__init__(f"diode: {field} should be {expected}, but is {actual}")
+        super().__init__(f"{field} should be {expected}, but is {actual}", subject="diode")
 
 
 class LineUnknown(WireUnexpected):
@@ -173,14 +211,14 @@ class WireOutOfRange(WireError):
     """A field outside its bounds."""
 
     def __init__(self, field: str, low: int, high: int, actual: int) -> None:
-        super().__init__(f"diode: {field} should be {low} to {high}, but is {actual}")
+        super().__init__(f"{field} should be {low} to {high}, but is {actual}", subject="diode")
 
 
 class WireTooFast(WireError):
     """More records, or more people, than there can be."""
 
     def __init__(self, field: str, limit: float, actual: float) -> None:
-        super().__init__(f"diode: {field} can be at most {limit:g}, but is {actual:g}")
+        super().__init__(f"{field} can be at most {limit:g}, but is {actual:g}", subject="diode")
 
 
 class DiodeMissing(EdgeError, OSError):
@@ -190,14 +228,16 @@ class DiodeMissing(EdgeError, OSError):
 
     def __init__(self, path: Path, cause: str) -> None:
         self.path = path
-        super().__init__(f"diode {path}: {cause}; start the publisher first, or enable footfall-diode@.socket")
+        super().__init__(cause, "start the publisher first, or enable footfall-diode@.socket", subject=f"diode {path}")
 
 
 class PageUnavailable(EdgeError, OSError):
     """The technician's page can't be served."""
 
     def __init__(self, port: int, cause: str) -> None:
-        super().__init__(f"page: port {port} of 127.0.0.1 can't be had: {cause}; end the other one, or give --port")
+        super().__init__(
+            f"port {port} of 127.0.0.1 can't be had: {cause}", "end the other one, or give --port", subject="page"
+        )
 
 
 class ReportUnwritable(EdgeError, OSError):
@@ -207,16 +247,18 @@ class ReportUnwritable(EdgeError, OSError):
 
     def __init__(self, folder: Path, cause: str) -> None:
         self.folder = folder
-        super().__init__(f"reports {folder}: {cause}; run this with sudo, or name another folder with --reports")
+        super().__init__(
+            cause, "run this with sudo, or name another folder with --reports", subject=f"reports {folder}"
+        )
 
 
 class VisionEnded(EdgeError):
     """The sealed vision that was started for a technician ended by itself; it has said why."""
 
     def __init__(self, camera: str, code: int) -> None:
-        self.exit_code = code if code > 0 else 1  # type: ignore[misc]
+        self.exit_code = code if code > 0 else 1
         cause = f"exit code {code}" if code > 0 else f"signal {-code}"
-        super().__init__(f"the vision of {camera} ended ({cause}); what it said stands above")
+        super().__init__(f"the vision process of {camera} ended ({cause})", "read what it said above")
 
 
 class LedgerError(EdgeError):
@@ -230,7 +272,7 @@ class LedgerUnusable(LedgerError, OSError):
 
     def __init__(self, path: Path, cause: str) -> None:
         self.path = path
-        super().__init__(f"ledger {path}: {cause}; look at the disk's room and at the folder's owner")
+        super().__init__(cause, "look at the disk's room and at the folder's owner", subject=f"ledger {path}")
 
 
 class LedgerFull(LedgerUnusable):
@@ -245,7 +287,7 @@ class LedgerBusy(LedgerError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"ledger {path}: another publisher is running on it; stop that one first")
+        super().__init__("another publisher is running on it", "stop that one first", subject=f"ledger {path}")
 
 
 class LedgerMissing(LedgerError, FileNotFoundError):
@@ -253,7 +295,9 @@ class LedgerMissing(LedgerError, FileNotFoundError):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        super().__init__(f"ledger {path}: it isn't there yet; the publisher makes it when it first starts")
+        super().__init__(
+            "it isn't there yet", "start the publisher, which makes it when it first starts", subject=f"ledger {path}"
+        )
 
 
 class PublishError(EdgeError):
@@ -282,14 +326,24 @@ class PasswordFileError(PublishError, OSError):
 
     exit_code = 78
 
-    def __init__(self, path: Path, cause: str) -> None:
+    def __init__(self, path: Path, cause: str, advice: str = "") -> None:
         self.path = path
-        super().__init__(f"password file {path}: {cause}")
+        super().__init__(cause, advice, subject=f"password file {path}")
+
+
+class TlsFileError(PublishError, OSError):
+    """A certificate or a key for TLS doesn't hold what it must; *key* is its setting, as in `tls.key_file`."""
+
+    exit_code = 78
+
+    def __init__(self, key: str, path: Path, cause: str, advice: str) -> None:
+        self.path = path
+        super().__init__(cause, advice, subject=f"broker.{key} {path}")
 
 
 class HourUnfit(EdgeError, ValueError):
     """
-    What came on a topic can't be booked.
+    What came on a topic isn't an hour that can be stored.
 
     Attributes:
         reason: One word, what the quarantine is sorted by.
@@ -299,7 +353,7 @@ class HourUnfit(EdgeError, ValueError):
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
         self.detail = detail
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(detail, subject=reason)
 
 
 class StoreError(EdgeError):
@@ -312,7 +366,7 @@ class StoreUnusable(StoreError, OSError):
     """It can't be opened, read or written."""
 
     def __init__(self, store: str, cause: str) -> None:
-        super().__init__(f"store {store}: {cause}")
+        super().__init__(cause, subject=f"store {store}")
 
 
 class NameTaken(EdgeError):
@@ -321,7 +375,13 @@ class NameTaken(EdgeError):
     exit_code = 69
 
     def __init__(self, name: str) -> None:
-        super().__init__(f'another collector runs under the name "{name}"; give each its own with --name')
+        super().__init__(f'another collector runs under the name "{name}"', "give each its own with --name")
+
+
+HEADQUARTERS_EXTRA = (
+    "pip install 'dist/footfall_edge-VERSION-py3-none-any.whl[headquarters]' (./deploy.sh wheel builds the file)"
+)
+"""How headquarters installs what boxes don't carry: the package is on no index."""
 
 
 class ExtraMissing(EdgeError, ImportError):
@@ -330,7 +390,7 @@ class ExtraMissing(EdgeError, ImportError):
     exit_code = 69
 
     def __init__(self, what: str, advice: str) -> None:
-        super().__init__(f"{what} isn't installed; type: {advice}")
+        super().__init__(f"{what} isn't installed", f"type: {advice}")
 
 
 class RehearsalFailed(EdgeError):
@@ -339,8 +399,3 @@ class RehearsalFailed(EdgeError):
 
 class MeasuringFailed(EdgeError):
     """The sealed process that measures ended without figures."""
-
-    def __init__(self, cause: str, advice: str) -> None:
-        self.cause = cause
-        self.advice = advice
-        super().__init__(f"{cause}; {advice}")

@@ -11,13 +11,14 @@ The service's own vision has no pipe for it; only a technician at the box can st
         12  u32    t_ms      ms       0 .. one day, since this vision began; never less than before
         16  u8     columns            0 .. 96 ; 0 = no picture
         17  u8     rows               0 .. 72
-        18  u8     points             0 .. 46
+        18  u8     points             0 .. 43
         19  u8     lines              1 .. 8
         20  u16    width     px       1 ..    ; of the camera's pictures
         22  u16    height    px       1 ..
-        24  8 of   counts             u32 in, u32 out: this run's odometers, by the lines' order in the config
-        88  3456   cells              4 bits each, row by row, the earlier cell in the upper half of a byte
-      3544  46 of  points             u32 track (0 = not followed), u16 x, u16 y, u16 diameter, u16 age
+        24  8 of   counts             u32 in, u32 out, u32 refused: this run's, by the lines' order in the config
+       120  3456   cells              4 bits each, row by row, the earlier cell in the upper half of a byte
+      3576  43 of  points             u32 track (0 = not followed), u16 x, u16 y, u16 diameter, u16 age
+      4092  4      zero
 
 A cell is 0 (nothing) to 14 (a sharp edge of the scenery), or 15: somebody is here, and no more than that. x, y and
 diameter are in 65,535ths of the picture's width, height and width; age is in ms before t_ms. What isn't used is zero,
@@ -33,29 +34,28 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge.core.errors import WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
-from edge.core.tally import Flag
+from edge.core.tally import PEOPLE_AT_ONCE, PEOPLE_PER_S, Flag
 
 MOST_COLUMNS, MOST_ROWS = 96, 72
-MOST_POINTS, MOST_LINES = 46, 8
+MOST_POINTS, MOST_LINES = 43, 8
 SOMEBODY = 15
 """The cell value that hides everything under whoever moves; no edge has it."""
 FULL = 65_535
 """What a coordinate of 1.0 is written as."""
 
 _HEAD = struct.Struct("<IHHIIBBBBHH")
-_COUNT = struct.Struct("<II")
+_COUNT = struct.Struct("<III")
 _POINT = struct.Struct("<IHHHH")
 _CELL_BYTES = MOST_COLUMNS * MOST_ROWS // 2
-SIZE = _HEAD.size + MOST_LINES * _COUNT.size + _CELL_BYTES + MOST_POINTS * _POINT.size
-"""Bytes of a record."""
+SIZE = 4096
+"""Bytes of a record: a page, and PIPE_BUF."""
 
 _MAGIC = 0x4C495346
-_VERSION = 1
+_VERSION = 2
 _DAY_MS = 86_400_000
 _U16, _U32 = 2**16 - 1, 2**32 - 1
 _ALL_FLAGS = sum(Flag)
 _NO_FLAGS = Flag(0)
-_PEOPLE_AT_ONCE, _PEOPLE_PER_S = 40, 10
 _RECORDS_AT_ONCE, _RECORDS_PER_S = 64, 65
 _HALVES = b"0123456789abcdef"
 _TO_HEX, _FROM_HEX = bytes.maketrans(bytes(range(16)), _HALVES), bytes.maketrans(_HALVES, bytes(range(16)))
@@ -80,10 +80,17 @@ class Point(NamedTuple):
 
 
 class Count(NamedTuple):
-    """One line's odometers."""
+    """
+    One line's odometers.
+
+    Attributes:
+        in_, out: Crossings that were counted.
+        refused: Crossings that were confirmed and not counted, whichever way.
+    """
 
     in_: int
     out: int
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ class Silhouette:
         for count in self.counts:
             _bound("in", count.in_, 0, _U32)
             _bound("out", count.out, 0, _U32)
+            _bound("refused", count.refused, 0, _U32)
         for point in self.points:
             _bound("track", point.track, 0, _U32)
             _bound("diameter", point.diameter, 1, FULL)
@@ -246,10 +254,10 @@ class Gate:
             raise WireUnexpected("silhouette: sequence", f"more than {before.sequence}", now.sequence)
         if now.t_ms < before.t_ms:
             raise WireUnexpected("silhouette: t_ms", f"{before.t_ms} or later", now.t_ms)
-        most = _PEOPLE_AT_ONCE + _PEOPLE_PER_S * (now.t_ms - before.t_ms) // 1000
+        most = PEOPLE_AT_ONCE + PEOPLE_PER_S * (now.t_ms - before.t_ms) // 1000
         for old, new in zip(before.counts, now.counts, strict=True):
-            for name, low, high in (("in", old.in_, new.in_), ("out", old.out, new.out)):
+            for name, low, high in zip(Count._fields, old, new, strict=True):
                 if not low <= high:
-                    raise WireUnexpected(f"silhouette: {name}", f"{low} or more", high)
+                    raise WireUnexpected(f"silhouette: {name.strip('_')}", f"{low} or more", high)
                 if high - low > most:
-                    raise WireTooFast(f"silhouette: {name} since the last one", most, high - low)
+                    raise WireTooFast(f"silhouette: {name.strip('_')} since the last one", most, high - low)

@@ -17,12 +17,15 @@ from edge.core.head_model import Contract
 from edge.vision.clip_counter import count_clip
 
 
-def run(clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float, as_json: bool) -> None:
+def run(
+    clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float, as_json: bool, explain: bool = False
+) -> None:
     """
     Count *clip* and print what crossed; progress and logs go to stderr.
 
     With *as_json*, stdout holds one object a crossing, {"t": seconds from the clip's start, "line", "dir"}, and at last
-    {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second}}.
+    {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second}}. With *explain*,
+    crossings that were seen and not counted are printed too: {"t", "line", "dir", "refused": reason}.
 
     Raises:
         CameraMissing, DetectorError: the clip or the model can't be used.
@@ -38,12 +41,20 @@ def run(clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float
     ) as progress:
         task = progress.add_task(clip.name, total=None)
         for step in count_clip(clip, lines, contract, fps):
-            frames += 1
+            frames += 1 if step.looked else 0
             progress.update(task, completed=step.position, total=max(step.of, step.position))
             for crossing in step.crossings:
                 totals[crossing.direction] += 1
-                event = {"t": round(crossing.t_ms / 1000, 3), "line": crossing.line, "dir": crossing.direction}
-                _say(json.dumps(event) if as_json else f"{event['t']:8.2f} s  {event['line']}  {event['dir']}")
+                event: dict[str, float | str] = {
+                    "t": round(crossing.t_ms / 1000, 3),
+                    "line": crossing.line,
+                    "dir": crossing.direction,
+                }
+                _say(json.dumps(event) if as_json else _as_text(event))
+            for refused in step.refused if explain else ():
+                event = {"t": round(refused.t_ms / 1000, 3), "line": refused.line, "dir": refused.direction}
+                event["refused"] = refused.reason
+                _say(json.dumps(event) if as_json else f"{_as_text(event)}  not counted: {refused.reason}")
     seconds = time.perf_counter() - began_s
     summary = {
         "in": totals["in"],
@@ -56,6 +67,10 @@ def run(clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float
         _say(json.dumps({"summary": summary}))
     else:
         _say("{in} in, {out} out; {frames} frames in {seconds:.1f} s, {fps:.0f} a second".format(**summary))
+
+
+def _as_text(event: Mapping[str, float | str]) -> str:
+    return f"{event['t']:8.2f} s  {event['line']}  {event['dir']}"
 
 
 def _say(line: str) -> None:

@@ -23,7 +23,7 @@ from edge.config.schema import Line
 from edge.core.errors import ConfigError
 from edge.core.head_model import Contract
 from edge.evaluation import timelines
-from edge.evaluation.score import Event, Score, score, together
+from edge.evaluation.score import Event, RefusedEvent, Score, score, together
 from edge.vision.clip_counter import count_clip
 from edge.vision.scene import Direction
 
@@ -64,7 +64,7 @@ class Truth(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One clip, counted and held against its truth; `seconds` is the clip's length."""
+    """One clip, counted and held against its truth; `seconds` is its length, `refused` was seen and not counted."""
 
     clip: str
     seconds: float
@@ -72,10 +72,11 @@ class Evaluation:
     true: tuple[Event, ...]
     notes: tuple[str, ...]
     score: Score
+    refused: tuple[RefusedEvent, ...] = ()
 
 
-CountClip = Callable[[Path, Line], Iterable[Event]]
-"""Returns the crossings of a line that are counted in a clip."""
+CountClip = Callable[[Path, Line], Iterable[Event | RefusedEvent]]
+"""Returns the crossings of a line that are counted in a clip, and those that are seen in it and not counted."""
 
 
 def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = None, as_json: bool = False) -> Score:
@@ -100,10 +101,12 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
 def counted_by(contract: Contract, fps: float) -> CountClip:
     """Return what counts a clip as a box does, looking at *fps* frames a second."""
 
-    def count(clip: Path, line: Line) -> Iterator[Event]:
+    def count(clip: Path, line: Line) -> Iterator[Event | RefusedEvent]:
         for step in count_clip(clip, {"line": line}, contract, fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
+            for refused in step.refused:
+                yield RefusedEvent(refused.t_ms / 1000, refused.direction, refused.reason)
 
     return count
 
@@ -119,7 +122,8 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for clip, truth in progress.track(pairs, description="counting"):
-            counted = tuple(count(clip, truth.line))
+            seen = tuple(count(clip, truth.line))
+            counted = tuple(event for event in seen if isinstance(event, Event))
             evaluations.append(
                 Evaluation(
                     clip=clip.name,
@@ -128,6 +132,7 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
                     true=tuple(Event(event.t, event.dir) for event in truth.certain),
                     notes=tuple(event.note for event in truth.certain),
                     score=truth.score(counted),
+                    refused=tuple(event for event in seen if isinstance(event, RefusedEvent)),
                 )
             )
     return evaluations
@@ -172,6 +177,9 @@ def _print(evaluations: Sequence[Evaluation], total: Score) -> None:
     for evaluation in evaluations:
         for error in evaluation.score.errors:
             console.print(f"{evaluation.clip}  {error.t_s:7.2f} s  {error.direction:3}  {error.fault}", markup=False)
+        for refused in evaluation.refused:
+            said = f"{refused.t_s:7.2f} s  {refused.direction:3}  not counted: {refused.reason}"
+            console.print(f"{evaluation.clip}  {said}", markup=False)
 
 
 def _cells(result: Score) -> list[str]:
@@ -182,7 +190,17 @@ def _cells(result: Score) -> list[str]:
 def _as_json(evaluations: Sequence[Evaluation], total: Score, contract: Contract) -> dict[str, Any]:
     return {
         "model": contract.identity,
-        "clips": [{"clip": evaluation.clip, **_score_json(evaluation.score)} for evaluation in evaluations],
+        "clips": [
+            {
+                "clip": evaluation.clip,
+                **_score_json(evaluation.score),
+                "refused": [
+                    {"t": round(refused.t_s, 2), "dir": refused.direction, "reason": refused.reason}
+                    for refused in evaluation.refused
+                ],
+            }
+            for evaluation in evaluations
+        ],
         "total": _score_json(total, errors=False),
     }
 

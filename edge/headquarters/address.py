@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from edge.config.schema import Broker
 from edge.core.errors import ConfigError
-from edge.headquarters.store import SqliteStore, Store
+from edge.headquarters.store.sqlite import SqliteStore
+from edge.headquarters.store.store import Store
 
 
 def broker_at(
@@ -57,7 +58,7 @@ def open_store(url: str) -> Store:
         ExtraMissing: PostgreSQL's client isn't installed.
     """
     if re.match(r"postgres(ql)?://", url):
-        from edge.headquarters.postgres import PostgresStore  # noqa: PLC0415 - its client is in the extra only
+        from edge.headquarters.store.postgres import PostgresStore  # noqa: PLC0415 - its client is in the extra only
 
         return PostgresStore(url)
     return SqliteStore(Path(url.removeprefix("sqlite:///")))

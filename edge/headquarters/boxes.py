@@ -18,8 +18,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.config.schema import Broker
-from edge.publisher import message
-from edge.publisher.hours import HOUR_MS, Hour, Span, spread_ms
+from edge.core.hour import HOUR_MS, Hour, Source
+from edge.publisher.hours import Span, spread_ms
 from edge.publisher.ledger.view import Row
 from edge.publisher.outbox import OutboxConnection
 
@@ -116,11 +116,10 @@ class _Box:
     def _row(self, hour: int, delivered_ms: int | None) -> Row:
         start_ms = self._plan.first_ms + hour * HOUR_MS
         span = Span(start_ms, start_ms + HOUR_MS)
-        counted = Hour(span, {"entrance": counts(self.number, hour)}, HOUR_MS, frozenset({"trial"}))
-        payload = message.encode(
-            counted, site=site(self.number), camera=CAMERA, zone=_ZONE, revision=1, model="simulated 1"
-        )
-        return Row(CAMERA, span, 1, payload, span.end_ms, delivered_ms)
+        source = Source(site(self.number), CAMERA, _ZONE, "simulated 1", trial=True)
+        lines = {"entrance": counts(self.number, hour)}
+        counted = Hour.counted(source, span.start_ms, span.end_ms, lines, watched_ms=HOUR_MS)
+        return Row(CAMERA, span, 1, counted.encode(), span.end_ms, delivered_ms)
 
     def outbox(self, _camera: str, limit: int) -> list[Row]:
         """Return the oldest rows, at most *limit*."""

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.core.errors import ConfigError, ExtraMissing
-from edge.publisher.message import hour_topic, status_topic
+from edge.core.topics import NAME_PATTERN, hour_topic, status_topic
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_NAME = re.compile(NAME_PATTERN)
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _ROUNDS = 101
 """As mosquitto_passwd: the passwords are random and long, and ten thousand boxes may come back at once."""

@@ -17,16 +17,17 @@ from edge.core.clock import Clock
 from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
+from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import GapWatch, describe
-from edge.headquarters.hour import receive, status_of
-from edge.headquarters.store import Arrival, Batch, Booked, Store, Unfit, rejudged
+from edge.headquarters.receive import receive
+from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit, rejudged
+from edge.headquarters.store.store import Store
 from edge.mqtt.back_off import BackOff
 from edge.mqtt.client import FOR_EVER_S, Session
 from edge.mqtt.client_id import client_id, secret_of
 from edge.mqtt.limits import LIMITS
 from edge.mqtt.subscription import Message, Subscription
-from edge.publisher.message import OFFLINE, ONLINE
 
 log = logging.getLogger(__name__)
 
@@ -136,17 +137,17 @@ def _empty_former(collector: _Collector, former: Subscription) -> None:
         former.close(forget=True)
 
 
-def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Booked:
+def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
     """Judge again what is in quarantine; book what passes now, and return what came of it. StoreError if it can't."""
     store = open_store(store_url)
     try:
-        total = Booked()
+        total = Outcome()
         for unfit in list(rejudged(store.quarantine())):
             batch = judge([(unfit.topic, unfit.payload)], _now(clock), trial=trial)
             if batch.hours:
-                booked = store.book(batch, _now(clock))
-                total.add(booked)
-                if not booked.quarantined:
+                stored = store.add(batch, _now(clock))
+                total.add(stored)
+                if not stored.quarantined:
                     store.release(unfit)
         return total
     finally:
@@ -157,7 +158,7 @@ def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = Fal
     """Sort *messages*, each topic and payload, into hours, statuses and what is unfit to be either."""
     batch = Batch()
     for topic, payload in messages:
-        names = status_of(topic)
+        names = parse_status_topic(topic)
         try:
             if names is None:
                 batch.hours.append(Arrival(topic, payload, receive(topic, payload, now, trial=trial)))
@@ -180,7 +181,7 @@ class _Collector:
         self._stopping = stopping
         self._trial = trial
         self._unstored: list[Message] = []
-        self._sum = Booked()
+        self._sum = Outcome()
         self._named = 0
         self._gaps = GapWatch()
         self._back_off = BackOff(LIMITS.shortest_wait_s, _LONGEST_WAIT_S)
@@ -242,7 +243,7 @@ class _Collector:
         now = _now(self._clock)
         batch = judge([(message.topic, message.payload) for message in self._unstored], now, trial=self._trial)
         try:
-            stored = self._store.book(batch, now)
+            stored = self._store.add(batch, now)
         except StoreUnusable as exc:
             wait_s = self._back_off.failed()
             self._store_again_s = now_s + wait_s
@@ -282,10 +283,10 @@ class _Collector:
             log.info("%d more cameras have no hour missing any more", len(closed) - _MOST_NAMED)
 
     def _say_sum(self, subscription: Subscription) -> None:
-        total, self._sum, self._named = self._sum, Booked(), 0
-        words = [f"{total.booked} hours stored", f"{total.repeated} known already"]
+        total, self._sum, self._named = self._sum, Outcome(), 0
+        words = [f"{total.stored} hours stored", f"{total.repeated} known already"]
         words += [f"{times} in quarantine ({reason})" for reason, times in sorted(total.quarantined.items())]
-        if total.booked or total.repeated or total.quarantined:
+        if total.stored or total.repeated or total.quarantined:
             log.info("%s", ", ".join(words))
         hours, cameras = self._gaps.missing()
         gaps = f"; {hours} hours are missing at {cameras} cameras" if hours else ""

@@ -1,9 +1,8 @@
-"""From the store to a page, a CSV file and a Parquet file. It only reads."""
+"""Writes an HTML page, a CSV file and a Parquet file from the store, which it only reads."""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -12,14 +11,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from edge.core.clock import Clock
-from edge.core.errors import ConfigError, ExtraMissing
+from edge.core.errors import HEADQUARTERS_EXTRA, ConfigError, ExtraMissing
+from edge.core.hour import Hour
 from edge.headquarters import page
 from edge.headquarters.address import open_store
-from edge.headquarters.hour import stamp
-from edge.headquarters.store import Store, StoredHour
+from edge.headquarters.receive import stamp
+from edge.headquarters.store.store import Store
 from edge.headquarters.summary import YEAR, Period, Slot, slots, summarise
 
 _OVERDUE = timedelta(seconds=300)
+"""An hour that has not arrived so long after its end is missing."""
 _COLUMNS = (
     "site", "camera", "start", "local_start", "timezone", "length_s", "state", "in", "out", "watched_s", "flags",
     "lines", "revision", "software", "model",
@@ -42,13 +43,13 @@ def run(
 
     Args:
         store_url: Where the hours are.
-        clock: Headquarters' own; hours that can't have come yet aren't missing.
-        html: The page.
-        csv_file: One row an hour, the missing ones too.
-        parquet: The same, for data frames.
-        sites: Only these.
-        last: The last day; yesterday, at the newest hour's place, if not given.
-        days: How many.
+        clock: Headquarters' own; hours that end later are not missing.
+        html: Where to write the page.
+        csv_file: Where to write one row per hour, missing hours included.
+        parquet: Where to write the same rows for data frames.
+        sites: Only these; all if empty.
+        last: The last day; None takes the last whole day of the site with the newest hour.
+        days: Length of the period, in days.
 
     Raises:
         StoreError: the store can't be read.
@@ -64,7 +65,7 @@ def run(
         period = Period(last or _last_day(store, sites, now), days)
         until = min(now - _OVERDUE, period.until)
         if html is not None:
-            trials = _Counter()
+            trials = _TrialCounter()
             parts = summarise(_slots(store, period, until, sites, trials), period)
             html.write_text(page.render(parts, period, now, trials=trials.count), encoding="utf-8")
         if csv_file is not None:
@@ -75,13 +76,13 @@ def run(
         store.close()
 
 
-class _Counter:
-    """Counts the hours of trials on their way."""
+class _TrialCounter:
+    """Counts the hours of trials that pass through it."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def past(self, hours: Iterable[StoredHour]) -> Iterator[StoredHour]:
+    def watch(self, hours: Iterable[Hour]) -> Iterator[Hour]:
         """Yield *hours*."""
         for hour in hours:
             self.count += "trial" in hour.flags
@@ -89,7 +90,7 @@ class _Counter:
 
 
 def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
-    """Return the last whole day of the newest hour's site."""
+    """Return the last whole day of the site with the newest hour."""
     extent = store.extent()
     if extent is None:
         raise ConfigError("report", [f"store {store.name}: there are no hours in it yet"])
@@ -107,14 +108,15 @@ def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
 
 
 def _slots(
-    store: Store, period: Period, until: datetime, sites: Sequence[str], trials: _Counter | None = None
+    store: Store, period: Period, until: datetime, sites: Sequence[str], trials: _TrialCounter | None = None
 ) -> Iterator[Slot]:
-    """Yield this year's and last year's hours, by site and camera."""
-    count = trials or _Counter()
-    now = slots(count.past(store.hours(period.since, period.until, sites)), until)
-    then = slots(store.hours(period.since - YEAR, period.until - YEAR, sites), period.until - YEAR)
-    # Two streams in one order; what one page is made of fits into memory.
-    yield from sorted(chain(now, then), key=lambda slot: (slot.site, slot.camera, slot.start))
+    """Yield this year's and last year's hours, by site and camera; each once, also where the two years overlap."""
+    counter = trials or _TrialCounter()
+    end_of_then = min(period.until - YEAR, period.since)
+    then = slots(store.hours(period.since - YEAR, end_of_then, sites), end_of_then)
+    now = slots(counter.watch(store.hours(period.since, period.until, sites)), until)
+    # What one page needs fits into memory.
+    yield from sorted(chain(then, now), key=lambda slot: (slot.site, slot.camera, slot.start))
 
 
 def _within(of_both: Iterable[Slot], period: Period) -> Iterator[Slot]:
@@ -139,7 +141,7 @@ def _row(slot: Slot) -> dict[str, Any]:
             "out": hour.out,
             "watched_s": hour.watched_s,
             "flags": " ".join(hour.flags),
-            "lines": json.dumps(hour.lines, separators=(",", ":")),
+            "lines": hour.lines_json(),
             "revision": hour.revision,
             "software": hour.software,
             "model": hour.model,
@@ -159,7 +161,7 @@ def _write_parquet(path: Path, rows: Sequence[Slot]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - in the extra only
         from pyarrow import parquet  # noqa: PLC0415 - likewise
     except ImportError as exc:
-        raise ExtraMissing("Parquet's library", "pip install 'footfall-edge[headquarters]'") from exc
+        raise ExtraMissing("Parquet's library", HEADQUARTERS_EXTRA) from exc
     whole = {"length_s", "in", "out", "watched_s", "revision"}
     types = {name: pa.int32() if name in whole else pa.string() for name in _COLUMNS}
     types["start"] = pa.timestamp("ms", tz="UTC")

@@ -1,7 +1,7 @@
 """
-From stored hours to what a report shows: days, weeks, an hour-by-weekday map, and how far each can be believed. Pure.
+Sums stored hours for a report: days, weeks, an hour-by-weekday map, and how much of each is known. Pure functions.
 
-An hour that nobody watched is never a zero here: it has a state of its own, and sums say how much of them is known.
+An hour that nobody watched is never a zero here: it has a state of its own, and each sum says how much of it is known.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from functools import lru_cache
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from edge.headquarters.store import StoredHour
+from edge.core.hour import WELL_WATCHED, Hour
 
-WELL_WATCHED = 0.9
-"""An hour that was watched for less of its length is poor."""
 YEAR = timedelta(days=364)
-"""The same weekday a year earlier."""
+"""52 weeks: from a day to the same weekday of last year."""
 _HOUR = timedelta(hours=1)
 _UNBALANCED = 0.1
-_ENOUGH = 200
-"""People in and out, before a balance says anything."""
+"""In and out that differ by a larger share than this are out of balance."""
+_LEAST_FOR_BALANCE = 200
+"""With fewer people than this, in and out together, a balance is chance."""
 
 
 class State(StrEnum):
-    """How far an hour can be believed."""
+    """How reliable an hour is."""
 
     GOOD = "good"
     CLOSED = "closed"
@@ -51,12 +50,12 @@ class Slot:
     state: State
     in_: int = 0
     out: int = 0
-    hour: StoredHour | None = None
+    hour: Hour | None = None
 
 
 @dataclass(slots=True)
 class Sum:
-    """Several hours added up, and how much of them is known."""
+    """The sum of several hours, and how much of it is known."""
 
     in_: int = 0
     out: int = 0
@@ -74,31 +73,40 @@ class Sum:
         self.counted += slot.state in _COUNTED
         self.closed += slot.state is State.CLOSED
 
+    def include(self, other: Sum) -> None:
+        """Add another sum."""
+        self.in_ += other.in_
+        self.out += other.out
+        self.hours += other.hours
+        self.believed += other.believed
+        self.counted += other.counted
+        self.closed += other.closed
+
     @property
     def known(self) -> float:
-        """How much of it can be believed, 0 to 1."""
+        """Share of the hours that are reliable, 0 to 1."""
         return self.believed / self.hours if self.hours else 0.0
 
     @property
     def empty(self) -> bool:
-        """Whether nobody watched any of it."""
+        """Whether no hour of it was counted."""
         return not self.counted
 
     @property
     def balance(self) -> float | None:
-        """How much more went in than out, as a share of the larger; None while too few did either."""
+        """In minus out as a share of the larger; None with too few people."""
         most = max(self.in_, self.out)
-        return None if self.in_ + self.out < _ENOUGH else (self.in_ - self.out) / most
+        return None if self.in_ + self.out < _LEAST_FOR_BALANCE else (self.in_ - self.out) / most
 
     @property
     def unbalanced(self) -> bool:
-        """Whether in and out differ more than a door can explain."""
+        """Whether in and out differ by more than a door explains."""
         return self.balance is not None and abs(self.balance) > _UNBALANCED
 
 
 @dataclass(slots=True)
 class Cell:
-    """One weekday's hour of the map: the mean of the hours that can be believed, else of those that were counted."""
+    """One weekday's hour of the map: the mean of the reliable hours or, without any, of the poor ones."""
 
     good: list[int] = field(default_factory=list)
     poor: list[int] = field(default_factory=list)
@@ -122,7 +130,7 @@ class Cell:
 
 
 HeatMap = Mapping[tuple[int, int], Cell]
-"""(weekday, 0 is Monday; hour of the day) -> cell; a pair that isn't there was never due."""
+"""(weekday, 0 is Monday; hour of the day): cell. A pair that is absent was never due."""
 
 
 @dataclass(slots=True)
@@ -143,16 +151,20 @@ class Part:
     states: dict[State, int] = field(default_factory=dict)
     cameras: list[Part] = field(default_factory=list)
 
+    def hours_in(self, state: str) -> int:
+        """Return how many hours of the period are in *state*."""
+        return self.states.get(State(state), 0)
+
     @property
     def change(self) -> float | None:
-        """Against last year, as a share; None where either year isn't known well enough."""
-        sure = self.total.known >= WELL_WATCHED and self.before.known >= WELL_WATCHED
-        return (self.total.in_ - self.before.in_) / self.before.in_ if sure and self.before.in_ else None
+        """Change against last year, as a share; None where one of the years is not known well enough."""
+        is_known = self.total.known >= WELL_WATCHED and self.before.known >= WELL_WATCHED
+        return (self.total.in_ - self.before.in_) / self.before.in_ if is_known and self.before.in_ else None
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The days that a report is about, and the weeks; local dates, the last one included."""
+    """The days and the weeks that a report is about; local dates, the last one included."""
 
     last: date
     days: int = 28
@@ -180,20 +192,21 @@ class Period:
 
     @property
     def since(self) -> datetime:
-        """From when on hours are needed, last year's left aside; a day early, for zones."""
+        """The time from which this year's hours are needed; a day early, since zones differ."""
         first = min(self.first, self.first_week)
         return datetime(first.year, first.month, first.day, tzinfo=UTC) - timedelta(days=1)
 
     @property
     def until(self) -> datetime:
-        """Up to when; a day late, for zones."""
+        """The time up to which hours are needed; a day late, since zones differ."""
         return datetime(self.last.year, self.last.month, self.last.day, tzinfo=UTC) + timedelta(days=2)
 
 
-def state_of(hour: StoredHour) -> State:
-    """Return how far *hour* can be believed."""
+def state_of(hour: Hour) -> State:
+    """Return how reliable *hour* is."""
     if "closed" in hour.flags:
-        # How long it was open isn't told: what was watched of an hour with an edge in it is all there was to watch.
+        # The message does not say how long the shop was open in an hour in which it opened or closed; so what was
+        # watched of such an hour counts as all of its open time.
         troubled = set(hour.flags) - {"closed", "restarted"}
         return State.POOR if troubled else State.GOOD if hour.watched_s else State.CLOSED
     share = hour.watched_s / (hour.end - hour.start).total_seconds()
@@ -202,16 +215,16 @@ def state_of(hour: StoredHour) -> State:
     return State.GOOD if share >= WELL_WATCHED else State.POOR
 
 
-def slots(hours: Iterable[StoredHour], until: datetime) -> Iterator[Slot]:
+def slots(hours: Iterable[Hour], until: datetime) -> Iterator[Slot]:
     """
     Yield each camera's hours, and those that are missing between its first one and *until*.
 
     Args:
-        hours: By site, camera and start; those of trials are left aside.
-        until: Hours that end later aren't due.
+        hours: Sorted by site, camera and start; hours of trials are left out.
+        until: Hours that end later are not due.
     """
-    told = (hour for hour in hours if "trial" not in hour.flags)
-    for (site, camera), of_camera in groupby(told, key=lambda hour: (hour.site, hour.camera)):
+    real = (hour for hour in hours if "trial" not in hour.flags)
+    for (site, camera), of_camera in groupby(real, key=lambda hour: (hour.site, hour.camera)):
         end, zone = None, "UTC"
         for hour in of_camera:
             if end is not None:
@@ -246,38 +259,37 @@ def summarise(all_slots: Iterable[Slot], period: Period) -> list[Part]:
         for camera, of_camera in groupby(of_site, key=lambda slot: slot.camera):
             one = Part(camera)
             for slot in of_camera:
-                _book(one, slot, period)
-                _book(part, slot, period)
+                _add(one, slot, period)
+                _add(part, slot, period)
                 if period.first <= slot.local.date() <= period.last:
-                    _map(one.heat, [slot])
+                    _add_to_heat(one.heat, [slot])
                     together.setdefault(slot.start, []).append(slot)
             part.cameras.append(one)
         for of_hour in together.values():
-            _map(part.heat, of_hour)
+            _add_to_heat(part.heat, of_hour)
         sites.append(part)
     return sites
 
 
-def _book(part: Part, slot: Slot, period: Period) -> None:
+def _add(part: Part, slot: Slot, period: Period) -> None:
+    """Add one hour to this year's sums, to last year's, or, in a period of a year and longer, to both."""
     day = slot.local.date()
-    if day > period.last - YEAR and day >= min(period.first, period.first_week):
-        if period.first <= day <= period.last:
-            part.total.add(slot)
-            part.days.setdefault(day, Sum()).add(slot)
-            part.states[slot.state] = part.states.get(slot.state, 0) + 1
-        if period.first_week <= day <= period.last:
-            part.weeks.setdefault(day - timedelta(days=day.weekday()), Sum()).add(slot)
-        return
-    day += YEAR
+    monday = day - timedelta(days=day.weekday())
     if period.first <= day <= period.last:
-        part.before.add(slot)
-        part.days_before.setdefault(day, Sum()).add(slot)
+        part.total.add(slot)
+        part.days.setdefault(day, Sum()).add(slot)
+        part.states[slot.state] = part.states.get(slot.state, 0) + 1
     if period.first_week <= day <= period.last:
-        part.weeks_before.setdefault(day - timedelta(days=day.weekday()), Sum()).add(slot)
+        part.weeks.setdefault(monday, Sum()).add(slot)
+    if period.first <= day + YEAR <= period.last:
+        part.before.add(slot)
+        part.days_before.setdefault(day + YEAR, Sum()).add(slot)
+    if period.first_week <= day + YEAR <= period.last:
+        part.weeks_before.setdefault(monday + YEAR, Sum()).add(slot)
 
 
-def _map(heat: dict[tuple[int, int], Cell], of_hour: Sequence[Slot]) -> None:
-    """Put one hour of all cameras of a part into its map."""
+def _add_to_heat(heat: dict[tuple[int, int], Cell], of_hour: Sequence[Slot]) -> None:
+    """Add one hour of all cameras of a part to its map."""
     local = of_hour[0].local
     cell = heat.setdefault((local.weekday(), local.hour), Cell())
     states = {slot.state for slot in of_hour}

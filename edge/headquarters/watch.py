@@ -21,21 +21,20 @@ from rich.text import Text
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import HourUnfit
+from edge.core.hour import WELL_WATCHED, Hour
 from edge.core.signals import Notice, stop_signals
+from edge.core.topics import parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import HOUR, KnownHours
-from edge.headquarters.hour import ReceivedHour, receive, status_of
-from edge.headquarters.store import StoredHour
+from edge.headquarters.receive import receive
 from edge.mqtt.client import Session
 from edge.mqtt.subscription import Message, Subscription
 
 OVERDUE = timedelta(seconds=3_900)
 """An hour is overdue this long after the end of the one before: an hour, at most 150 s until it is sent, and room."""
-WELL_WATCHED = 0.9
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
-Hour = ReceivedHour | StoredHour
 
 
 @dataclass(slots=True)
@@ -112,7 +111,7 @@ class Board:
 
     def take(self, message: Message, now: datetime) -> str | None:
         """Note one message; return a line about it, None if it says nothing new."""
-        names = status_of(message.topic)
+        names = parse_status_topic(message.topic)
         try:
             if names is None:
                 hour = receive(message.topic, message.payload, now, trial=True)
@@ -134,7 +133,7 @@ class Board:
         box.status, box.since = status, None if message.retained else now
         return f"{box.name} is {status}"
 
-    def begin(self, hours: Iterable[StoredHour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
+    def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
         """Note what a store knows."""
         for hour in hours:
             self.box(hour.site, hour.camera).take(hour)

@@ -1,8 +1,8 @@
 """
 From boot time to wall time: which offset a boot has, and when to believe another one. Pure.
 
-A reading's place among the hours is its boot time plus its boot's offset. The offset is learned when the clock is
-trusted, so that what was read off before is placed by it too.
+The wall time of a reading is its boot time plus the offset of its boot. The offset is learned once the clock is
+trusted, and holds for the readings of before, too.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ from edge.core.clock import Clock
 
 log = logging.getLogger(__name__)
 
-STANDS_MS = 120_000
-"""A jump of more than a minute must stand this long before it is believed."""
+CONFIRM_MS = 120_000
+"""A jump of the clock by more than a minute is believed once it has lasted this long, ms."""
 
 _SMALL_MS = 60_000
+"""A jump of the clock by at most this much is believed at once, ms."""
 _JITTER_MS = 1_000
-"""Two readings of the same offset differ by less: clocks are read one after the other, and are slewed."""
+"""Two readings of one offset differ by at most this much, ms: clocks are slewed, and read one after the other."""
 _NOT_BEFORE_MS = 1_577_836_800_000
-"""2020-01-01: no clock that says less can be right, whatever it says about itself."""
+"""A clock that says less than 2020-01-01 is wrong, whatever it says of itself, ms since 1970 UTC."""
 
 
-class Placing:
+class ClockOffset:
     """
-    The offset of this boot, ms; None until the clock was trusted.
+    Wall time less boot time of this boot, ms; None until the clock was trusted.
 
     Args:
-        offset_ms: What the ledger knows of this boot.
+        offset_ms: The offset that the ledger knows of this boot.
     """
 
     def __init__(self, offset_ms: int | None = None) -> None:
         self.offset_ms = offset_ms
         self._candidate: tuple[int, int] | None = None
 
-    def look(self, clock: Clock) -> bool:
-        """Look at the clock; return whether the offset has changed by it."""
+    def update(self, clock: Clock) -> bool:
+        """Read the clock; return whether the offset has changed."""
         boot_ms, wall_ms = clock.boot_ms(), clock.wall_ms()
         if not clock.trusted() or wall_ms < _NOT_BEFORE_MS:
             self._candidate = None
@@ -44,20 +45,22 @@ class Placing:
         seen = wall_ms - boot_ms
         jitter = round(_JITTER_MS * max(1.0, clock.speed / 10))
         if self.offset_ms is None:
-            log.info("the clock is synchronised; what this boot has counted is placed into hours from now on")
+            log.info("the clock is synchronised; the hours of this boot can be built from now on")
         elif abs(jump := seen - self.offset_ms) <= jitter:
             self._candidate = None
             return False
         elif abs(jump) <= _SMALL_MS:
             log.info("the clock was corrected by %.1f s", jump / 1000)
         elif self._candidate is None or abs(self._candidate[0] - seen) > jitter:
-            log.warning("the clock jumped by %.0f s; believed if it stands for two minutes", jump / 1000)
+            log.warning("the clock jumped by %.0f s; this is believed if it lasts for two minutes", jump / 1000)
             self._candidate = (seen, boot_ms)
             return False
-        elif boot_ms - self._candidate[1] < STANDS_MS:
+        elif boot_ms - self._candidate[1] < CONFIRM_MS:
             return False
         else:
-            log.warning("the clock's jump by %.0f s has stood; hours of this boot are placed anew", jump / 1000)
+            log.warning(
+                "the clock's jump by %.0f s has lasted for two minutes; the hours of this boot are rebuilt", jump / 1000
+            )
         self._candidate = None
         self.offset_ms = seen
         return True

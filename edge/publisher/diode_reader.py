@@ -1,5 +1,5 @@
 """
-The read end of each camera's diode. Takes whole records, believes none without its gate, and answers nothing.
+The read end of each camera's diode. Takes whole records, believes none without its validator, and answers nothing.
 
 Records are looked at in the pipe (tee(2)) and stay there until they are in the ledger: whoever kills this process
 between the two takes nothing away.
@@ -24,24 +24,26 @@ from pathlib import Path
 from edge.config.schema import CameraAccount
 from edge.core.clock import Clock
 from edge.core.errors import DiodeMissing, LineUnknown, WireError
-from edge.core.tally import SIZE, Gate, Tally
+from edge.core.tally import SIZE, Tally
+from edge.publisher.reading_validator import ReadingValidator
 
 log = logging.getLogger(__name__)
 
 _PIPE_BYTES = 1_048_576
+"""The room that is asked for in the pipe, for a publisher that is away for long, bytes."""
 _SPLICE_F_NONBLOCK = 2
 _tee = ctypes.CDLL(None, use_errno=True).tee
 
 
-class Diode:
+class DiodeReader:
     """
-    One camera's pipe and the gate behind it.
+    One camera's pipe and the validator behind it.
 
     Args:
         camera: Whose.
-        clock: Tells the gate the time.
+        clock: Tells the validator the time.
         newest: The newest readings of this boot that the ledger knows.
-        still: The lines of the run that they belong to.
+        previous_lines: The lines of the run that they belong to.
         descriptor: An inherited pipe; None opens the camera's FIFO, and makes it if it isn't there.
 
     Raises:
@@ -55,7 +57,7 @@ class Diode:
         newest: Iterable[Tally],
         descriptor: int | None = None,
         *,
-        still: Iterable[str] = (),
+        previous_lines: Iterable[str] = (),
     ) -> None:
         self.camera = camera.name
         self.fault: WireError | None = None
@@ -74,9 +76,15 @@ class Diode:
         with contextlib.suppress(OSError):
             fcntl.fcntl(self._into_copy, fcntl.F_SETPIPE_SZ, self._room)
         self._room = min(self._room, fcntl.fcntl(self._into_copy, fcntl.F_GETPIPE_SZ))
-        self._gate = Gate(camera.lines, newest, still=still, speed=clock.speed, burst=max(1_500, self._room // SIZE))
-        self._seen = 0
-        """Bytes at the pipe's front that were looked at."""
+        self._validator = ReadingValidator(
+            camera.lines,
+            newest,
+            previous_lines=previous_lines,
+            speed=clock.speed,
+            burst=max(1_500, self._room // SIZE),
+        )
+        self._inspected = 0
+        """Bytes at the front of the pipe that were looked at and not taken out."""
         self._unknown = False
         """Whether a record of a line that isn't known is next."""
         self._asked = False
@@ -84,52 +92,52 @@ class Diode:
     @property
     def lines(self) -> frozenset[int]:
         """The keys of the lines that may come now."""
-        return self._gate.lines
+        return self._validator.lines
 
     @property
-    def puzzled(self) -> bool:
+    def has_unknown_line(self) -> bool:
         """Whether a line came that isn't known, and nobody has been asked about it yet: see :meth:`expect`."""
         return self._unknown and not self._asked
 
     def expect(self, lines: Iterable[str]) -> None:
         """Take these for the camera's lines from now on; one that still isn't among them closes the pipe."""
-        self._gate.expect(lines)
+        self._validator.expect(lines)
         self._asked = True
 
     def read(self) -> list[Tally]:
         """Return what has come and is new; it stays in the pipe until :meth:`release`."""
         accepted: list[Tally] = []
-        if self.fault is not None or self.puzzled:
+        if self.fault is not None or self.has_unknown_line:
             return accepted
-        begin = self._seen
+        begin = self._inspected
         try:
-            accepted.extend(self._gate.accept(self._peek(), self._clock.boot_ms()))
+            accepted.extend(self._validator.accept(self._peek(), self._clock.boot_ms()))
         except LineUnknown as exc:
             if self._unknown and exc.at == 0:
                 self._refuse(exc)
                 return accepted
-            self._seen = begin + exc.at
+            self._inspected = begin + exc.at
             self._unknown, self._asked = True, False
         except WireError as exc:
             self._refuse(exc)
         else:
-            self._unknown = self._unknown and self._seen == begin
+            self._unknown = self._unknown and self._inspected == begin
         return accepted
 
     @property
-    def crowded(self) -> bool:
+    def half_full(self) -> bool:
         """Whether what was looked at takes up half the pipe, so that vision may soon find no room."""
-        return self._seen > self._room // 2
+        return self._inspected > self._room // 2
 
     def release(self) -> None:
         """Take out of the pipe what was looked at."""
-        while self.fault is None and self._seen > 0:
-            self._seen -= len(os.read(self._descriptor, self._seen))
+        while self.fault is None and self._inspected > 0:
+            self._inspected -= len(os.read(self._descriptor, self._inspected))
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close the pipe."""
         if self.fault is None:
-            self._let_go()
+            self._close_all()
 
     def _peek(self) -> bytes:
         """Return what is in the pipe and was not looked at, without taking it out."""
@@ -141,16 +149,16 @@ class Diode:
         found = bytearray()
         while len(found) < size:
             found += os.read(self._copy, size - len(found))
-        new = bytes(found[self._seen :])
-        self._seen = max(self._seen, size)
+        new = bytes(found[self._inspected :])
+        self._inspected = max(self._inspected, size)
         return new
 
     def _refuse(self, fault: WireError) -> None:
         log.error("%s: %s; its pipe stays closed", self.camera, fault)
-        self._let_go()
+        self._close_all()
         self.fault = fault
 
-    def _let_go(self) -> None:
+    def _close_all(self) -> None:
         for descriptor in (self._descriptor, self._copy, self._into_copy):
             os.close(descriptor)
 

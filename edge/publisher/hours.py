@@ -1,5 +1,5 @@
 """
-Placing what was counted into hours. Pure: no clock, no file, no network; the same intervals always give the same hours.
+Adding up intervals into hours. Pure: no clock, no file, no network; the same intervals always give the same hours.
 
 An interval is what one run of vision counted on one line between two readings. An hour is a stretch between two
 moments at which the site's own clocks show a full hour, as instants: an hour that happens twice is two of them.
@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from edge.config.opening_hours import OpeningHours
+from edge.core.hour import HOUR_MS, Hour, Source
 from edge.core.tally import Flag
 
 GRACE_MS = 30_000
-"""An hour stays open this long after its end: three beats, so that the last reading can arrive."""
+"""An hour stays open this long after its end, ms: three beats, so that its last reading can arrive."""
 
 MOST_SPREAD_MS = 120_000
-"""Boxes close their hours up to this much later, each at its own moment."""
+"""Each camera closes its hours at a moment of its own, at most this much after the grace time, ms."""
 
 LONG_MS = 60_000
-"""Time without a reading that is worth a flag."""
+"""More time than this without a reading gives an hour a flag, ms."""
 
-HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
 
 
@@ -59,16 +59,6 @@ class Interval:
     watched_ms: int
     flags: Flag
     restarted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """One camera's hour: counts of each line as (in, out), ms watched, and the names of what was not well."""
-
-    span: Span
-    lines: Mapping[str, tuple[int, int]]
-    watched_ms: int
-    flags: frozenset[str]
 
 
 def spread_ms(site: str, camera: str) -> int:
@@ -125,7 +115,7 @@ def _change_ms(before_ms: int, after_ms: int, zone: ZoneInfo) -> int:
 
 
 @dataclass(slots=True)
-class _Page:
+class _Accumulator:
     """An hour while it is being added up."""
 
     span: Span
@@ -135,12 +125,12 @@ class _Page:
     flags: set[str] = field(default_factory=set)
 
 
-def book(
+def aggregate(
     hours: Sequence[Span],
     intervals: Iterable[Interval],
     lines: Sequence[str],
     opening: OpeningHours | None,
-    zone: ZoneInfo,
+    source: Source,
 ) -> list[Hour]:
     """
     Add up *intervals* into *hours*.
@@ -154,14 +144,14 @@ def book(
         intervals: One camera's, in any order.
         lines: Names that each hour lists, counted or not.
         opening: The shop's opening hours; None is always open.
-        zone: The site's.
+        source: Whose hours these are.
     """
-    pages = [_Page(span, {name: [0, 0] for name in lines}) for span in hours]
+    accumulators = [_Accumulator(span, {name: [0, 0] for name in lines}) for span in hours]
     starts = [span.start_ms for span in hours]
     ends = [span.end_ms for span in hours]
     for interval in intervals:
         middle = (interval.start_ms + interval.end_ms) // 2
-        touched = pages[bisect_right(ends, interval.start_ms) : bisect_left(starts, interval.end_ms)]
+        touched = accumulators[bisect_right(ends, interval.start_ms) : bisect_left(starts, interval.end_ms)]
         length = interval.end_ms - interval.start_ms
         crosses = not touched or not (
             touched[0].span.start_ms <= interval.start_ms and interval.end_ms <= touched[0].span.end_ms
@@ -169,56 +159,39 @@ def book(
         coarse = length > LONG_MS and crosses
         names = {flag.name.lower() for flag in interval.flags if flag.name and flag is not Flag.RESTARTED}
         key = (interval.run, interval.line)
-        for page in touched:
-            part = Span(max(interval.start_ms, page.span.start_ms), min(interval.end_ms, page.span.end_ms))
+        for hour in touched:
+            part = Span(max(interval.start_ms, hour.span.start_ms), min(interval.end_ms, hour.span.end_ms))
             share = interval.watched_ms * (part.end_ms - part.start_ms) // length if length else interval.watched_ms
-            page.watched_ms[key] = page.watched_ms.get(key, 0) + share
-            page.covered.append(part)
+            hour.watched_ms[key] = hour.watched_ms.get(key, 0) + share
+            hour.covered.append(part)
             if coarse:
-                page.flags |= names | {"coarse"}
+                hour.flags |= names | {"coarse"}
         at = bisect_right(starts, middle) - 1
         if at >= 0 and middle < ends[at]:
-            page = pages[at]
-            count = page.counts.setdefault(interval.line, [0, 0])
+            hour = accumulators[at]
+            count = hour.counts.setdefault(interval.line, [0, 0])
             count[0] += interval.in_
             count[1] += interval.out
-            page.flags |= names | ({"restarted"} if interval.restarted else set())
-    return [_finished(page, opening, zone) for page in pages]
+            hour.flags |= names | ({"restarted"} if interval.restarted else set())
+    return [_finished(hour, opening, source) for hour in accumulators]
 
 
-def added(hour: Hour, lines: Mapping[str, tuple[int, int]], watched_ms: int, flags: frozenset[str]) -> Hour:
-    """Return *hour* with what was counted in it before, of which no intervals are left."""
-    sums = {
-        name: tuple(map(sum, zip(hour.lines.get(name, (0, 0)), lines.get(name, (0, 0)), strict=True)))
-        for name in {**hour.lines, **lines}
-    }
-    return Hour(
-        span=hour.span,
-        lines={name: (in_, out) for name, (in_, out) in sums.items()},
-        watched_ms=min(hour.span.end_ms - hour.span.start_ms, hour.watched_ms + watched_ms),
-        flags=flags | (hour.flags - {"off"}),
-    )
-
-
-def _finished(page: _Page, opening: OpeningHours | None, zone: ZoneInfo) -> Hour:
-    span = page.span
+def _finished(hour: _Accumulator, opening: OpeningHours | None, source: Source) -> Hour:
+    span = hour.span
     length = span.end_ms - span.start_ms
-    open_parts = _open_parts(span, opening, zone)
+    open_parts = _open_parts(span, opening, source.zone)
     open_ms = sum(part.end_ms - part.start_ms for part in open_parts)
     if open_ms < length:
-        page.flags.add("closed")
-    if open_ms - _common_ms(open_parts, _merged(page.covered)) > LONG_MS:
-        page.flags.add("off")
+        hour.flags.add("closed")
+    if open_ms - _common_ms(open_parts, _merged(hour.covered)) > LONG_MS:
+        hour.flags.add("off")
     # The lines of a run share its camera: they saw the same time, and the one that lost fewest readings knows it best.
     by_run: dict[int, int] = {}
-    for (run, _), watched in page.watched_ms.items():
+    for (run, _), watched in hour.watched_ms.items():
         by_run[run] = max(by_run.get(run, 0), watched)
-    return Hour(
-        span=span,
-        lines={name: (in_, out) for name, (in_, out) in page.counts.items()},
-        watched_ms=min(length, sum(by_run.values())),
-        flags=frozenset(page.flags),
-    )
+    lines = {name: (in_, out) for name, (in_, out) in hour.counts.items()}
+    watched_ms = min(length, sum(by_run.values()))
+    return Hour.counted(source, span.start_ms, span.end_ms, lines, watched_ms=watched_ms, flags=hour.flags)
 
 
 def _open_parts(span: Span, opening: OpeningHours | None, zone: ZoneInfo) -> list[Span]:

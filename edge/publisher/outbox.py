@@ -18,13 +18,13 @@ from typing import Any, Protocol
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.schema import Broker
+from edge.core import topics
 from edge.mqtt.back_off import BackOff
 from edge.mqtt.client import Session
 from edge.mqtt.connection import BrokerConnection
 from edge.mqtt.connector import Welcome
 from edge.mqtt.limits import LIMITS, Limits
 from edge.mqtt.reasons import NO_SUBSCRIBER
-from edge.publisher import message
 from edge.publisher.ledger.view import Row
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,9 @@ class OutboxConnection(BrokerConnection):
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.camera = camera
-        self._hour_topic = message.hour_topic(site, camera)
-        self._status_topic = message.status_topic(site, camera)
-        session = Session(f"footfall-{site}-{camera}", keep_s=_SESSION_S, will=(self._status_topic, message.OFFLINE))
+        self._hour_topic = topics.hour_topic(site, camera)
+        self._status_topic = topics.status_topic(site, camera)
+        session = Session(f"footfall-{site}-{camera}", keep_s=_SESSION_S, will=(self._status_topic, topics.OFFLINE))
         super().__init__(broker, session, label=camera, wake=wake, limits=limits, now_s=now_s, jitter=jitter)
         self._outbox = outbox
         self._refusals = BackOff(limits.shortest_wait_s, limits.longest_wait_s, jitter)
@@ -108,7 +108,7 @@ class OutboxConnection(BrokerConnection):
         self._ending = True
         if self.up:
             until_s = time.monotonic() + timeout_s
-            self.publish(self._status_topic, message.OFFLINE, retain=True)
+            self.publish(self._status_topic, topics.OFFLINE, retain=True)
             while self.up and self.unanswered() and time.monotonic() < until_s:
                 self.turn()
                 self.wait(0.05)
@@ -209,8 +209,8 @@ class OutboxConnection(BrokerConnection):
         self._repeat_after_ms = -1
 
     def _publish_online(self) -> None:
-        if self._largest_packet is None or _size(self._status_topic, message.ONLINE) <= self._largest_packet:
-            self.publish(self._status_topic, message.ONLINE, retain=True)
+        if self._largest_packet is None or _size(self._status_topic, topics.ONLINE) <= self._largest_packet:
+            self.publish(self._status_topic, topics.ONLINE, retain=True)
 
     def _wait_for_larger_packets(self, size: int, now_s: float) -> None:
         """Keep the connection, publish no hour, and see in some minutes whether the broker's limit was raised."""

@@ -1,7 +1,7 @@
 """
-The publisher: reads the diodes, keeps the books, tells headquarters. Composes other modules, decides nothing itself.
+The publisher: reads the diodes, keeps the ledger, sends hours. Composes other modules, decides nothing itself.
 
-One loop, one thread; nothing in it waits longer than a breath, so that SIGTERM is answered at once.
+One loop, one thread; nothing in it waits longer than half a second, so that SIGTERM is answered at once.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from edge.config.credentials import read_password
 from edge.config.schema import PublisherSettings
 from edge.core import head_model
 from edge.core.clock import Clock
-from edge.core.errors import ConfigChanged, EdgeError, LedgerFull
+from edge.core.errors import ConfigChanged, ConfigError, EdgeError, LedgerFull
 from edge.core.systemd import Notifier
 from edge.publisher import sandbox
-from edge.publisher.diode_reader import Diode
-from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.diode_reader import DiodeReader
+from edge.publisher.hour_builder import HourBuilder
 from edge.publisher.ledger.ledger import Ledger
 from edge.publisher.outbox import OutboxConnection
 
 log = logging.getLogger(__name__)
 
-_BREATH_S = 0.5
+_LONGEST_WAIT_S = 0.5
+"""The loop goes round at least this often, s."""
 _MOST_UNWRITTEN = 64
 """Acknowledgements that are written at once instead of with the next beat: only a backlog has so many."""
 _STATUS_EVERY_S = 10.0
-_FAREWELL_S = 3.0
+"""Time between two status texts for systemd, s."""
+_DISCONNECT_S = 3.0
+"""Longest wait for the broker's answer to `offline`, s."""
 
 
 def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str, int], notifier: Notifier) -> None:
@@ -55,7 +58,7 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
         PasswordFileError: the broker's password can't be read.
         DetectorError: the model's contract isn't there.
         ConfigChanged: a new config needs a new process.
-        SealError: the kernel has Landlock, and refuses the cell's rules.
+        SealError: the kernel has Landlock, and refuses the sandbox's rules.
     """
     settings = load()
     identity = head_model.read(settings.model).identity
@@ -63,29 +66,31 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
     with _Signals() as signals, contextlib.ExitStack() as stack:
         ledger = Ledger(settings.ledger, clock.boot_id, clock.boot_ms())
         stack.callback(ledger.close)
-        books = Bookkeeper(ledger, settings, clock, identity)
-        pipes: list[Diode] = []
+        builder = HourBuilder(ledger, settings, clock, identity)
+        pipes: list[DiodeReader] = []
         for camera in settings.cameras:
-            still = ledger.lines_of_newest_run(camera.name)
-            pipe = Diode(camera, clock, ledger.newest(camera.name), diodes.get(camera.name), still=still)
+            previous = ledger.lines_of_newest_run(camera.name)
+            pipe = DiodeReader(
+                camera, clock, ledger.newest(camera.name), diodes.get(camera.name), previous_lines=previous
+            )
             stack.callback(pipe.close)
             pipes.append(pipe)
         connections = [
-            OutboxConnection(settings.site, camera.name, settings.broker, books, signals.wake)
+            OutboxConnection(settings.site, camera.name, settings.broker, builder, signals.wake)
             for camera in settings.cameras
         ]
         sandbox.enter(settings)
-        publisher = _Publisher(settings, books, pipes, connections, notifier)
+        publisher = _Publisher(settings, builder, pipes, connections, notifier)
         notifier.ready("diodes open")
         log.info("counts of %s go into %s", ", ".join(c.name for c in settings.cameras), settings.ledger)
         try:
-            breath_s = max(0.01, min(_BREATH_S, 5 / clock.speed))
+            wait_s = max(0.01, min(_LONGEST_WAIT_S, 5 / clock.speed))
             while not signals.stop:
                 publisher.turn()
-                if signals.reload or publisher.puzzled:
+                if signals.reload or publisher.has_unknown_line:
                     signals.reload = False
                     publisher.reload(load)
-                signals.sleep(connections, breath_s)
+                signals.sleep(connections, wait_s)
         finally:
             notifier.stopping()
             publisher.end()
@@ -93,27 +98,27 @@ def run(load: Callable[[], PublisherSettings], clock: Clock, diodes: Mapping[str
 
 
 class _Publisher:
-    """Everything that a turn of the loop goes round."""
+    """What the loop works on."""
 
     def __init__(
         self,
         settings: PublisherSettings,
-        books: Bookkeeper,
-        pipes: Sequence[Diode],
+        builder: HourBuilder,
+        pipes: Sequence[DiodeReader],
         connections: Sequence[OutboxConnection],
         notifier: Notifier,
     ) -> None:
         self._settings = settings
-        self._books = books
+        self._builder = builder
         self._pipes = pipes
         self._connections = connections
         self._notifier = notifier
         self._status_s = -_STATUS_EVERY_S
 
     def turn(self) -> None:
-        """Go round once; raise the last WireError when no diode is left."""
+        """Run the loop's body once; raise the last WireError when no diode is left."""
         self._read()
-        self._books.turn(last=self._books.unwritten >= _MOST_UNWRITTEN)
+        self._builder.turn(last=self._builder.unwritten >= _MOST_UNWRITTEN)
         self._release()
         for connection in self._connections:
             connection.turn()
@@ -122,16 +127,16 @@ class _Publisher:
         if now_s - self._status_s >= _STATUS_EVERY_S:
             self._status_s = now_s
             self._notifier.status(
-                self._books.summary() + "; " + "; ".join(f"{k.camera}: {k.state}" for k in self._connections)
+                self._builder.summary() + "; " + "; ".join(f"{k.camera}: {k.state}" for k in self._connections)
             )
         faults = [pipe.fault for pipe in self._pipes if pipe.fault is not None]
         if len(faults) == len(self._pipes):
             raise faults[-1]
 
     @property
-    def puzzled(self) -> bool:
+    def has_unknown_line(self) -> bool:
         """Whether a camera tells of a line that the config, as it was read, doesn't have."""
-        return any(pipe.puzzled for pipe in self._pipes)
+        return any(pipe.has_unknown_line for pipe in self._pipes)
 
     def reload(self, load: Callable[[], PublisherSettings]) -> None:
         """
@@ -148,48 +153,49 @@ class _Publisher:
             read_password(new.broker)
             identity = head_model.read(new.model).identity
         except EdgeError as exc:
-            for complaint in str(exc).splitlines():
-                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            said = exc.messages if isinstance(exc, ConfigError) else (exc,)
+            for message in said:
+                log.error("config refused: %s", message)  # noqa: TRY400 - a line each
             log.error("the old config goes on")  # noqa: TRY400 - likewise
             for pipe, camera in zip(self._pipes, self._settings.cameras, strict=True):
-                if pipe.puzzled:
+                if pipe.has_unknown_line:
                     pipe.expect(camera.lines)
-            self._notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            self._notifier.ready(f"config REFUSED, the old one goes on: {said[0]}")
             return
         changed = self._settings.beyond_reload(new)
-        if identity != self._books.model and "model" not in changed:
+        if identity != self._builder.model and "model" not in changed:
             changed.append("model")
         if changed:
             raise ConfigChanged(changed)
         for pipe, camera in zip(self._pipes, new.cameras, strict=True):
             pipe.expect(camera.lines)
-        self._books.adopt(new.cameras, {pipe.camera: pipe.lines for pipe in self._pipes})
+        self._builder.adopt(new.cameras, {pipe.camera: pipe.lines for pipe in self._pipes})
         self._settings = new
         log.info("config read again: lines and opening hours are as it says now")
         self._notifier.ready("config read again")
 
     def end(self) -> None:
-        """Take in what the diodes still hold, write it, and take leave of the broker."""
+        """Take in what the diodes still hold, write it, and disconnect from the broker."""
         self._read()
         try:
-            self._books.turn(last=True)
+            self._builder.turn(last=True)
             self._release()
         finally:
             for connection in self._connections:
-                connection.end(_FAREWELL_S)
+                connection.end(_DISCONNECT_S)
             with contextlib.suppress(LedgerFull):
-                self._books.turn(last=True)
+                self._builder.turn(last=True)
 
     def _read(self) -> None:
         for pipe in self._pipes:
             readings = pipe.read()
             if readings:
-                self._books.take(pipe.camera, readings)
+                self._builder.take(pipe.camera, readings)
 
     def _release(self) -> None:
         """Take out of the pipes what is in the ledger; where that is full, what memory has to hold."""
         for pipe in self._pipes:
-            if pipe.crowded or not self._books.waiting(pipe.camera):
+            if pipe.half_full or not self._builder.is_buffered(pipe.camera):
                 pipe.release()
 
 

@@ -1,4 +1,4 @@
-"""`footfall bench`: how fast this box is, stage by stage, and how warm it gets by it."""
+"""`footfall bench`: how fast this box is, stage by stage, and how warm it gets meanwhile."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(path: Path, camera: str | None, seconds: float, *, as_json: bool) -> Non
                     **asdict(stages),
                     "cores": os.cpu_count(),
                     "celsius": [before.celsius, after.celsius],
-                    "held_back": list(after.now),
+                    "held_back": list(after.throttled),
                 },
                 ensure_ascii=False,
             )
@@ -64,7 +64,9 @@ def run(path: Path, camera: str | None, seconds: float, *, as_json: bool) -> Non
     )
     threads = ", ".join(f"{number}: {ms:g} ms" for number, ms in stages.threads.items())
     out.print(f"detector by threads, median: {threads}; the service uses 1, and the box has {os.cpu_count()} cores")
-    out.print(f"heat: {before} before, {after} after" + (f"; {'; '.join(after.now)}" if after.now else ""))
+    out.print(
+        f"temperature: {before} before, {after} after" + (f"; {'; '.join(after.throttled)}" if after.throttled else "")
+    )
     if proc.running("vision"):
         out.print("the service was running beside it: stop it for figures of the box alone")
     verdict = "enough for" if stages.fps >= asked.fps else "NOT enough for"

@@ -1,4 +1,4 @@
-"""`footfall counts`: the closed hours of this box's ledger, as they were or will be sent, for a person or a program."""
+"""`footfall counts`: the finished hours of this box's ledger, as they were or will be sent, for people and programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from rich.table import Table
 from edge.config.schema import Config
 from edge.core.clock import KernelClock
 from edge.core.errors import ConfigError
+from edge.core.hour import Hour
 from edge.publisher.ledger.view import LedgerView, Row
+from edge.technician.check.box import plural
 from edge.technician.today import day_of, midnight_ms
 
 _DAYS = 6
+"""Days before the last one that are shown where no first day is given."""
 COLUMNS = ("camera", "start", "end", "line", "in", "out", "watched_s", "flags", "revision", "acknowledged")
 
 
@@ -51,8 +54,8 @@ def run(settings: Config, first: date | None, last: date | None, camera: str | N
     if form == "csv":
         _write_csv(rows)
     elif form == "json":
-        for row in rows:
-            print(json.dumps({**json.loads(row.payload), "acknowledged": _acknowledged(row)}, ensure_ascii=False))
+        for row, hour in _readable(rows):
+            print(json.dumps({**hour.as_json(), "acknowledged": _acknowledged(row)}, ensure_ascii=False))
     else:
         _write_table(rows, first, last)
 
@@ -63,14 +66,23 @@ def _acknowledged(row: Row) -> str | None:
     return datetime.fromtimestamp(row.delivered_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
+def _readable(rows: Sequence[Row]) -> Iterator[tuple[Row, Hour]]:
+    """Yield each row with its hour; say on stderr which row holds none."""
+    for row in rows:
+        if row.hour is not None:
+            yield row, row.hour
+        else:
+            at = datetime.fromtimestamp(row.span.start_ms // 1000, UTC)
+            print(f"footfall: the ledger's row of {row.camera} {at:%Y-%m-%d %H:%M} UTC holds no hour", file=sys.stderr)
+
+
 def _flat(rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of `COLUMNS` for each line of each hour."""
-    for row in rows:
-        message: dict[str, Any] = json.loads(row.payload)
-        for line, count in message["lines"].items():
+    for row, hour in _readable(rows):
+        for line, count in hour.lines.items():
             yield (
-                *(row.camera, message["start"], message["end"], line, count["in"], count["out"]),
-                *(message["watched_s"], " ".join(message["flags"]), row.revision, _acknowledged(row) or ""),
+                *(row.camera, hour.start.isoformat(), hour.end.isoformat(), line, count.in_, count.out),
+                *(hour.watched_s, " ".join(hour.flags), row.revision, _acknowledged(row) or ""),
             )
 
 
@@ -83,18 +95,19 @@ def _write_csv(rows: Sequence[Row]) -> None:
 def _write_table(rows: Sequence[Row], first: date, last: date) -> None:
     out = Console(highlight=False)
     if not rows:
-        out.print(f"no hour of {first} to {last} is closed in this ledger; `footfall status` shows the one that runs")
+        out.print(f"this ledger has no finished hour from {first} to {last}; `footfall status` shows the running hour")
         return
     table = Table("camera", "hour", "line", "in", "out", "watched s", "", box=None, pad_edge=False)
     for number in (3, 4, 5):
         table.columns[number].justify = "right"
     for camera, start, _, line, into, away, watched_s, flags, revision, acknowledged in _flat(rows):
-        words = [*(["waits"] if not acknowledged else []), *([f"revision {revision}"] if revision > 1 else []), flags]
+        words = [*(["waiting"] if not acknowledged else []), *([f"revision {revision}"] if revision > 1 else []), flags]
         hour = datetime.fromisoformat(start).strftime("%Y-%m-%d %H:%M")
         table.add_row(camera, hour, line, str(into), str(away), f"{watched_s:,}", ", ".join(filter(None, words)))
     out.print(table)
-    messages = [json.loads(row.payload) for row in rows]
-    people_in, people_out = (sum(message[way] for message in messages) for way in ("in", "out"))
+    shown = [row.hour for row in rows if row.hour is not None]
+    people_in, people_out = sum(hour.in_ for hour in shown), sum(hour.out for hour in shown)
     waiting = sum(row.delivered_ms is None for row in rows)
-    hours = "1 hour" if len(rows) == 1 else f"{len(rows)} hours"
-    out.print(f"{hours}, {people_in} in, {people_out} out; {waiting} of them wait for the broker")
+    out.print(
+        f"{plural(len(rows), 'hour')}, {people_in} in, {people_out} out; {waiting} not acknowledged by the broker"
+    )

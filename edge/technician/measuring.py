@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any, Self
 from edge.core.errors import MeasuringFailed
 
 _START_UP_S = 60.0
-"""A slow card takes so long to load numpy, OpenCV and the interpreter."""
+"""Seconds that a measurement may take to start: a slow card loads numpy, OpenCV and the interpreter for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Measuring:
     """
 
     def __init__(self, config: Path, camera: str, seconds: float, *, look: bool) -> None:
-        self._seconds = seconds
+        self._seconds, self._look = seconds, look
         self._arguments = ["measure", camera, "--config", str(config), "--seconds", f"{seconds:g}"]
         if look:
             self._arguments.append("--look")
@@ -104,9 +105,10 @@ class Measuring:
             MeasuringFailed: there are none; with the sentence that the process ended with.
         """
         try:
-            said, complained = self._process.communicate(timeout=self._seconds + _START_UP_S)
+            said, _ = self._process.communicate(timeout=self._seconds + _START_UP_S)
         except subprocess.TimeoutExpired:
-            raise MeasuringFailed("it gives no figures: it hangs", "look at the camera's plug and cable") from None
+            cause = f"it gave no figures within {self._seconds + _START_UP_S:.0f} s"
+            raise MeasuringFailed(cause, self._advise_late()) from None
         code = self._process.returncode
         if code < 0:
             name = signal.Signals(-code).name
@@ -115,14 +117,28 @@ class Measuring:
                 "the interpreter, numpy and OpenCV don't fit each other; install the package again",
             )
         if code:
-            last = complained.strip().rpartition("\n")[2].removeprefix("footfall: ")
-            cause, _, advice = last.rpartition("; ")
-            raise MeasuringFailed(
-                cause or last or f"it ended with exit code {code}",
-                advice if cause else f"type `footfall {' '.join(self._arguments)}` to see all that it says",
-            )
+            raise self._failure(said, code)
         figures: dict[str, Any] = json.loads(said.splitlines()[-1])
         return figures
+
+    def _advise_late(self) -> str:
+        """Return what to do about a measurement that takes too long: because of other programs, or of the camera."""
+        load, processors = os.getloadavg()[0], os.cpu_count() or 1
+        if load > 2 * processors:
+            return f"end what keeps this box busy (a load of {load:.0f} on {processors} processors), then check again"
+        return "look at the camera's plug and cable" if self._look else self._by_hand
+
+    @property
+    def _by_hand(self) -> str:
+        return f"type `footfall {' '.join(self._arguments)}` to see all that it says"
+
+    def _failure(self, said: str, code: int) -> MeasuringFailed:
+        """Return the error that the process has told as JSON, or how to see what it says if it has told none."""
+        try:
+            error = json.loads(said.splitlines()[-1])["error"]
+        except (IndexError, KeyError, ValueError):
+            return MeasuringFailed(f"it ended with exit code {code}", self._by_hand)
+        return MeasuringFailed(error["cause"], error["advice"] or self._by_hand, subject=error["subject"])
 
 
 def look(config: Path, camera: str, seconds: float) -> Look:

@@ -8,10 +8,8 @@ itself. What can't be read counts against the verdict.
 from __future__ import annotations
 
 import contextlib
-import html
 import re
 import socket
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,9 +23,11 @@ from edge.config import schema
 from edge.config.schema import PublisherSettings
 from edge.core import head_model
 from edge.core.clock import KernelClock
-from edge.core.errors import ConfigError, DetectorError
-from edge.publisher.message import hour_topic, status_topic
+from edge.core.errors import ConfigError, DetectorError, LedgerError
+from edge.core.topics import hour_topic, status_topic
+from edge.publisher.ledger.view import LedgerView
 from edge.technician.proc import OpenFile, Process, running, unit_properties
+from edge.web.render import render
 
 _DAY_MS = 86_400_000
 
@@ -269,30 +269,25 @@ def _readable(section: Section) -> Iterator[None]:
 def _left(settings: PublisherSettings, now_ms: int) -> Section:
     """Tell what the ledger says has left the box."""
     section = Section("what left this box in the last 24 hours")
-    query = (
-        "SELECT camera, delivered_ms, payload FROM hours WHERE delivered_ms IS NOT NULL"
-        " AND delivered_ms > max(?, (SELECT max(delivered_ms) FROM hours)) - 86400000 ORDER BY delivered_ms, start_ms"
-    )
     try:
-        with contextlib.closing(sqlite3.connect(f"{settings.ledger.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-            rows = ledger.execute(query, (now_ms,)).fetchall()
-            waiting = ledger.execute("SELECT count(*) FROM hours WHERE delivered_ms IS NULL").fetchone()[0]
-    except sqlite3.Error as exc:
-        section.tell("ledger", f"{settings.ledger} can't be read ({exc})")
+        with LedgerView.opened(settings.ledger) as ledger:
+            rows, waiting = ledger.acknowledged_last_day(now_ms), ledger.backlog()
+    except LedgerError as exc:
+        section.tell("ledger", f"can't be read: {exc}")
         return section
     topics: dict[str, list[int]] = {}
-    for camera, _, payload in rows:
-        topics.setdefault(hour_topic(settings.site, camera), []).append(len(payload))
+    for row in rows:
+        topics.setdefault(hour_topic(settings.site, row.camera), []).append(len(row.payload))
     for topic, sizes in topics.items():
         section.tell(topic, f"{len(sizes)} messages, {sum(sizes)} bytes")
     for camera in settings.cameras:
         section.tell(status_topic(settings.site, camera.name), "the words online and offline")
     section.tell("waiting to be sent", f"{waiting} messages")
     if rows:
-        _, delivered_ms, payload = rows[-1]
-        at = datetime.fromtimestamp(delivered_ms / 1000, UTC)
-        section.tell("acknowledged last", f"{at:%Y-%m-%d %H:%M:%S} UTC, {len(payload)} bytes, whole:")
-        section.tell("", payload.decode())
+        last = rows[-1]
+        at = datetime.fromtimestamp((last.delivered_ms or 0) / 1000, UTC)
+        section.tell("acknowledged last", f"{at:%Y-%m-%d %H:%M:%S} UTC, {len(last.payload)} bytes, whole:")
+        section.tell("", last.payload.decode(errors="replace"))
     return section
 
 
@@ -335,33 +330,20 @@ def _show(examination: Examination) -> None:
     console.print(Text(examination.verdict, "bold red" if examination.faults else "bold green"))
 
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h2 { font-size: 1.1rem; margin-top: 2rem; } table { border-collapse: collapse; width: 100%; }
-td { border-top: 1px solid #ddd; padding: .3rem .6rem; vertical-align: top; overflow-wrap: anywhere; }
-td:first-child { width: 2rem; font-weight: bold; } td:nth-child(2) { width: 18rem; color: #555; }
-.ok { color: #137333; } .NO { color: #c5221f; font-weight: bold; }
-.verdict { padding: 1rem; font-weight: bold; color: #fff; background: #137333; } .verdict.NO { background: #c5221f; }
-"""
-
-
 def page(examination: Examination) -> str:
     """Return the examination as one HTML page that loads nothing."""
-    escape = html.escape
-    verdict = f'<p class="verdict {"NO" if examination.faults else "ok"}">{escape(examination.verdict)}</p>'
-    parts = [
-        '<!doctype html><html lang="en"><meta charset="utf-8">',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-        f"<title>Privacy of {escape(examination.box)}</title><style>{_STYLE}</style>",
-        f"<h1>What {escape(examination.box)} can do with pictures</h1>",
-        f"<p>Read from its kernel on {examination.at:%Y-%m-%d at %H:%M:%S} UTC by footfall-edge {__version__}.</p>",
-        verdict,
-    ]
-    for section in examination.sections:
-        rows = "".join(
-            f'<tr><td class="{(mark := _MARKS[finding.good][0].strip())}">{mark}</td>'
-            f"<td>{escape(finding.what)}</td><td>{escape(finding.found)}</td></tr>"
-            for finding in section.findings
-        )
-        parts.append(f"<h2>{escape(section.title)}</h2><table>{rows}</table>")
-    return "\n".join(parts) + "\n</html>\n"
+    return render(
+        "privacy.html",
+        box=examination.box,
+        at=examination.at,
+        version=__version__,
+        proven=not examination.faults,
+        verdict=examination.verdict,
+        sections=[
+            (
+                section.title,
+                [(_MARKS[finding.good][0].strip(), finding.what, finding.found) for finding in section.findings],
+            )
+            for section in examination.sections
+        ],
+    )

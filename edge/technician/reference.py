@@ -160,7 +160,14 @@ put `# yaml-language-server: $schema=footfall.schema.json` on its first line.
 
 Keys that aren't in this table are refused, and so are impossible values.
 All faults are told at once, each with file, line, key, what is wrong and what to write instead; `footfall check` shows
-them. `lines` and `open` are taken up while the service runs, by `systemctl reload`; every other key by a new process:
+them. Where the text isn't YAML, the line is shown with a caret below the place.
+
+- A name is what is written: `010` and `on` are names like any other, not the number 8 and not "true".
+- A relative path begins at the folder of the config file, wherever the command is typed. `~` isn't expanded.
+- `timezone` is a name of the IANA database, as in `Europe/Berlin`, and nothing that only some machines know.
+- `open` must open the shop at some time; `closed` is a day's value. `footfall check` says the hours back in words.
+
+`lines` and `open` are applied while the service runs, by `systemctl reload`; every other key by a new process:
 see [operations.md](operations.md#changing-the-config).
 
 Four rules for a line: it has a length, it doesn't cross itself, `inside` isn't on it, and it leaves at least 4 % of the

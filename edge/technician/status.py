@@ -20,14 +20,16 @@ from rich.text import Text
 
 from edge.config.schema import CameraAccount, Config
 from edge.core.clock import KernelClock
+from edge.core.hour import Hour, Source
 from edge.core.tally import Flag
 from edge.publisher.ledger.view import LedgerView, Pace
 from edge.technician import proc, temperature
-from edge.technician.check.box import SYSTEMD, age
+from edge.technician.check.box import SYSTEMD, age, plural
 from edge.technician.check.camera import PICTURE, SILENT_MS
-from edge.technician.today import HourLine, day_hours, day_of
+from edge.technician.today import ShownHour, day_hours, day_of
 
 _EVERY_S = 5.0
+"""Seconds from one view of `status --watch` to the next."""
 _BAR = 24
 """Width of the longest bar, characters."""
 
@@ -68,9 +70,7 @@ def show(settings: Config, bars: str = "█▒") -> RenderableType:
         Text.assemble(
             (f"site {settings.site}", "bold"),
             f" on {socket.gethostname()}, {now:%Y-%m-%d %H:%M %Z}, ",
-            ("clock synchronised", "")
-            if clock.trusted()
-            else ("CLOCK NOT SYNCHRONISED: no hour is closed", "bold red"),
+            ("clock synchronised", "") if clock.trusted() else ("CLOCK NOT SYNCHRONISED: no hour is sent", "bold red"),
             f", {temperature.read()}",
         )
     ]
@@ -80,7 +80,8 @@ def show(settings: Config, bars: str = "█▒") -> RenderableType:
             pace = ledger.pace(camera.name)
             # A trial's clock runs ahead of the box's, and its hours with it.
             now_ms = max(clock.wall_ms(), pace.wall_ms or 0) if pace and _is_trial(pace) else clock.wall_ms()
-            found = day_hours(ledger, camera, day_of(now_ms, zone), now_ms, zone)
+            source = Source(settings.site, camera.name, zone, "not closed")
+            found = day_hours(ledger, camera, day_of(now_ms, zone), now_ms, source)
             parts += [Text(), _state(camera.name, pace, clock), _table(found, zone, bars)]
     return Group(*parts)
 
@@ -90,7 +91,9 @@ def _delivery(ledger: LedgerView, cameras: Sequence[CameraAccount]) -> Text:
     waiting, since_ms = ledger.backlog(), ledger.waiting_since_ms()
     last = [stamp for camera in cameras if (stamp := ledger.acknowledged_ms(camera.name)) is not None]
     words = (
-        "outbox: nothing waits" if since_ms is None else f"outbox: {waiting} hours wait, the oldest for {age(since_ms)}"
+        "outbox: no hour is waiting"
+        if since_ms is None
+        else f"outbox: {plural(waiting, 'hour')} waiting, the oldest for {age(since_ms)}"
     )
     words += f"; last acknowledged {age(max(last))} ago" if last else "; no hour was acknowledged yet"
     return Text(f"{_publisher()}\n{words}")
@@ -134,7 +137,7 @@ def _words(camera: str, pace: Pace | None, clock: KernelClock) -> tuple[str, str
     return "counting", "green"
 
 
-def _table(found: Sequence[HourLine], zone: ZoneInfo, bars: str) -> RenderableType:
+def _table(found: Sequence[ShownHour], zone: ZoneInfo, bars: str) -> RenderableType:
     """Return today's hours, one a row, and their sum."""
     if not found:
         return Text("  no hour of today yet")
@@ -144,33 +147,34 @@ def _table(found: Sequence[HourLine], zone: ZoneInfo, bars: str) -> RenderableTy
     for column in table.columns[:5]:
         column.no_wrap, column.overflow = True, "crop"
     table.columns[4].min_width = _BAR + 1
-    most = max(1, *(hour.in_ + hour.out for hour in found))
-    for hour in found:
-        start = datetime.fromtimestamp(hour.span.start_ms / 1000, zone)
-        ends = "not closed yet" if hour.open else "sent" if hour.acknowledged else "waits"
+    most = max(1, *(shown.hour.in_ + shown.hour.out for shown in found))
+    for shown in found:
+        hour = shown.hour
+        ends = "not over yet" if shown.open else "sent" if shown.acknowledged else "waiting"
+        # Of an hour that isn't over nobody knows yet that nothing is seen of its rest.
+        flags = [flag for flag in hour.flags if not (shown.open and flag == "off")]
         table.add_row(
-            f"  {start:%H:%M}",
+            f"  {hour.start.astimezone(zone):%H:%M}",
             str(hour.in_),
             str(hour.out),
             f"{hour.watched_s:,}",
             _bar(hour, most, bars),
-            ", ".join((ends, *hour.flags)),
+            ", ".join((ends, *flags)),
         )
     lines: dict[str, list[int]] = {}
-    for hour in found:
-        for name, (in_, out) in hour.lines.items():
+    for shown in found:
+        for name, count in shown.hour.lines.items():
             total = lines.setdefault(name, [0, 0])
-            total[0] += in_
-            total[1] += out
+            total[0] += count.in_
+            total[1] += count.out
     sums = ", ".join(f"{name} {in_} in {out} out" for name, (in_, out) in lines.items()) if len(lines) > 1 else ""
-    total_in, total_out = sum(hour.in_ for hour in found), sum(hour.out for hour in found)
-    table.add_row(
-        "  today", str(total_in), str(total_out), f"{sum(hour.watched_s for hour in found):,}", "", sums, style="bold"
-    )
+    total_in, total_out = sum(shown.hour.in_ for shown in found), sum(shown.hour.out for shown in found)
+    watched_s = sum(shown.hour.watched_s for shown in found)
+    table.add_row("  today", str(total_in), str(total_out), f"{watched_s:,}", "", sums, style="bold")
     return table
 
 
-def _bar(hour: HourLine, most: int, bars: str) -> Text:
+def _bar(hour: Hour, most: int, bars: str) -> Text:
     """Return a bar for those who came in and, behind it, one for those who went out."""
     into, out = (round(_BAR * number / most) for number in (hour.in_, hour.out))
     return Text.assemble((bars[0] * into, "green"), (bars[1] * out, "blue"))

@@ -1,4 +1,4 @@
-"""How warm the box is, and whether it slows itself down: sysfs everywhere, `vcgencmd` on a Raspberry Pi. Reads only."""
+"""How warm the box is, and whether it is throttled: sysfs everywhere, `vcgencmd` on a Raspberry Pi. Reads only."""
 
 from __future__ import annotations
 
@@ -11,48 +11,51 @@ from pathlib import Path
 SYS = Path("/sys/class")
 
 WARM_C = 70.0
+"""°C from which a technician should give the box more air."""
 HOT_C = 80.0
-"""From here on a Raspberry Pi slows itself down."""
+"""°C from which a Raspberry Pi throttles itself."""
 
-_NOW = {
+_CAUSES = {
     0: "its supply's voltage is too low",
     1: "its clock is held down",
     2: "it is throttled",
-    3: "it is near its limit",
+    3: "it is near its limit of temperature",
 }
+"""The firmware's bits of `get_throttled`, and what each means."""
 _SINCE_BOOT = 16
-"""The same four bits, so much higher, tell of any time since the box started."""
+"""The firmware's bits for "at any time since the start" stand so many places above those for "now"."""
 _ANSWER_S = 5.0
+"""Seconds after which `vcgencmd` is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class Temperature:
     """
     What the box says of itself.
 
     Attributes:
         celsius: Its hottest sensor; None where there is none.
-        now: What holds it back now, in words.
-        before: What has held it back since it started, and doesn't now.
+        throttled: What throttles it now, in words; empty if nothing does.
+        was_throttled: What has throttled it since it started, and doesn't now.
     """
 
     celsius: float | None
-    now: Sequence[str] = ()
-    before: Sequence[str] = ()
+    throttled: Sequence[str] = ()
+    was_throttled: Sequence[str] = ()
 
     def __str__(self) -> str:
         return "no sensor" if self.celsius is None else f"{self.celsius:.0f} °C"
 
 
-def read() -> Heat:
+def read() -> Temperature:
     """Return how warm the box is now."""
     bits = _throttled()
-    now = [words for bit, words in _NOW.items() if bits >> bit & 1]
-    before = [words for bit, words in _NOW.items() if bits >> (bit + _SINCE_BOOT) & 1 and words not in now]
+    now = [words for bit, words in _CAUSES.items() if bits >> bit & 1]
+    before = [words for bit, words in _CAUSES.items() if bits >> (bit + _SINCE_BOOT) & 1 and words not in now]
     if not bits and _voltage_alarm():
-        now = [_NOW[0]]
+        now = [_CAUSES[0]]
     sensors = [found for zone in SYS.glob("thermal/thermal_zone*") if (found := _celsius(zone)) is not None]
-    return Heat(max(sensors, default=None), now, before)
+    return Temperature(max(sensors, default=None), now, before)
 
 
 def _celsius(zone: Path) -> float | None:

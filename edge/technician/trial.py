@@ -17,11 +17,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge.config import schema
+from edge.config.schema import DEFAULT_LEDGER, Config
 from edge.core.clock import KernelClock, TrialClock
 from edge.core.errors import CameraClosed
 from edge.sandbox import prctl
@@ -69,6 +70,7 @@ def run(path: Path, trial_speed: float | None = None, *, sealed: bool = True) ->
         ConfigError: the config can't be used.
     """
     settings = schema.load(path)
+    _say_what_to_expect(settings, trial_speed)
     # The seal tries to look into its parent's memory, and refuses to go on where it can.
     prctl.hide_memory()
     common = ["--config", str(path)]
@@ -91,6 +93,24 @@ def run(path: Path, trial_speed: float | None = None, *, sealed: bool = True) ->
         for camera, ends in pipes.items()
     ]
     return _keep_running([*visions, publisher])
+
+
+def _say_what_to_expect(settings: Config, trial_speed: float | None) -> None:
+    """Say when the first hour will be sent, and where counts are kept if that is an installed box's own ledger."""
+    if settings.ledger == DEFAULT_LEDGER:
+        log.warning(
+            "this trial writes into %s, the ledger of an installed box; for its own write `ledger: ./trial.sqlite`",
+            settings.ledger,
+        )
+    clock = KernelClock()
+    if trial_speed is not None:
+        return
+    if not clock.trusted():
+        log.warning("counting, but no hour is sent until the clock is synchronised; see `timedatectl`")
+        return
+    now = datetime.fromtimestamp(clock.wall_ms() / 1000, ZoneInfo(settings.timezone))
+    end = (now + timedelta(hours=1)).replace(minute=0)
+    log.info("the first hour is sent soon after %s; with --trial-speed 60 a minute is an hour", f"{end:%H:%M}")
 
 
 def _trial_clock(timezone: str, speed: float) -> TrialClock:

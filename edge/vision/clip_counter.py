@@ -10,7 +10,7 @@ from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.vision.camera import ClipSource
 from edge.vision.pipeline import Pipeline
-from edge.vision.scene import Crossing
+from edge.vision.scene import Crossing, Refused
 
 DEFAULT_FPS = 15.0
 """Frames a second that are looked at, as a camera on a box would be asked for."""
@@ -23,18 +23,22 @@ class Step:
 
     Attributes:
         crossings: What it confirmed.
+        refused: What it confirmed and didn't count.
+        looked: Whether a frame was looked at; not in the last step, which stands for the clip's end.
         position: Frames of the clip gone by, skipped ones too.
         of: Frames that the clip says it has.
     """
 
     crossings: Sequence[Crossing]
+    refused: Sequence[Refused]
     position: int
     of: int
+    looked: bool = True
 
 
 def count_clip(clip: Path, lines: Mapping[str, Line], contract: Contract, fps: float = DEFAULT_FPS) -> Iterator[Step]:
     """
-    Yield one Step for each frame that is looked at; crossing times are ms from the clip's first frame.
+    Yield one Step for each frame looked at, and one for the end; crossing times are ms from the clip's first frame.
 
     Raises:
         CameraMissing: the clip can't be read.
@@ -44,6 +48,7 @@ def count_clip(clip: Path, lines: Mapping[str, Line], contract: Contract, fps: f
     try:
         pipeline = Pipeline(contract, lines, fps)
         while (frame := source.read()) is not None:
-            yield Step(pipeline.look(frame), source.position, source.frames)
+            yield Step(pipeline.look(frame), pipeline.refused, source.position, source.frames)
+        yield Step(pipeline.finish(), pipeline.refused, source.position, source.frames, looked=False)
     finally:
         source.close()

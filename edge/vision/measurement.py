@@ -28,7 +28,7 @@ from edge.core.clock import Clock
 from edge.core.tally import Flag
 from edge.vision.camera import ClipSource, open_source
 from edge.vision.detector import Detector
-from edge.vision.picture_check import Quality
+from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
 from edge.vision.scene import Frame
 from edge.vision.seal import Seal
@@ -55,7 +55,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
     source = open_source(camera, clock)
     try:
         seal.close(_SAYING)
-        quality = Quality(camera.fps)
+        picture_check = PictureCheck(camera.fps)
         began_s = time.monotonic()
         first_s = last_s = began_s
         width = height = frames = counted = 0
@@ -65,7 +65,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             height, width = frame.pixels.shape[:2]
             frames += 1
             # A clip's own times don't matter here: it is watched as a camera would be.
-            flags = quality.look(replace(frame, t_ms=(last_s - began_s) * 1000))
+            flags = picture_check.look(replace(frame, t_ms=(last_s - began_s) * 1000))
             if last_s - began_s < _SETTLE_S or frames == 1:
                 first_s = last_s
             else:
@@ -164,7 +164,7 @@ class _Stopwatch:
         self._frame = {}
 
     def percentiles(self) -> dict[str, dict[str, float]]:
-        order = ("decode", "quality", "gate", "detector", "tracker", "line", "all")
+        order = ("decode", "picture check", "gate", "detector", "tracker", "line", "all")
         return {
             stage: {f"p{share}": round(float(np.percentile(self._times_ms[stage], share)), 2) for share in (50, 95)}
             for stage in order

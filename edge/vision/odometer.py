@@ -72,6 +72,7 @@ class Odometers:
         self._clock = clock
         self._run = secrets.randbelow(2**32 - 1) + 1
         self._counts: dict[str, dict[Direction, int]] = {name: {"in": 0, "out": 0} for name in lines}
+        self._refused = dict.fromkeys(self._counts, 0)
         self._frames = 0
         self._watched_ms = 0
         self._sequence = 0
@@ -85,16 +86,20 @@ class Odometers:
         counts = self._counts.values()
         return sum(c["in"] for c in counts), sum(c["out"] for c in counts), self._frames
 
-    def of(self, line: str) -> tuple[int, int]:
-        """Return in and out over one line since the run began."""
-        return self._counts[line]["in"], self._counts[line]["out"]
+    def of(self, line: str) -> tuple[int, int, int]:
+        """Return in, out and refused over one line since the run began."""
+        return self._counts[line]["in"], self._counts[line]["out"], self._refused[line]
 
     def cross(self, line: str, direction: Direction) -> None:
-        """Book one crossing."""
+        """Add one crossing."""
         self._counts[line][direction] += 1
 
+    def refuse(self, line: str) -> None:
+        """Add one crossing that was confirmed and not counted: for the technician's page, never for the diode."""
+        self._refused[line] += 1
+
     def watch(self, flags: Flag) -> None:
-        """Book one frame, and the time since the one before unless *flags* say that nothing was seen."""
+        """Add one frame, and the time since the one before unless *flags* say that nothing was seen."""
         now_ms = self._clock.boot_ms()
         self._frames += 1
         self._flags |= flags

@@ -1,158 +1,313 @@
 """
-Tell whether the camera can be believed: dark, covered, frozen, moved, slow. Costs little and looks at every frame.
+Tell what is wrong with a camera's pictures: dark, covered, frozen, moved, slow; and whether the camera was shaken.
 
-What is kept of a picture here is a copy of 80 x 60 grey values and the average of its edges, in memory only.
+A verdict needs positive evidence, measured against what this camera has shown before; to know too little is never a
+verdict. `dark`, `covered` and `frozen` say that nobody can be seen: crossings are refused while they hold. They can't
+hold while heads are followed. `moved` says that the line may not be at the door any more: it flags the hours, and
+counting goes on. Looks at every frame, at a thumbnail of about 80 x 60 cells; `edge.vision.static_view` is all that is
+kept of what was seen, in memory only.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edge.core.tally import Flag
-from edge.vision.scene import Frame
+from edge.vision.camera_motion import CameraMotion
+from edge.vision.registration import EDGE_LEVEL, Structure, search
+from edge.vision.scene import Frame, Heads, Sighting
+from edge.vision.static_view import StaticView, near_heads
+from edge.vision.thumbnail import Gradient, Grey, gradient, sample, shape_for, shrink, steepness
 
-Gradient = npt.NDArray[np.float32]
-"""Steps of grey across and down, (2, 60, 80), grey levels over two cells."""
-
-_COLUMNS, _ROWS = 80, 60
-_LOOK_MS = 1_000.0
-"""Darkness, covers and moves are judged once in this time."""
-
-_FROZEN_MS = 10_000.0
-"""Exactly the same picture for so long is no camera's."""
-
-_DARK_LEVEL = 22.0
-"""Grey level under which 19 of 20 points of a dark picture lie. A night street where people can be counted has 93."""
-_FLAT_STEP = 8.0
-"""Steps of grey, over two cells, that 97 of 100 cells of a covered picture don't reach. Clear ones: 20 and more."""
-_FOUND_MS = 5_000.0
-_GONE_MS = 2_000.0
-
-_LEARN_LOOKS = 10
-"""Looks of which the first signature is made; until then no move is found."""
-_KEEP_MS = 600_000.0
-"""Time constant with which the signature follows light and furniture."""
-_EDGE_LEVEL = 6.0
-"""Least step of grey over two cells that is an edge."""
-_LEAST_EDGES = 40
-_MATCH = 0.85
-"""Cosine of the angle between two edges that are the same one."""
-_SLACK = 2
-"""Cells, of 80 x 60, by which a picture may shift and still be the same view."""
-_SHIFTS = sorted(
-    ((down, right) for down in range(-_SLACK, _SLACK + 1) for right in range(-_SLACK, _SLACK + 1)),
-    key=lambda shift: shift[0] ** 2 + shift[1] ** 2,
-)
-_SURELY_SAME = 0.75
-_MOVED_SHARE = 0.33
-"""
-A picture in which fewer of the signature's edges are found is another view. Another place has up to 0.25 by chance; the
-same one has more than 0.5 through crowds and dimmed light, and 0.37 while a door that fills the picture closes.
-"""
-_BACK_SHARE = 0.5
-_MOVED_MS = 15_000.0
-_BACK_MS = 5_000.0
-
-_PACE_MS = 10_000.0
-_SLOWEST_FPS = 4.0
-_AWAY_MS = 60_000.0
-"""A camera that gave nothing for so long was closed or lost, which has flags of its own; its pace begins anew."""
+_MOST_FOLLOWED = 200
+"""Tracks of which it is remembered where they were first seen."""
 
 
-class Quality:
+class Reason(StrEnum):
+    """Why a crossing was refused: nobody could be seen, or it was the camera that moved."""
+
+    DARK = "dark"
+    COVERED = "covered"
+    FROZEN = "frozen"
+    SHAKEN = "shaken"
+
+
+@dataclass(frozen=True)
+class PictureCheckSettings:
+    """What counts as a fault of the picture, and for how long it must last."""
+
+    look_s: float = 1.0
+    """Darkness, covers and moves are judged once in this time, seconds."""
+    found_s: float = 5.0
+    """`dark` and `covered` hold after this long, seconds."""
+    gone_s: float = 2.0
+    """And no longer after this long without, seconds."""
+    back_s: float = 5.0
+    """`moved` ends when the view was back for this long, seconds."""
+    frozen_s: float = 10.0
+    """Exactly the same picture for this long is no camera's, seconds,"""
+    frozen_factor: float = 3.0
+    """unless the source has repeated pictures before: then this many times as long as it did."""
+    dark_level: float = 22.0
+    """In a dark picture 95 % of the points lie under this grey level. A night street to count in has 93."""
+    dark_share: float = 0.5
+    """And the same level was at least twice as high before: 1 over this."""
+    flat_level: float = 8.0
+    """Of a camera that has shown nothing yet, a dark picture has smaller steps of grey than this in 97 of 100 cells."""
+    covered_contrast: float = 0.3
+    """A covered picture has less than this share of the static edges' contrast,"""
+    covered_steps: float = 0.45
+    """and less than this share of the steps of grey that this camera's pictures usually have."""
+    jump_level: float = 10.0
+    """An edge's cell has changed if its grey level has by more than this, over and above the picture's noise."""
+    jump_share: float = 0.4
+    """The picture has jumped if this share of the static edges' cells has changed within a moment."""
+    jump_s: float = 0.3
+    """That moment, seconds."""
+    jump_look_s: float = 0.1
+    """While the picture jumps, it is looked at no more often than this, seconds."""
+    cut_share: float = 0.5
+    """A cut to another scene changes at least this share of all cells from one frame to the next,"""
+    cut_found: float = 0.35
+    """and leaves less than this share of the edges anywhere in the picture."""
+    cut_step_s: float = 1.0
+    """Frames farther apart than this tell nothing about a cut, seconds."""
+    person_reach: float = 3.0
+    """A person reaches no farther from the head's centre than this, head diameters."""
+    slowest_fps: float = 4.0
+    """Fewer frames a second than this are too few to follow people by."""
+    pace_s: float = 10.0
+    """The rate is judged over this long, seconds."""
+    away_s: float = 60.0
+    """A camera that gave nothing for this long was closed or lost; its rate is judged anew, seconds."""
+
+
+class PictureCheck:
     """
     Looks at each frame of one camera.
 
-    Found and gone within: dark and covered 6 s and 3 s; frozen 10 s and at once; moved 16 s and 6 s; slow 10 s
-    and 10 s. No move is found in the first 10 s of a run.
+    Found and gone within: dark and covered 6 s and 3 s; frozen 10 s and at once; moved 16 s where the old view is found
+    elsewhere in the picture, 60 s where it isn't, and 6 s; slow 10 s and 10 s.
 
     Args:
         fps: Frames a second that were asked for. Slow is under 4, or under a third of them where that is less.
+
+    Attributes:
+        thumbnail: The newest frame, made small.
+        cut: Whether the newest frame shows another scene than the one before: what was followed is gone.
     """
 
-    def __init__(self, fps: float) -> None:
-        self._frozen = _Frozen()
-        self._pace = _Pace(min(_SLOWEST_FPS, fps / 3))
-        self._dark = _Held(_FOUND_MS, _GONE_MS)
-        self._covered = _Held(_FOUND_MS, _GONE_MS)
-        self._moved = _Held(_MOVED_MS, _BACK_MS)
-        self._view = _View()
-        self._looked_ms = -np.inf
+    def __init__(self, fps: float, settings: PictureCheckSettings | None = None) -> None:
+        self.settings = settings = settings or PictureCheckSettings()
+        self._frozen = _Frozen(settings.frozen_s * 1000, settings.frozen_factor)
+        self._pace = _Pace(min(settings.slowest_fps, fps / 3), settings)
+        self._dark = _Held(settings.found_s, settings.gone_s)
+        self._covered = _Held(settings.found_s, settings.gone_s)
+        self._moved = _Held(0.0, settings.back_s)
+        self._size = (0, 0)
+        self._shape = (0, 0)
+        self._heads = np.empty((0, 3), np.float32)
+        self._first_seen: dict[int, Sighting] = {}
+        self.flags = Flag(0)
+        self.thumbnail: Grey = np.zeros((1, 1), np.uint8)
+        self.cut = False
+        self.begin_view()
+
+    def begin_view(self) -> None:
+        """Forget what the camera has shown: what it shows from now on is what it should show. `moved` ends."""
+        self._moved = _Held(0.0, self.settings.back_s)
+        self._view = StaticView(self._shape)
+        self._home: StaticView | None = None
+        """The view from which the camera was moved, while `moved` holds."""
+        self._motion = CameraMotion()
+        self._motion_ms = -math.inf
+        self._recent: deque[tuple[float, Grey]] = deque()
+        self._looked_ms = -math.inf
+        self._usual_light: float | None = None
+        self._usual_steps: float | None = None
+        self._noise = 1.0
 
     def look(self, frame: Frame) -> Flag:
         """Return the flags that hold now."""
-        points = _points(frame.pixels)
+        height, width = frame.pixels.shape[:2]
+        if (width, height) != self._size:
+            self._size, self._shape = (width, height), shape_for(width, height)
+            self.begin_view()
+        sampled = sample(frame.pixels)
+        thumbnail = self.thumbnail = shrink(sampled, self._shape)
         flags = Flag(0)
-        if self._frozen.looks(points, frame.t_ms):
+        if self._frozen.looks(sampled, frame.t_ms):
             flags |= Flag.FROZEN
         if self._pace.is_slow(frame.t_ms):
             flags |= Flag.SLOW
-        if frame.t_ms - self._looked_ms >= _LOOK_MS:
-            self._looked_ms = frame.t_ms
-            self._judge(frame, points)
+        self._follow_camera(thumbnail, frame.t_ms)
+        if frame.t_ms - self._looked_ms >= self.settings.look_s * 1000:
+            self._judge(sampled, thumbnail, frame.t_ms)
         for held, flag in ((self._dark, Flag.DARK), (self._covered, Flag.COVERED), (self._moved, Flag.MOVED)):
             if held.holds:
                 flags |= flag
+        self.flags = flags
         return flags
 
-    def vouches(self, frame: Frame) -> bool:
+    def note(self, heads: Heads, sightings: Sequence[Sighting]) -> None:
         """
-        Tell whether what is counted in *frame* can be believed.
+        Take in what was found in the newest frame.
 
-        It can't in a picture that is dark, covered or moved just now, though no flag may hold yet: what a shaken camera
-        sweeps over a line must not count.
+        Nothing is learnt near heads; and while somebody is followed, the picture is neither dark nor covered.
         """
-        seen = self._see(frame.pixels, _points(frame.pixels))
-        return not (seen.dark or seen.flat or seen.share < _MOVED_SHARE)
+        self._heads = np.column_stack((heads.centres, heads.diameters))
+        for sighting in sightings:
+            first = self._first_seen.setdefault(sighting.track, sighting)
+            if math.hypot(sighting.x - first.x, sighting.y - first.y) > sighting.diameter:
+                self._first_seen[sighting.track] = sighting
+                self._trust_heads()
+        while len(self._first_seen) > _MOST_FOLLOWED:
+            del self._first_seen[next(iter(self._first_seen))]
 
-    def _see(self, pixels: npt.NDArray[np.uint8], points: npt.NDArray[np.uint8]) -> _Seen:
-        gradient = _gradient(pixels)
-        dark = float(np.percentile(points, 95)) < _DARK_LEVEL
-        flat = float(np.percentile(np.hypot(*gradient), 97)) < _FLAT_STEP
-        share, shift = (1.0, (0, 0)) if dark or flat or not self._view.learnt else self._view.share_found(gradient)
-        return _Seen(gradient, dark, flat, share, shift)
+    def _trust_heads(self) -> None:
+        """End a verdict against which somebody was followed; what stands there now is the view."""
+        wrong = self._dark.holds or self._covered.holds
+        self._dark.end()
+        self._covered.end()
+        if wrong:
+            self.flags &= ~(Flag.DARK | Flag.COVERED)
+            self._usual_light = self._usual_steps = None
+            self._view.renew()
 
-    def _judge(self, frame: Frame, points: npt.NDArray[np.uint8]) -> None:
-        """Look closer, once a second."""
-        seen = self._see(frame.pixels, points)
-        self._dark.say(seen.dark, frame.t_ms)
-        self._covered.say(seen.flat and not seen.dark, frame.t_ms)
-        if seen.dark or seen.flat:
-            self._moved.say(self._moved.holds, frame.t_ms)
+    def refuses(self, t_ms: float) -> Reason | None:
+        """Return why a crossing at *t_ms*, confirmed now, is refused; None if it isn't."""
+        for flag, reason in (
+            (Flag.FROZEN, Reason.FROZEN),
+            (Flag.DARK, Reason.DARK),
+            (Flag.COVERED, Reason.COVERED),
+        ):
+            if flag in self.flags:
+                return reason
+        return Reason.SHAKEN if self._motion.shaken(t_ms) else None
+
+    def unclear(self, t_ms: float, now_ms: float) -> bool:
+        """Tell whether it may still turn out, within two seconds, that the camera was shaken at *t_ms*."""
+        return self._motion.unclear(t_ms, now_ms)
+
+    def _follow_camera(self, thumbnail: Grey, t_ms: float) -> None:
+        """Tell a cut; and look at once where the camera looks, if the picture has jumped."""
+        settings, recent = self.settings, self._recent
+        self.cut = bool(recent) and self._is_cut(*recent[-1], thumbnail, t_ms)
+        recent.append((t_ms, thumbnail))
+        while len(recent) > 1 and recent[1][0] <= t_ms - settings.jump_s * 1000:
+            recent.popleft()
+        if self._view.structure is None or t_ms - self._motion_ms < settings.jump_look_s * 1000:
             return
-        self._moved.say(seen.share < (_BACK_SHARE if self._moved.holds else _MOVED_SHARE), frame.t_ms)
-        if seen.share >= _MOVED_SHARE and not self._moved.holds:
-            self._view.learn(seen.gradient, seen.shift)
+        step = cv2.absdiff(thumbnail, recent[0][1]).ravel()[self._view.structure.cell]
+        jumped = int(np.count_nonzero(step > self._step_level)) > settings.jump_share * len(step)
+        if jumped or self._motion.unsettled(t_ms):
+            self._motion_ms = t_ms
+            self._motion.look(self._view, gradient(thumbnail), t_ms, jumped=jumped)
+
+    @property
+    def _step_level(self) -> float:
+        return self.settings.jump_level + 3 * self._noise
+
+    def _is_cut(self, before_ms: float, before: Grey, thumbnail: Grey, t_ms: float) -> bool:
+        """Tell whether nothing of the frame before is left: another scene, and not the same one moved or lit."""
+        settings = self.settings
+        changed = np.count_nonzero(cv2.absdiff(thumbnail, before) > self._step_level)
+        if changed < settings.cut_share * thumbnail.size or t_ms - before_ms > settings.cut_step_s * 1000:
+            return False
+        was = gradient(before)
+        edges = Structure.of(was, steepness(was) > EDGE_LEVEL)
+        now = gradient(thumbnail)
+        if len(edges.x) < _LEAST_CUT_EDGES or np.count_nonzero(steepness(now) > EDGE_LEVEL) < _LEAST_CUT_EDGES:
+            return False  # lens covered, lamp out: nothing is there that could be another scene
+        return search(edges, now)[1] < settings.cut_found
+
+    def _judge(self, sampled: Grey, thumbnail: Grey, t_ms: float) -> None:
+        """Look closer, once a second."""
+        settings, view = self.settings, self._view
+        elapsed_s = min(2 * settings.look_s, (t_ms - self._looked_ms) / 1000)
+        self._looked_ms = t_ms
+        picture = gradient(thumbnail)
+        size = steepness(picture)
+        light, steps = float(np.percentile(sampled[::2, ::2], 95)), float(size.mean())
+        dark = self._looks_dark(light, size)
+        covered = not dark and self._looks_covered(picture, light, steps)
+        self._dark.say(dark, t_ms)
+        self._covered.say(covered, t_ms)
+        if not (dark or covered):
+            self._usual_light = _follow(self._usual_light, light)
+            self._usual_steps = _follow(self._usual_steps, steps)
+            self._motion.look(view, picture, t_ms)
+            self._judge_move(picture, t_ms)
+        if len(self._recent) > 1 and self._motion.at_rest(t_ms):
+            step = cv2.absdiff(self._recent[-1][1], self._recent[-2][1])
+            self._noise += 0.1 * (1.5 * float(np.median(step)) - self._noise)
+        hidden = near_heads(self._shape, self._size, self._heads, settings.person_reach)
+        sound = not (dark or covered) and self._motion.in_place
+        self._view.learn(picture, hidden, elapsed_s, self._motion.shift, self._noise, renew=sound)
+
+    def _judge_move(self, picture: Gradient, t_ms: float) -> None:
+        """Flag a move, or its end."""
+        if self._home is None:
+            if self._motion.shows_move(self._view, t_ms):
+                self._moved.say(True, t_ms)
+                self._home, self._view = self._view, StaticView(self._shape)
+                self._motion = self._motion.begin()
+            return
+        enough = self._motion.settings.in_place
+        back = self._home.in_place(picture, enough)[0] >= enough
+        self._moved.say(not back, t_ms)
+        if not self._moved.holds:
+            self._view, self._home = self._home, None
+            self._motion = self._motion.begin()
+
+    def _looks_dark(self, light: float, size: npt.NDArray[np.float32]) -> bool:
+        """Tell whether the picture has gone dark; of a camera that has shown nothing yet, whether it shows nothing."""
+        settings = self.settings
+        if light >= settings.dark_level:
+            return False
+        if self._usual_light is None:
+            return float(np.percentile(size, 97)) < settings.flat_level
+        return light < settings.dark_share * self._usual_light
+
+    def _looks_covered(self, picture: Gradient, light: float, steps: float) -> bool:
+        """Tell whether the static edges are gone, and nothing with edges of its own has come in their place."""
+        settings = self.settings
+        if self._view.structure is None or self._usual_light is None or self._usual_steps is None:
+            return False
+        dimmed = min(1.0, light / self._usual_light)
+        return (
+            steps < settings.covered_steps * dimmed * self._usual_steps
+            and self._view.contrast(picture, self._motion.shift) < settings.covered_contrast * dimmed
+        )
 
 
-class _Seen(NamedTuple):
-    """
-    One closer look at a picture.
+_LEAST_CUT_EDGES = 40
 
-    Attributes:
-        dark, flat: Nothing bright is in it; nothing at all is in it.
-        share, shift: Share of the signature's edges that are in it, and where; 1 while there is no signature.
-    """
 
-    gradient: Gradient
-    dark: bool
-    flat: bool
-    share: float
-    shift: tuple[int, int]
+def _follow(usual: float | None, now: float) -> float:
+    """Return the slow mean of what is seen once a second."""
+    return now if usual is None else usual + 0.02 * (now - usual)
 
 
 class _Held:
     """A condition that must last before it holds, and be away before it doesn't."""
 
-    def __init__(self, found_ms: float, gone_ms: float) -> None:
+    def __init__(self, found_s: float, gone_s: float) -> None:
         self.holds = False
-        self._found_ms, self._gone_ms = found_ms, gone_ms
+        self._found_ms, self._gone_ms = found_s * 1000, gone_s * 1000
         self._since_ms: float | None = None
+
+    def end(self) -> None:
+        """End the condition at once."""
+        self.holds, self._since_ms = False, None
 
     def say(self, now: bool, t_ms: float) -> None:  # noqa: FBT001 - it is what is said
         """Say whether the condition is there now."""
@@ -166,101 +321,41 @@ class _Held:
 
 
 class _Frozen:
-    """Whether the same picture has come again and again."""
+    """Whether the same picture has come again and again, for longer than this source repeats pictures."""
 
-    def __init__(self) -> None:
-        self._points: npt.NDArray[np.uint8] | None = None
-        self._since_ms = 0.0
+    def __init__(self, frozen_ms: float, factor: float) -> None:
+        self._frozen_ms, self._factor = frozen_ms, factor
+        self._sampled: Grey | None = None
+        self._since_ms = self._last_ms = 0.0
+        self._longest_ms = 0.0
 
-    def looks(self, points: npt.NDArray[np.uint8], t_ms: float) -> bool:
-        """Tell whether *points* have been exactly these for too long."""
-        if self._points is None or not np.array_equal(points, self._points):
-            self._points, self._since_ms = points, t_ms
-        return t_ms - self._since_ms >= _FROZEN_MS
+    def looks(self, sampled: Grey, t_ms: float) -> bool:
+        """Tell whether *sampled* has been exactly this for too long."""
+        limit_ms = max(self._frozen_ms, self._factor * self._longest_ms)
+        if self._sampled is None or not np.array_equal(sampled, self._sampled):
+            repeated_ms = self._last_ms - self._since_ms
+            if repeated_ms < limit_ms:
+                self._longest_ms = max(self._longest_ms, min(repeated_ms, self._frozen_ms))
+            self._sampled, self._since_ms = sampled, t_ms
+        self._last_ms = t_ms
+        return t_ms - self._since_ms >= limit_ms
 
 
 class _Pace:
     """Whether frames come too slowly to follow people; at most so many times are kept as make the floor."""
 
-    def __init__(self, floor_fps: float) -> None:
-        self._times_ms: deque[float] = deque(maxlen=max(2, round(floor_fps * _PACE_MS / 1000)))
+    def __init__(self, floor_fps: float, settings: PictureCheckSettings) -> None:
+        self._pace_ms, self._away_ms = settings.pace_s * 1000, settings.away_s * 1000
+        self._times_ms: deque[float] = deque(maxlen=max(2, round(floor_fps * settings.pace_s)))
         self._began_ms = 0.0
 
     def is_slow(self, t_ms: float) -> bool:
         """Tell whether, with a frame at *t_ms*, the last ten seconds had fewer than the floor."""
-        if not self._times_ms or t_ms - self._times_ms[-1] > _AWAY_MS:
+        if not self._times_ms or t_ms - self._times_ms[-1] > self._away_ms:
             self._times_ms.clear()
             self._began_ms = t_ms
         self._times_ms.append(t_ms)
         full = len(self._times_ms) == self._times_ms.maxlen
         if full:
-            return t_ms - self._times_ms[0] > _PACE_MS
-        return t_ms - self._began_ms > _PACE_MS
-
-
-class _View:
-    """
-    The signature: where the picture's lasting edges are, and which way they run.
-
-    A picture that is shifted by no more than `_SLACK` cells is the same view: a mount that trembles or sags a little.
-    The signature stays where it began, so that many small shifts add up to a move.
-    """
-
-    def __init__(self) -> None:
-        self._edges = np.zeros((2, _ROWS, _COLUMNS), np.float32)
-        self._looks = 0
-
-    @property
-    def learnt(self) -> bool:
-        """Whether there is a signature yet."""
-        return self._looks >= _LEARN_LOOKS
-
-    def share_found(self, gradient: Gradient) -> tuple[float, tuple[int, int]]:
-        """
-        Return the share of the signature's edges that are in a picture, and the shift at which it is so large.
-
-        A signature of too few edges tells nothing: 1.
-        """
-        strength = np.hypot(*self._edges)
-        strength[:_SLACK] = strength[-_SLACK:] = 0
-        strength[:, :_SLACK] = strength[:, -_SLACK:] = 0
-        rows, columns = np.nonzero(strength > _EDGE_LEVEL)
-        if len(rows) < _LEAST_EDGES:
-            return 1.0, (0, 0)
-        wanted = self._edges[:, rows, columns] / strength[rows, columns]
-        best, best_shift = 0.0, (0, 0)
-        for down, right in _SHIFTS:
-            seen = gradient[:, rows + down, columns + right]
-            size = np.hypot(*seen)
-            found = ((wanted * seen).sum(axis=0) > _MATCH * size) & (size > _EDGE_LEVEL / 3)
-            share = float(np.count_nonzero(found)) / len(rows)
-            if share > best:
-                best, best_shift = share, (down, right)
-            if best >= _SURELY_SAME:
-                break
-        return best, best_shift
-
-    def learn(self, gradient: Gradient, shift: tuple[int, int] = (0, 0)) -> None:
-        """Let the signature follow this picture, which is shifted by so many rows and columns, a little."""
-        self._looks = min(self._looks + 1, round(_KEEP_MS / _LOOK_MS))
-        self._edges += (np.roll(gradient, (-shift[0], -shift[1]), (1, 2)) - self._edges) / self._looks
-
-
-def _points(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a copy of about 80 x 60 single points of a picture, green or grey: no averages, so that noise stays in."""
-    height, width = pixels.shape[:2]
-    grey = pixels if pixels.ndim == 2 else pixels[:, :, 1]  # noqa: PLR2004 - no colour axis
-    return grey[:: max(1, height // _ROWS), :: max(1, width // _COLUMNS)].copy()
-
-
-def _gradient(pixels: npt.NDArray[np.uint8]) -> Gradient:
-    """Return the steps of grey of the picture made small and a little blurred."""
-    height, width = pixels.shape[:2]
-    grey = pixels if pixels.ndim == 2 else pixels[:, :, 1]  # noqa: PLR2004 - no colour axis
-    coarse = np.ascontiguousarray(grey[:: max(1, height // (4 * _ROWS)), :: max(1, width // (4 * _COLUMNS))])
-    small = cv2.resize(coarse, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-    floating = cv2.GaussianBlur(small.astype(np.float32), (3, 3), 0)
-    gradient = np.zeros((2, _ROWS, _COLUMNS), np.float32)
-    gradient[0, :, 1:-1] = floating[:, 2:] - floating[:, :-2]
-    gradient[1, 1:-1] = floating[2:] - floating[:-2]
-    return gradient
+            return t_ms - self._times_ms[0] > self._pace_ms
+        return t_ms - self._began_ms > self._pace_ms

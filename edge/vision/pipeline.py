@@ -1,6 +1,6 @@
 """
-Frames in, crossings out: quality -> motion gate -> detector -> tracker -> line. One pipeline for the service and for
-clips.
+Frames in, crossings out: picture check -> motion gate -> detector -> tracker -> line. One pipeline for the service and
+for clips.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from edge.core.head_model import Contract
 from edge.core.tally import Flag
 from edge.vision.detector import Detector
 from edge.vision.motion_gate import MotionGate
-from edge.vision.picture_check import Quality
-from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
+from edge.vision.picture_check import PictureCheck
+from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
 from edge.vision.tracking.line import Counter
 from edge.vision.tracking.tracker import Tracker
 
-UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN | Flag.MOVED
-"""While one of these holds, nothing is counted and no time counts as watched; see also Quality.vouches."""
+UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN
+"""While one of these holds, crossings are refused and no time counts as watched."""
 
 
 Timed = Callable[[str], AbstractContextManager[object]]
@@ -29,10 +29,6 @@ Timed = Callable[[str], AbstractContextManager[object]]
 
 def _untimed(_stage: str) -> AbstractContextManager[object]:
     return nullcontext()
-
-
-_DOUBT_MS = 3_000.0
-"""For so long after a crossing in a picture that Quality doesn't vouch for, none is believed."""
 
 
 class Pipeline:
@@ -55,12 +51,13 @@ class Pipeline:
         self._lines = lines
         self._detector = Detector(contract)
         self._gate = MotionGate()
-        self._quality = Quality(fps)
+        self._check = PictureCheck(fps)
         self._size = (0, 0)
         self._tracker: Tracker
         self._counter: Counter
-        self._doubted_ms = -math.inf
+        self._pending: list[Crossing] = []
         self.flags = Flag(0)
+        self.refused: Sequence[Refused] = ()
         self.heads: Heads = NO_HEADS
         self.sightings: Sequence[Sighting] = ()
 
@@ -68,36 +65,55 @@ class Pipeline:
         """
         Return the crossings that *frame* confirmed.
 
-        `flags` then says how well it could be seen, `heads` and `sightings` who was seen in it; none where the detector
-        was spared.
+        `flags` then says how well it could be seen, `refused` which crossings were confirmed and not counted, `heads`
+        and `sightings` who was seen in it; none where the detector was spared.
         """
         height, width = frame.pixels.shape[:2]
         if (width, height) != self._size:
             self._begin(width, height)
         self.heads, self.sightings = NO_HEADS, ()
-        with self._timed("quality"):
-            self.flags = self._quality.look(frame)
-        if self.flags & UNSEEN:
-            # What is followed through a covered or moved picture would come out somewhere else.
+        with self._timed("picture check"):
+            was_frozen = Flag.FROZEN in self.flags
+            self.flags = self._check.look(frame)
+        if self._check.cut or (was_frozen and Flag.FROZEN not in self.flags):
+            # Another scene: whoever was followed in the one before isn't where this one has somebody.
             self._begin(width, height)
-            return ()
         with self._timed("gate"):
-            passes = self._gate.passes(frame, tracking=self._tracker.alive)
-        if not passes:
-            return ()
-        with self._timed("detector"):
-            self.heads = self._detector.detect(frame.pixels)
-        with self._timed("tracker"):
-            self.sightings = self._tracker.update(self.heads, frame.t_ms)
-        with self._timed("line"):
-            crossings = self._counter.update(self.sightings, self._tracker.ended)
-        return self._believed(crossings, frame) if crossings else ()
+            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, tracking=self._tracker.alive)
+        if passes:
+            with self._timed("detector"):
+                self.heads = self._detector.detect(frame.pixels)
+            with self._timed("tracker"):
+                self.sightings = self._tracker.update(self.heads, frame.t_ms)
+            self._check.note(self.heads, self.sightings)
+            self.flags = self._check.flags
+            with self._timed("line"):
+                self._pending += self._counter.update(self.sightings, self._tracker.ended)
+        return self._judge(frame.t_ms)
 
-    def _believed(self, crossings: Sequence[Crossing], frame: Frame) -> Sequence[Crossing]:
-        """Return *crossings*, unless the camera was shaken or turned a moment ago: then it was that which crossed."""
-        if not self._quality.vouches(frame):
-            self._doubted_ms = frame.t_ms
-        return crossings if frame.t_ms - self._doubted_ms > _DOUBT_MS else ()
+    def finish(self) -> Sequence[Crossing]:
+        """Return the crossings that were still in doubt when the last frame had been looked at."""
+        return self._judge(math.inf)
+
+    def _judge(self, now_ms: float) -> Sequence[Crossing]:
+        """Return those of the confirmed crossings that count; `refused` says why the others don't."""
+        counted: list[Crossing] = []
+        refused: list[Refused] = []
+        unclear: list[Crossing] = []
+        for crossing in self._pending:
+            reason = self._check.refuses(crossing.t_ms)
+            if reason is not None:
+                refused.append(Refused(*crossing, reason))
+            elif self._check.unclear(crossing.t_ms, now_ms):
+                unclear.append(crossing)
+            else:
+                counted.append(crossing)
+        self._pending, self.refused = unclear, refused
+        return counted
+
+    def begin_view(self) -> None:
+        """Take what the camera shows from now on for what it should show: the config was loaded again."""
+        self._check.begin_view()
 
     def redraw(self, lines: Mapping[str, Line]) -> None:
         """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""

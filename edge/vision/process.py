@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from edge.config.schema import VisionSettings
 from edge.core import head_model
 from edge.core.clock import Clock
-from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, EdgeError, ModelMissing
+from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, ConfigError, EdgeError, ModelMissing
 from edge.core.signals import Notice
 from edge.core.systemd import Notifier
 from edge.core.tally import Flag
@@ -27,7 +27,7 @@ from edge.vision.camera import Capture, Source, open_source
 from edge.vision.odometer import Diode, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.preview import Window
-from edge.vision.scene import Frame
+from edge.vision.scene import Crossing, Frame
 from edge.vision.seal import Seal
 
 log = logging.getLogger(__name__)
@@ -121,6 +121,7 @@ def run(
         raise
     finally:
         notifier.stopping()
+        watch.count(watch.pipeline.finish())
         watch.odometers.write(diode_end, last=True)
         eye.close()
     counted_in, counted_out, frames = watch.odometers.totals
@@ -155,13 +156,15 @@ class _Watch:
             if changed:
                 _look_ahead(new)
         except EdgeError as exc:
-            for complaint in str(exc).splitlines():
-                log.error("config refused: %s", complaint)  # noqa: TRY400 - a line each
+            said = exc.messages if isinstance(exc, ConfigError) else (exc,)
+            for message in said:
+                log.error("config refused: %s", message)  # noqa: TRY400 - a line each
             log.error("the old config goes on")  # noqa: TRY400 - likewise
-            self.notifier.ready(f"config REFUSED, the old one goes on: {str(exc).partition(chr(10))[0]}")
+            self.notifier.ready(f"config REFUSED, the old one goes on: {said[0]}")
             return
         if changed:
             raise ConfigChanged(changed)
+        self.pipeline.begin_view()
         if new.camera.lines != self.settings.camera.lines:
             self.odometers.write(self.diode, last=True)
             self.odometers = Odometers(new.camera.lines, self.clock)
@@ -170,6 +173,13 @@ class _Watch:
         self.settings = new
         log.info("camera %s: config read again: lines and opening hours are as it says now", new.name)
         self.notifier.ready("config read again")
+
+    def count(self, crossings: Sequence[Crossing]) -> None:
+        """Add *crossings*, and those that the pipeline has just refused, to the odometers."""
+        for crossing in crossings:
+            self.odometers.cross(crossing.line, crossing.direction)
+        for refused in self.pipeline.refused:
+            self.odometers.refuse(refused.line)
 
     def tick(self) -> bool:
         """Write a reading if one is due, and look at one frame; return False if the shop is closed."""
@@ -181,8 +191,7 @@ class _Watch:
             return False
         frame = self.eye.take(_TICK_S)
         if frame is not None:
-            for crossing in self.pipeline.look(frame):
-                self.odometers.cross(crossing.line, crossing.direction)
+            self.count(self.pipeline.look(frame))
             self.odometers.watch(self.pipeline.flags)
             if self.window is not None:
                 self.window.show(frame, self.pipeline, self.odometers)

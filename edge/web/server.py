@@ -1,22 +1,21 @@
 """
-A web server for one technician, on loopback, for a quarter of an hour.
+A web server for one technician, on loopback, for as long as one command runs.
 
 ::
 
-    GET /?token=...     once: the browser is remembered by a cookie, anybody else is refused from then on
-    GET /, /page.css .. with the cookie
-    GET /events         with the cookie: what happens, as server-sent events, until all is over
-    POST /...           with the cookie, the page's own token in a header, and JSON
+    GET /?token=...      works once: the browser gets a cookie, and every other browser is refused from then on
+    GET /, /style.css .. needs the cookie
+    GET /events          needs the cookie: server-sent events until the session ends
+    POST /...            needs the cookie, the page's own token in a header, and a JSON body
 
-Whatever the request, its Host must be loopback's name: a page elsewhere that lets its own name point here (DNS
-rebinding) gets nothing. Nothing that is served refers to another place, and the browser is told to load nothing else.
-The standard library's server is enough for one reader; it is bound to 127.0.0.1 and can't be told otherwise.
+The Host header of each request must name loopback. So a foreign page whose name resolves to 127.0.0.1 (DNS rebinding)
+gets nothing. No served file refers to another host, and the browser is told to load from this server only.
+The standard library's server is enough for one reader. It is bound to 127.0.0.1, and no option changes that.
 """
 
 from __future__ import annotations
 
 import hmac
-import html
 import json
 import logging
 import secrets
@@ -26,21 +25,23 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edge.core.errors import EdgeError, PageUnavailable
+from edge.web.render import FOLDER, STYLE, render
 
 log = logging.getLogger(__name__)
 
 Answer = Mapping[str, Any]
 
-_FOLDER = Path(__file__).parent
-_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_MOST_BYTES = 65_536
-_MOST_STREAMS = 4
-_PATIENCE_S = 15
+_CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_MAX_BODY_BYTES = 65_536
+"""A longer request body is refused before it is read."""
+_MAX_STREAMS = 4
+"""So many tabs may listen to the events at once."""
+_TIMEOUT_S = 15
+"""A connection that sends nothing for so long is closed."""
 _HOSTS = {"127.0.0.1", "localhost"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -54,35 +55,38 @@ _HEADERS = {
 }
 _REFUSALS = {
     "stranger": "This page belongs to one browser. Open it with the address that the terminal shows.",
-    "used": "This address was opened in another browser already, and it works once. "
-    "If that wasn't you, end it in the terminal with Ctrl-C. To go on in this browser, end it and start it again.",
-    "host": "This address isn't this page's.",
-    "request": "This isn't a request that the page makes.",
-    "busy": "The page is open too many times; close the other tabs.",
+    "used": "This address was opened in another browser already, and it works once. If that wasn't you, end the "
+    "command in the terminal with Ctrl-C. To go on in this browser, end the command and start it again.",
+    "host": "This server only answers to 127.0.0.1 and localhost.",
+    "request": "The page does not make this request.",
+    "busy": "The page is open in too many tabs; close the others.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """
-    What is served.
+    What a server serves.
 
     Attributes:
-        page: The file that stands at /.
-        files: Those beside it.
-        events: Gives what happens, one JSON object after another; ends when all is over.
-        posts: What answers to each POST. An EdgeError becomes {"error": its sentence}.
+        page: The template of the page at /.
+        files: The files beside it: `style.css`, and names in `edge/web/static`.
+        events: Yields one JSON object per event, and returns when the session ends.
+        posts: path: function that takes the request's JSON object and returns the answer's. An EdgeError becomes
+            {"error": its sentence}; KeyError, TypeError and ValueError become status 400.
+        values: What the page's template shows; the server adds `token`.
     """
 
     page: str
     files: tuple[str, ...]
     events: Callable[[], Iterator[Answer]]
     posts: Mapping[str, Callable[[dict[str, Any]], Answer]]
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Keys:
-    """Who may come in: whoever has the token first, and from then on that browser."""
+    """The secrets of one session: the first browser with the token gets the cookie, and no other browser does."""
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     cookie: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -91,7 +95,7 @@ class _Keys:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def use(self, token: str) -> bool:
-        """Tell whether *token* is right and is used for the first time."""
+        """Return whether *token* is right and is used for the first time."""
         with self.lock:
             good = same(token, self.token) and not self.used
             self.used = self.used or good
@@ -99,20 +103,20 @@ class _Keys:
 
 
 def same(given: str, secret: str) -> bool:
-    """Compare in a time that tells nothing of where they differ."""
+    """Compare in a time that does not depend on where the two differ."""
     return hmac.compare_digest(given.encode(errors="replace"), secret.encode())
 
 
 class Server:
     """
-    The server, listening from here on.
+    A server that listens from its creation until `close`.
 
     Args:
         site: What it serves.
-        port: Where, on 127.0.0.1; 0 takes any that is free.
+        port: TCP port on 127.0.0.1; 0 takes any free one.
 
     Attributes:
-        port: Where it listens.
+        port: The port it listens on.
 
     Raises:
         PageUnavailable: the port is taken.
@@ -134,27 +138,27 @@ class Server:
 
     @property
     def address(self) -> str:
-        """The address to open, with its token."""
+        """The address that opens the page, with its token."""
         return f"http://127.0.0.1:{self.port}/?token={self.keys.token}"
 
-    def enter(self, stream: object) -> bool:
-        """Take one more who is told what happens, if there aren't too many."""
+    def add_stream(self, stream: object) -> bool:
+        """Register an event stream; return False if there are too many."""
         with self._changed:
-            if len(self._streams) >= _MOST_STREAMS:
+            if len(self._streams) >= _MAX_STREAMS:
                 return False
             self._streams.add(stream)
             return True
 
-    def leave(self, stream: object) -> None:
-        """Let go of one."""
+    def remove_stream(self, stream: object) -> None:
+        """Unregister an event stream that has ended."""
         with self._changed:
             self._streams.discard(stream)
             self._changed.notify_all()
 
-    def drain(self, longest_s: float) -> None:
-        """Wait until every page has heard the last word."""
+    def wait_for_streams(self, timeout_s: float) -> None:
+        """Wait until every event stream has ended, or *timeout_s* is over."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._streams, longest_s)
+            self._changed.wait_for(lambda: not self._streams, timeout_s)
 
     def close(self) -> None:
         """Stop listening."""
@@ -168,17 +172,17 @@ class _Http(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, _request: object, _client: object) -> None:
-        """Leave it: a browser that went away is no news."""
+        """Ignore the error: a browser that closed its connection is normal."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     owner: Server
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "footfall", ""
-    timeout = _PATIENCE_S
+    timeout = _TIMEOUT_S
 
     def do_GET(self) -> None:
-        """Serve a file, the events, or the way in."""
+        """Serve a file, the events, or exchange the token for a cookie."""
         path, query = urlsplit(self.path)[2:4]
         token = parse_qs(query).get("token", [""])[0]
         if not self._is_for_us():
@@ -199,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse("used" if used else "stranger", HTTPStatus.FORBIDDEN)
 
     def do_POST(self) -> None:
-        """Do what the page asks for."""
+        """Call the function that the page asks for."""
         post = self.owner.site.posts.get(self.path)
         if not self._is_for_us():
             self._refuse("host", HTTPStatus.FORBIDDEN)
@@ -218,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
     def log_message(self, *_arguments: object) -> None:
-        """Keep quiet: a token may stand in the address."""
+        """Log nothing: an address may hold the token."""
 
     @property
     def _cookie_name(self) -> str:
@@ -243,7 +247,7 @@ class _Handler(BaseHTTPRequestHandler):
             length = int(self.headers.get("Content-Length", ""))
         except ValueError:
             return None
-        if self.headers.get("Content-Type") != "application/json" or not 0 <= length <= _MOST_BYTES:
+        if self.headers.get("Content-Type") != "application/json" or not 0 <= length <= _MAX_BODY_BYTES:
             return None
         try:
             body = json.loads(self.rfile.read(length))
@@ -251,19 +255,20 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return body if isinstance(body, dict) else None
 
-    def _serve(self, path: str) -> None:
+    def _serve(self, address: str) -> None:
         site = self.owner.site
-        name = site.page if path == "/" else path.removeprefix("/")
+        name = site.page if address == "/" else address.removeprefix("/")
         if name != site.page and name not in site.files:
             self._refuse("request", HTTPStatus.NOT_FOUND)
             return
-        text = (_FOLDER / name).read_text(encoding="utf-8")
         if name == site.page:
-            text = text.replace("{{token}}", html.escape(self.owner.keys.page))
-        self._send(HTTPStatus.OK, f"{_KINDS[Path(name).suffix]}; charset=utf-8", text.encode())
+            self._send_html(HTTPStatus.OK, render(name, **{**site.values, "token": self.owner.keys.page}))
+            return
+        path = STYLE if name == STYLE.name else FOLDER / "static" / name
+        self._send(HTTPStatus.OK, f"{_CONTENT_TYPES[path.suffix]}; charset=utf-8", path.read_bytes())
 
     def _stream(self) -> None:
-        if not self.owner.enter(self):
+        if not self.owner.add_stream(self):
             self._refuse("busy", HTTPStatus.TOO_MANY_REQUESTS)
             return
         try:
@@ -275,28 +280,26 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # the browser has gone
         finally:
             self.close_connection = True
-            self.owner.leave(self)
+            self.owner.remove_stream(self)
 
     def _redirect(self, cookie: str | None = None) -> None:
         headers = {"Location": "/", "Content-Length": "0"}
         self._head(HTTPStatus.SEE_OTHER, headers if cookie is None else {**headers, "Set-Cookie": cookie})
 
     def _refuse(self, why: str, status: HTTPStatus) -> None:
-        # What was sent with it isn't read, so nothing more can be understood on this connection.
+        # The request's body is not read, so the next request on this connection could not be found.
         self.close_connection = True
-        said = _REFUSALS[why]
+        reason = _REFUSALS[why]
         if self.command == "POST":
-            self._send(status, "application/json", json.dumps({"error": said}).encode())
-            return
-        page = (
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>Footfall</title><h1>Not here</h1><p>{html.escape(said)}</p></html>"
-        )
-        self._send(status, "text/html; charset=utf-8", page.encode())
+            self._send(status, "application/json", json.dumps({"error": reason}).encode())
+        else:
+            self._send_html(status, render("refusal.html", reason=reason))
 
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self._head(status, {"Content-Type": kind, "Content-Length": str(len(body))})
+    def _send_html(self, status: HTTPStatus, text: str) -> None:
+        self._send(status, "text/html; charset=utf-8", text.encode())
+
+    def _send(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self._head(status, {"Content-Type": content_type, "Content-Length": str(len(body))})
         self.wfile.write(body)
 
     def _head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -56,7 +55,7 @@ def test_when_it_is_open(week: dict[str, str], day: str, time: str, is_open: boo
 
 
 @pytest.mark.parametrize(
-    ("week", "complaint"),
+    ("week", "message"),
     [
         (
             {"monday": "09:00-17:00"},
@@ -66,7 +65,11 @@ def test_when_it_is_open(week: dict[str, str], day: str, time: str, is_open: boo
         ({"": "09:00-17:00"}, '"" names no days'),
         ({"mon-wed": "09:00-17:00", "tue": "09:00-12:00"}, "tue is named twice"),
         ({"mon-sun": "09:00-17:00", "sun": "closed"}, "sun is named twice"),
-        ({"mon": "closed"}, 'mon: "closed" is no span of time; write it as "09:30-22:00"'),
+        ({"mon": "shut"}, 'mon: "shut" is no span of time; write it as "09:30-22:00"'),
+        (
+            {"mon": "\u201c09:30-22:00\u201d"},
+            'mon: "\u201c09:30-22:00\u201d" is no span of time; write it with straight quotes, as "09:30-22:00"',
+        ),
         ({"mon": ""}, 'mon: "" is no span of time'),
         ({"mon": "09:00-17:00,"}, 'mon: "" is no span of time'),
         ({"mon": "9-17"}, 'mon: "9-17" is no span of time'),
@@ -76,10 +79,47 @@ def test_when_it_is_open(week: dict[str, str], day: str, time: str, is_open: boo
         ({"mon": "09:00-09:00"}, 'lasts no time; for a whole day write "00:00-24:00"'),
     ],
 )
-def test_what_can_not_be_read(week: dict[str, str], complaint: str) -> None:
+def test_what_can_not_be_read(week: dict[str, str], message: str) -> None:
     """Each fault names what was written and what to write instead."""
-    with pytest.raises(ValueError, match=re.escape(complaint)):
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 - the two arguments are looked at below
         OpeningHours.parse(week)
+
+    assert message in "; ".join(refusal.value.args)
+
+
+@pytest.mark.parametrize(
+    ("week", "words"),
+    [
+        ({"mon-sat": "09:30-22:00", "sun": "10:00-20:00"}, "mon-sat 09:30 to 22:00, sun 10:00 to 20:00"),
+        ({"mon-sun": "00:00-24:00"}, "mon-sun 00:00 to 24:00"),
+        ({"fri": "20:00-02:00"}, "fri 20:00 to 02:00 of the next day"),
+        (
+            {"mon": "08:00-12:00, 14:00-18:00", "wed": "08:00-12:00"},
+            "mon 08:00 to 12:00 and 14:00 to 18:00, wed 08:00 to 12:00",
+        ),
+        ({"sat-mon": "10:00-20:00", "tue": "closed"}, "mon 10:00 to 20:00, sat-sun 10:00 to 20:00"),
+        ({"mon": "closed"}, ""),
+    ],
+)
+def test_they_are_told_in_words(week: dict[str, str], words: str) -> None:
+    """A technician reads back what was written, with the days of one time together and midnight said."""
+    assert words == str(OpeningHours.parse(week))
+
+
+@pytest.mark.parametrize(
+    ("spans", "swapped"),
+    [
+        ("20:00-02:00", False),
+        ("22:00-07:00", False),
+        ("09:30-24:00", False),
+        ("00:00-24:00", False),
+        ("22:00-09:30", True),
+        ("17:00-09:00", True),
+    ],
+)
+def test_times_that_were_probably_swapped(spans: str, swapped: bool) -> None:
+    """A night that lasts until after seven is more likely a day whose times were swapped."""
+    assert swapped == OpeningHours.parse({"mon": spans}).is_likely_swapped
 
 
 minutes = st.integers(0, 24 * 60 - 1)

@@ -9,10 +9,14 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from edge.core.signals import Notice, stop_signals
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 AT_EVERY_STEP = """
 import signal

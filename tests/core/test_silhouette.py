@@ -29,7 +29,7 @@ FULL = Silhouette(
     width=640,
     height=480,
     cells=bytes(index % 16 for index in range(MOST_COLUMNS * MOST_ROWS)),
-    counts=[Count(index, index + 1) for index in range(MOST_LINES)],
+    counts=[Count(index, index + 1, index + 2) for index in range(MOST_LINES)],
     points=[Point(index, 65_535, index, 1 + index, 3) for index in range(MOST_POINTS)],
     flags=Flag.DARK | Flag.SLOW,
 )
@@ -84,14 +84,14 @@ def test_nothing_hides_in_a_record() -> None:
     [
         (lambda r: r[:-1], WireTruncated, "4096 bytes, got 4095"),
         (lambda r: b"\xff\xd8\xff\xe0" + r[4:], WireUnexpected, "magic"),
-        (lambda r: r[:4] + b"\2\0" + r[6:], WireUnexpected, "version"),
+        (lambda r: r[:4] + b"\1\0" + r[6:], WireUnexpected, "version"),
         (lambda r: r[:6] + b"\0\1" + r[8:], WireOutOfRange, "flags"),
         (lambda r: r[:16] + bytes([MOST_COLUMNS + 1]) + r[17:], WireOutOfRange, "columns"),
         (lambda r: r[:17] + bytes([MOST_ROWS + 1]) + r[18:], WireOutOfRange, "rows"),
         (lambda r: r[:18] + bytes([MOST_POINTS + 1]) + r[19:], WireOutOfRange, "points"),
         (lambda r: r[:19] + bytes([0]) + r[20:], WireOutOfRange, "lines"),
         (lambda r: r[:20] + b"\0\0" + r[22:], WireOutOfRange, "width"),
-        (lambda r: r[:88] + b"\1" + r[89:], WireUnexpected, "isn't used"),
+        (lambda r: r[:120] + b"\1" + r[121:], WireUnexpected, "isn't used"),
         (lambda r: r[:-1] + b"\1", WireUnexpected, "isn't used"),
     ],
 )

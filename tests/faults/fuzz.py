@@ -23,7 +23,7 @@ from pathlib import Path
 from edge.config.schema import CameraAccount
 from edge.core.clock import ManualClock
 from edge.core.tally import BEAT_MS, SIZE, Tally, encode
-from edge.publisher.diode_reader import Diode
+from edge.publisher.diode_reader import DiodeReader
 from tests.publisher.rig import Walkers
 from tests.publisher.test_outbox import Bench
 from tests.publisher.wire import FakeBroker, Talk, connack, puback, receive_maximum
@@ -101,7 +101,7 @@ def diode(dice: random.Random) -> str:
     """Send one stream down a diode; return how it ended."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
         account = CameraAccount("door-a", ("entrance", "side"), None, Path(folder, "door-a.tally"))
-        pipe = Diode(account, ManualClock(boot=_BOOT_MS), ())
+        pipe = DiodeReader(account, ManualClock(boot=_BOOT_MS), ())
         writer = os.open(account.tally, os.O_WRONLY | os.O_NONBLOCK)
         walkers = [Walkers(run=dice.randint(1, 3), line=line) for line in account.lines]
         newest: dict[tuple[int, int], Tally] = {}
@@ -125,7 +125,7 @@ def diode(dice: random.Random) -> str:
                     return type(pipe.fault).__name__
                 if dice.random() < 0.5:
                     pipe.release()
-                if pipe.puzzled:
+                if pipe.has_unknown_line:
                     pipe.expect(account.lines)
             return "all let through"
         finally:

@@ -15,6 +15,8 @@ import pytest
 from tests.faults import day, fuzz, schedule
 from tests.faults.world import World, wait_until
 
+pytestmark = [pytest.mark.processes, pytest.mark.host]
+
 ROUNDS = 25
 
 

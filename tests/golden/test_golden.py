@@ -10,6 +10,8 @@ from edge.evaluation.score import together
 from tests import clips
 from tests.golden.__main__ import expected, figures, measured
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("golden")]  # one worker counts each clip once
+
 
 @pytest.mark.parametrize("clip", clips.everywhere())
 def test_the_truth_of_each_clip_is_the_one_that_was_measured(clip: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.headquarters.address import open_store
-from edge.headquarters.store import Store
+from edge.headquarters.store.store import Store
 from tests.publisher.rig import Mosquitto, free_port, wait_until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -61,7 +61,7 @@ class Postgres:
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
             [*self._as, str(self._bin / program), *map(str, arguments)],
-            check=True, cwd="/", timeout=120, stdin=subprocess.DEVNULL,
+            check=True, cwd="/", timeout=300, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ def postgres() -> Iterator[Postgres]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.processes)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Name an empty store, in turn of each kind."""
     if request.param == "sqlite":

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from edge.publisher import message
-from edge.publisher.hours import HOUR_MS, Hour, Span
+from edge.core.hour import HOUR_MS, Hour, Source
 
 NOW = datetime(2026, 11, 7, 12, 0, tzinfo=UTC)
 SITE, CAMERA = "sh-023", "door-a"
@@ -31,13 +30,11 @@ def told(
 ) -> bytes:
     """Return the bytes that a box sends of one hour."""
     start_ms = round(start.timestamp() * 1000)
-    hour = Hour(
-        Span(start_ms, start_ms + more.get("length_ms", HOUR_MS)),
-        {"entrance": (in_, out)},
-        watched_ms,
-        frozenset(flags),
-    )
-    return message.encode(hour, site=site, camera=camera, zone=ZoneInfo(zone), revision=revision, model="head-test 1")
+    source = Source(site, camera, ZoneInfo(zone), "head-test 1")
+    end_ms = start_ms + more.get("length_ms", HOUR_MS)
+    return Hour.counted(
+        source, start_ms, end_ms, {"entrance": (in_, out)}, watched_ms=watched_ms, flags=flags, revision=revision
+    ).encode()
 
 
 def recent(hours: int) -> list[datetime]:
@@ -50,4 +47,4 @@ def publish(port: int, topic: str, *payloads: bytes, retain: bool = False) -> No
     """Publish with a program that isn't ours; each must be one line, but a single one may be anything."""
     common = ["mosquitto_pub", "-p", str(port), "-V", "mqttv5", "-q", "1", "-t", topic, *(["-r"] if retain else [])]
     how = ["-s"] if len(payloads) == 1 else ["-l"]
-    subprocess.run([*common, *how], input=b"\n".join(payloads), check=True, timeout=60)
+    subprocess.run([*common, *how], input=b"\n".join(payloads), check=True, timeout=300)

@@ -28,6 +28,8 @@ from tests.headquarters.test_collect import kept
 from tests.publisher.rig import MOSQUITTO, Listener, free_port, wait_until
 from tests.publisher.test_outbox import Rows
 
+pytestmark = pytest.mark.processes
+
 Said = Callable[..., str]
 BOXES = ["sh-023/door-a,door-b", "sh-024/door-a", "till-2=sh-023/back"]
 
@@ -60,7 +62,7 @@ class Secured:
     def client(self, program: str, user: str, *arguments: str) -> int:
         """Run a client that isn't ours to its end; return its exit code."""
         return subprocess.run(
-            [program, *self.options(user), *arguments], capture_output=True, timeout=30, check=False
+            [program, *self.options(user), *arguments], capture_output=True, timeout=300, check=False
         ).returncode
 
     def listener(self, user: str, topic: str) -> Listener:
@@ -149,7 +151,7 @@ def test_nobody_comes_in_without_a_password_or_without_tls(secured: Secured) -> 
     other = secured.options("sh-024")
     send = ["-t", topic("sh-023", "door-a"), "-m", "x"]
     for options in (mine[:-4], [*mine[:-1], "wrong"], [*mine[:-1], other[-1]], [*mine[:4], *mine[6:]]):
-        done = subprocess.run(["mosquitto_pub", *options, *send], capture_output=True, timeout=30, check=False)
+        done = subprocess.run(["mosquitto_pub", *options, *send], capture_output=True, timeout=300, check=False)
 
         assert done.returncode
 

@@ -36,10 +36,13 @@ SERVERS = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabb
 DEADLINE_S = 300.0
 CAMERAS = [f"door-{number}" for number in range(12)]
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("FOOTFALL_CLUSTER") or not SERVERS,
-    reason="SLOW: FOOTFALL_CLUSTER=1, AND apt-get install rabbitmq-server",
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        not os.environ.get("FOOTFALL_CLUSTER") or not SERVERS,
+        reason="SLOW: FOOTFALL_CLUSTER=1, AND apt-get install rabbitmq-server",
+    ),
+]
 
 CONF = """
 listeners.tcp.1 = 127.0.0.1:{amqp}

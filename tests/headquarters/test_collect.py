@@ -17,21 +17,23 @@ import pytest
 
 from edge.core.clock import ManualClock
 from edge.core.errors import NameTaken
+from edge.core.hour import Hour
 from edge.headquarters import collect
 from edge.headquarters.address import broker_at, open_store
-from edge.headquarters.store import StoredHour
 from edge.mqtt.client_id import client_id
 from tests.headquarters.conftest import Postgres, Spawn, until_said
 from tests.headquarters.messages import TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
 from tests.publisher.wire import FakeBroker, Talk
 
+pytestmark = pytest.mark.processes
+
 Said = Callable[..., str]
 MakeBroker = Callable[..., Mosquitto]
 STATUS = TOPIC.replace("hour", "status")
 
 
-def kept(url: str) -> list[StoredHour]:
+def kept(url: str) -> list[Hour]:
     store = open_store(url)
     try:
         return list(store.hours(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)))
@@ -417,13 +419,13 @@ def test_the_quarantine_can_be_judged_again(tmp_path: Path) -> None:
     store = open_store(url)
     start = recent(2)[0]
     messages = [(TOPIC, told(start)), (TOPIC, b"junk")]
-    store.book(collect.judge(messages, start - timedelta(days=3)), start)
+    store.add(collect.judge(messages, start - timedelta(days=3)), start)
     before = store.quarantined()
     store.close()
     said = collect.rejudge(url, ManualClock(wall=round(start.timestamp() * 1000) + 7_200_000))
 
     assert {"future": 1, "garbage": 1} == before
-    assert 1 == said.booked
+    assert 1 == said.stored
     assert {"garbage": 1} == quarantined(url)
     assert [start] == [hour.start for hour in kept(url)]
 

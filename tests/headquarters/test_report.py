@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,12 @@ from edge.core.clock import ManualClock
 from edge.core.errors import ConfigError, ExtraMissing
 from edge.headquarters import report
 from edge.headquarters.address import open_store
+from edge.web.charts import COLUMNS_PX
 from tests.headquarters import year
 from tests.publisher.rig import utc_ms
+from tests.technician import chromium as chromium_driver
+
+pytestmark = pytest.mark.processes
 
 CLOCK = ManualClock(wall=utc_ms("2026-11-08T04:00:00+00:00"))
 
@@ -75,15 +82,17 @@ def measured(chromium: str, page: Path, folder: Path, width: int, expression: st
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
 def test_the_page_fits_every_screen(chromium: str, page: Path, tmp_path: Path, width: int) -> None:
-    """On a phone as on a laptop nothing sticks out to the side, and text can be read."""
-    wide, shown, smallest = measured(
+    """On a phone as on a laptop nothing sticks out to the side, no table is cut, and text can be read."""
+    wide, shown, cut, smallest = measured(
         chromium, page, tmp_path, width,
         "[page.documentElement.scrollWidth, page.documentElement.clientWidth,"
-        " Math.min(...[...page.querySelectorAll('p,td,th,h2,.under span')]"
+        " [...page.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).length,"
+        " Math.min(...[...page.querySelectorAll('p,td,th,h2,.chart text')]"
         ".map(e => parseFloat(window.getComputedStyle(e).fontSize)))]",
     )  # fmt: skip
 
     assert wide <= shown
+    assert 0 == cut
     assert smallest >= 11
 
 
@@ -91,17 +100,88 @@ def test_what_nobody_watched_is_hatched_in_a_real_browser(chromium: str, page: P
     """Four days without a box have columns of full height with a hatching, and no bar."""
     columns = measured(
         chromium, page, tmp_path, 1280,
-        "[...page.querySelectorAll('#porto details .bars')].map(b => [...b.children].map(c =>"
-        " [c.title, [...c.querySelectorAll('.lost')].map(l => [l.offsetHeight,"
-        " window.getComputedStyle(l).backgroundImage.slice(0, 9)]), c.querySelectorAll('.now').length]))",
+        "[...page.querySelectorAll('#porto details .chart')].map(b => [...b.querySelectorAll('.column')].map(c =>"
+        " [c.querySelector('title').textContent, [...c.querySelectorAll('.unknown')].map(l =>"
+        " [Number(l.getAttribute('height')), l.querySelector('use').getBoundingClientRect().height > 100]),"
+        " c.querySelectorAll('.now').length]))",
     )  # fmt: skip
-    street = columns[1]
+    street = columns[2]
     lost = [column for column in street if "nobody watched" in column[0]]
 
     assert [f"{name} Oct" for name in ("Tue 27", "Wed 28")] == [column[0].split(":")[0] for column in lost[:2]]
     for _, hatched, bars in lost:
-        assert "repeating" == hatched[0][1]
+        assert [[COLUMNS_PX, True]] == hatched
         assert 0 == bars
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("days", [28, 42, 43, 366])
+def test_every_bar_can_be_seen(chromium: str, store_url: str, tmp_path: Path, days: int, width: int) -> None:
+    """However long the period is, a bar is 2 px wide or wider, on a phone too: long ones go by week and by month."""
+    report.run(store_url, CLOCK, html=tmp_path / "r.html", days=days, sites=["kathmandu"])
+    headings, narrowest, most = measured(
+        chromium, tmp_path / "r.html", tmp_path, width,
+        "[[...page.querySelectorAll('h3')].map(h => h.textContent).slice(0, 2),"
+        " Math.min(...[...page.querySelectorAll('.now[width],.before[width]')]"
+        ".map(r => r.getBoundingClientRect().width)),"
+        " Math.max(...[...page.querySelectorAll('.chart')].map(c => c.querySelectorAll('.column').length))]",
+    )  # fmt: skip
+
+    assert (["Days", "Weeks"] if days <= 42 else ["Weeks", "Months"]) == headings
+    assert narrowest >= 1.9
+    assert most <= 54
+
+
+def test_a_phone_shows_every_number_of_the_map(chromium: str, page: Path, tmp_path: Path) -> None:
+    """Days stand beside each other and hours below each other, so that nobody has to point at a cell to read it."""
+    cut, size, below = measured(
+        chromium, page, tmp_path, 360,
+        "[[...page.querySelectorAll('.heat i')].filter(i => i.scrollWidth > i.clientWidth && i.offsetParent).length,"
+        " Math.min(...[...page.querySelectorAll('.heat i')].map(i => parseFloat(window.getComputedStyle(i).fontSize))),"
+        " (() => { const h = page.querySelectorAll('.heat .hour'); return h[23].offsetTop > h[0].offsetTop; })()]",
+    )  # fmt: skip
+
+    assert (0, True) == (cut, below)
+    assert size >= 11
+
+
+def test_printing_keeps_the_charts(page: Path, tmp_path: Path) -> None:
+    """On paper, with the browser's backgrounds off, bars and the map's cells are there, the folded ones too."""
+    if chromium_driver.PROGRAM is None:
+        pytest.skip("NO CHROMIUM ON THIS MACHINE: apt-get install chromium")
+    with chromium_driver.browser(tmp_path / "profile") as browser:
+        tab = browser.page()
+        tab.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        tab.open(page.as_uri())
+        printed = tab.do("Page.printToPDF", printBackground=False)["data"]
+        tab.do("Emulation.setEmulatedMedia", media="print", features=[])
+        bars = tab.run(
+            "[...document.querySelectorAll('.chart .now')].filter((r) => r.getAttribute('height') > 0).length"
+        )
+        cells = tab.run(
+            "[...document.querySelectorAll('.heat i[style*=share]')].map((i) => getComputedStyle(i).backgroundColor)"
+        )
+    packed = re.findall(rb"/FlateDecode.{0,80}?stream\r?\n(.*?)endstream", base64.b64decode(printed), re.DOTALL)
+    found: list[tuple[float, ...]] = []
+    for part in packed:
+        drawn = zlib.decompressobj().decompress(part)
+        found += [tuple(map(float, colour)) for colour in re.findall(rb"([.\d]+) ([.\d]+) ([.\d]+) rg\n", drawn)]
+    wanted = {tuple(float(number) for number in re.findall(r"[\d.]+", cell)) for cell in cells}
+
+    assert found.count((0.0431, 0.4471, 0.5216)) >= bars > 200
+    assert len(wanted) > 50
+    assert {colour for colour in wanted if not any(math.dist(colour, other) < 0.002 for other in found)} == set()
+
+
+def test_a_year_and_more_counts_no_day_twice(store_url: str, tmp_path: Path) -> None:
+    """Where the period overlaps last year's, each hour has one row, and each day is in this year's sum once."""
+    report.run(store_url, CLOCK, csv_file=tmp_path / "h.csv", html=tmp_path / "r.html", days=366, sites=["kathmandu"])
+    with (tmp_path / "h.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    total = sum(int(row["in"] or 0) for row in rows)
+
+    assert len(rows) == len({row["start"] for row in rows})
+    assert f"<b>{total:,}</b>people in" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_the_page_needs_nothing_from_outside(page: Path) -> None:
@@ -116,12 +196,12 @@ def test_the_page_names_what_is_wrong(page: Path) -> None:
     """The camera whose line lies badly, the hours that are missing, and how far each site is known."""
     text = page.read_text(encoding="utf-8")
     porto = text.split('id="porto"')[1]
-    street = re.search(r"<tr><td>street.*?</tr>", porto, re.DOTALL)
+    street = re.search(r"<tr><td>street</td>.*?</tr>", porto, re.DOTALL)
 
     assert '<b class="bad">1</b>camera out of balance' in text
-    assert re.search(r'<tr><td>main<td>[\d,]+<td>[\d,]+<td class="bad" title=[^>]*>\+3\d\.\d%', text)
+    assert re.search(r'<tr><td>main</td><td>[\d,]+</td><td>[\d,]+</td>\s*<td class="bad" title=[^>]*>\+3\d\.\d%', text)
     assert street is not None
-    assert '<td class="bad">96 h</tr>' in street[0]
+    assert '<td class="bad">96 h</td></tr>' in street[0]
     assert "People in, 11 Oct to 7 Nov 2026" in text
 
 

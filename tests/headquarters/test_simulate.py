@@ -14,6 +14,8 @@ from edge.headquarters.rehearsal import MOST_BOXES, Wish
 from edge.publisher.hours import MOST_SPREAD_MS
 from tests.headquarters.conftest import Spawn
 
+pytestmark = pytest.mark.processes
+
 
 def test_an_outage_loses_nothing_and_doubles_nothing(spawn: Spawn, said: Callable[..., str], tmp_path: Path) -> None:
     """Forty boxes tell three hours, one of them without a broker; the command itself holds the store to it."""

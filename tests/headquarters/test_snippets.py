@@ -18,6 +18,8 @@ import yaml
 from tests.headquarters.messages import NOW, SITE, TOPIC, publish, told
 from tests.publisher.rig import Listener, Mosquitto, wait_until
 
+pytestmark = pytest.mark.processes
+
 PAGE = (Path(__file__).parents[2] / "docs" / "headquarters.md").read_text(encoding="utf-8")
 SNIPPETS = PAGE.split("## Ready snippets", 1)[1].split("\n## ", 1)[0]
 STATUS = TOPIC.replace("hour", "status")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge.headquarters.store import StoredHour
+from edge.core.hour import SCHEMA, Hour
 from edge.headquarters.summary import Part, Period, State, slots, state_of, summarise
 
 BERLIN = "Europe/Berlin"
@@ -17,10 +17,11 @@ DUE = datetime(2026, 11, 8, 6, tzinfo=UTC)
 
 
 def hour(start: datetime, *, in_: int = 10, out: int = 9, watched_s: int = 3600, flags: tuple[str, ...] = (),
-         camera: str = "door", site: str = "shop", zone: str = BERLIN) -> StoredHour:  # fmt: skip
-    return StoredHour(
-        site, camera, start, start + timedelta(hours=1), zone, 1, in_, out, watched_s, flags, {}, "f", "m"
-    )
+         camera: str = "door", site: str = "shop", zone: str = BERLIN) -> Hour:  # fmt: skip
+    return Hour.model_construct(
+        version=SCHEMA, site=site, camera=camera, start=start, end=start + timedelta(hours=1), timezone=zone,
+        revision=1, in_=in_, out=out, watched_s=watched_s, flags=flags, lines={}, software="f", model="m",
+    )  # fmt: skip
 
 
 def at(day: int, clock: int, month: int = 11, year: int = 2026) -> datetime:
@@ -28,7 +29,7 @@ def at(day: int, clock: int, month: int = 11, year: int = 2026) -> datetime:
     return datetime(year, month, day, clock, tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
 
 
-def part_of(*hours: StoredHour, until: datetime = DUE) -> Part:
+def part_of(*hours: Hour, until: datetime = DUE) -> Part:
     (part,) = summarise(slots(sorted(hours, key=lambda h: (h.site, h.camera, h.start)), until), PERIOD)
     return part
 

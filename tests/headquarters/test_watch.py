@@ -22,6 +22,8 @@ from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import NOW, TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
 
+pytestmark = pytest.mark.processes
+
 Said = Callable[..., str]
 STATUS = TOPIC.replace("hour", "status")
 
@@ -132,9 +134,7 @@ def test_what_cant_be_booked_is_counted_and_shown_at_its_box() -> None:
 def test_a_store_beside_it_tells_what_was_before(tmp_path: Path) -> None:
     """Hours aren't retained; the board begins with those that are stored."""
     store = open_store(str(tmp_path / "hours.sqlite"))
-    store.book(
-        judge([(TOPIC, told(NOW - timedelta(hours=ago))) for ago in (1, 2, 5)] + [(STATUS, b"online")], NOW), NOW
-    )
+    store.add(judge([(TOPIC, told(NOW - timedelta(hours=ago))) for ago in (1, 2, 5)] + [(STATUS, b"online")], NOW), NOW)
     board = Board()
     board.begin(store.hours(NOW - timedelta(days=7), NOW), store.statuses())
     store.close()
@@ -155,7 +155,7 @@ def test_without_a_terminal_it_prints_lines(own_mosquitto: Callable[..., Mosquit
     until_said(said, "is overdue")
     child.send_signal(signal.SIGINT)
 
-    assert 0 == child.wait(15)
+    assert 0 == child.wait(300)
     assert "sh-023/door-a is online" in said()
     assert "in 48 out 41 watched 50% dark revision 2" in said()
     assert "\x1b" not in said()
@@ -188,5 +188,5 @@ def test_on_a_terminal_it_draws_a_table(own_mosquitto: Callable[..., Mosquitto])
         child.send_signal(signal.SIGTERM)
         wait_until(lambda: draws(b"\x1b[?1049l"), "the screen to be left")
 
-        assert 0 == child.wait(15)
+        assert 0 == child.wait(300)
     os.close(ours)

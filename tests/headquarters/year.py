@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from edge.headquarters.collect import judge
-from edge.headquarters.store import Store
+from edge.headquarters.store.store import Store
 from tests.headquarters.messages import told
 
 LAST = datetime(2026, 11, 8, tzinfo=UTC)
@@ -78,5 +78,5 @@ def fill(store: Store, sites: Sequence[str] = tuple(SHOPS)) -> None:
     everything = list(messages(sites))
     for part in (everything[at : at + 5_000] for at in range(0, len(everything), 5_000)):
         now = LAST + timedelta(hours=1)
-        booked = store.book(judge(part, now), now)
-        assert len(part) == booked.booked, booked
+        outcome = store.add(judge(part, now), now)
+        assert len(part) == outcome.stored, outcome

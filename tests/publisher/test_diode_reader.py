@@ -15,7 +15,7 @@ from edge.config.schema import CameraAccount
 from edge.core.clock import ManualClock
 from edge.core.errors import DiodeMissing, WireError, WireTruncated
 from edge.core.tally import SIZE, encode
-from edge.publisher.diode_reader import Diode
+from edge.publisher.diode_reader import DiodeReader
 from tests.publisher.rig import Walkers
 
 
@@ -25,8 +25,8 @@ def account(tmp_path: Path) -> CameraAccount:
 
 
 @pytest.fixture
-def fifo(account: CameraAccount) -> Iterator[tuple[Diode, int]]:
-    diode = Diode(account, ManualClock(boot=10_000_000), ())
+def fifo(account: CameraAccount) -> Iterator[tuple[DiodeReader, int]]:
+    diode = DiodeReader(account, ManualClock(boot=10_000_000), ())
     writer = os.open(account.tally, os.O_WRONLY | os.O_NONBLOCK)
     yield diode, writer
     os.close(writer)
@@ -35,8 +35,8 @@ def fifo(account: CameraAccount) -> Iterator[tuple[Diode, int]]:
 
 def test_the_fifo_is_made_where_it_isnt(account: CameraAccount) -> None:
     """Owner reads and writes, group writes, others may nothing; it outlives the publisher and is taken up again."""
-    Diode(account, ManualClock(), ()).close()
-    Diode(account, ManualClock(), ()).close()
+    DiodeReader(account, ManualClock(), ()).close()
+    DiodeReader(account, ManualClock(), ()).close()
     mode = account.tally.stat().st_mode
 
     assert stat.S_ISFIFO(mode)
@@ -48,15 +48,15 @@ def test_something_else_in_its_place_is_refused(account: CameraAccount, tmp_path
     account.tally.parent.mkdir()
     account.tally.write_text("")
     with pytest.raises(DiodeMissing, match="no FIFO"):
-        Diode(account, ManualClock(), ())
+        DiodeReader(account, ManualClock(), ())
     account.tally.unlink()
     account.tally.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(DiodeMissing, match="symbolic link"):
-        Diode(account, ManualClock(), ())
+        DiodeReader(account, ManualClock(), ())
 
 
-def test_what_was_read_stays_until_it_is_released(fifo: tuple[Diode, int], account: CameraAccount) -> None:
+def test_what_was_read_stays_until_it_is_released(fifo: tuple[DiodeReader, int], account: CameraAccount) -> None:
     """A publisher that dies before it has written what it read leaves it to the next; each reads it once."""
     diode, writer = fifo
     walkers = Walkers()
@@ -64,7 +64,7 @@ def test_what_was_read_stays_until_it_is_released(fifo: tuple[Diode, int], accou
         os.write(writer, encode(walkers.reading(beat * 10_000, in_=1)))
         if beat < 3:
             assert [beat] == [tally.in_ for tally in diode.read()]
-    after = Diode(account, ManualClock(boot=10_000_000), ())
+    after = DiodeReader(account, ManualClock(boot=10_000_000), ())
 
     assert [3] == [tally.in_ for tally in diode.read()]
     assert [1, 2, 3] == [tally.in_ for tally in after.read()]
@@ -75,7 +75,7 @@ def test_what_was_read_stays_until_it_is_released(fifo: tuple[Diode, int], accou
     after.close()
 
 
-def test_records_come_through_in_order_and_once(fifo: tuple[Diode, int]) -> None:
+def test_records_come_through_in_order_and_once(fifo: tuple[DiodeReader, int]) -> None:
     """Many at once, a repeat, and nothing while nobody writes."""
     diode, writer = fifo
     walkers = Walkers()
@@ -91,7 +91,7 @@ def test_records_come_through_in_order_and_once(fifo: tuple[Diode, int]) -> None
 
 def test_a_writer_that_comes_back_is_heard(account: CameraAccount) -> None:
     """The pipe outlives vision: its end isn't an error."""
-    diode = Diode(account, ManualClock(boot=10_000_000), ())
+    diode = DiodeReader(account, ManualClock(boot=10_000_000), ())
     walkers = Walkers()
     heard = []
     for beat in (1, 2):
@@ -104,7 +104,7 @@ def test_a_writer_that_comes_back_is_heard(account: CameraAccount) -> None:
     assert [0, 1] == [tally.sequence for tally in heard]
 
 
-def test_a_lie_closes_the_pipe_for_good(fifo: tuple[Diode, int], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lie_closes_the_pipe_for_good(fifo: tuple[DiodeReader, int], caplog: pytest.LogCaptureFixture) -> None:
     """What came before it counts, what comes after isn't looked at, and one line says so."""
     diode, writer = fifo
     walkers = Walkers()
@@ -120,7 +120,7 @@ def test_a_lie_closes_the_pipe_for_good(fifo: tuple[Diode, int], caplog: pytest.
         os.write(writer, encode(true))
 
 
-def test_a_piece_of_a_record_is_a_lie(fifo: tuple[Diode, int]) -> None:
+def test_a_piece_of_a_record_is_a_lie(fifo: tuple[DiodeReader, int]) -> None:
     """Writes to a pipe are whole; a part of one comes from somebody else."""
     diode, writer = fifo
     os.write(writer, b"\0" * (SIZE - 1))
@@ -134,7 +134,7 @@ def test_a_piece_of_a_record_is_a_lie(fifo: tuple[Diode, int]) -> None:
 def test_any_bytes_give_readings_or_a_closed_pipe(account: CameraAccount, chunks: list[bytes]) -> None:
     """Nothing that is written into the pipe can do anything else."""
     reader, writer = os.pipe()
-    diode = Diode(account, ManualClock(boot=10_000_000), (), reader)
+    diode = DiodeReader(account, ManualClock(boot=10_000_000), (), reader)
     heard = []
     for chunk in chunks:
         if diode.fault is None:

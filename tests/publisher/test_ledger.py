@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge.core.errors import LedgerBusy, LedgerFull, LedgerUnusable
+from edge.core.hour import HOUR_MS, Hour, Source
 from edge.core.tally import BEAT_MS
-from edge.publisher.hours import HOUR_MS, Span
+from edge.publisher.hours import Span
 from edge.publisher.ledger.file import APPLICATION_ID, MIGRATIONS
 from edge.publisher.ledger.ledger import Ledger
 from edge.publisher.ledger.view import LedgerView, Row
@@ -28,6 +30,13 @@ def opened(path: Path) -> Ledger:
     return Ledger(path, "b1", 60_000)
 
 
+def an_hour(start_ms: int) -> Hour:
+    source = Source("sh-023", "door-a", ZoneInfo("UTC"), "head-test 1")
+    return Hour.counted(
+        source, start_ms, start_ms + HOUR_MS, {"entrance": (start_ms // HOUR_MS, 2)}, watched_ms=HOUR_MS
+    )
+
+
 def readings(ledger: Ledger) -> int:
     count: int = ledger._connection.execute("SELECT count(*) FROM readings").fetchone()[0]
     return count
@@ -35,7 +44,7 @@ def readings(ledger: Ledger) -> int:
 
 def write_some(ledger: Ledger, beats: int = 50) -> None:
     walkers = Walkers()
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", walkers.reading(n * BEAT_MS, in_=1)) for n in range(beats)])
 
 
@@ -45,7 +54,7 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
     write_some(ledger)
 
     def go_wrong() -> None:
-        with ledger.transaction(durable=False):
+        with ledger.transaction():
             ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
             raise RuntimeError("boom")
 
@@ -152,13 +161,13 @@ def test_a_full_disk_loses_nothing(box: MakeBox, caplog: pytest.LogCaptureFixtur
     bench.let(walkers, minutes=10, in_=1)
     _limit_pages(bench.ledger)
     bench.let(walkers, minutes=80, in_=1)
-    full, summary = bench.books.full, bench.books.summary()
+    full, summary = bench.builder.full, bench.builder.summary()
     bench.ledger._connection.execute("PRAGMA max_page_count = 1000000")
     bench.let(walkers, minutes=33, in_=1)
 
     assert full
     assert "DISK FULL" in summary
-    assert not bench.books.full
+    assert not bench.builder.full
     assert [(360, 3600, []), (360, 3600, [])] == bench.told("in", "watched_s", "flags")
     assert 1 == sum("disk is full" in record.message for record in caplog.records)
 
@@ -182,18 +191,20 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
 
 ledger = Ledger(Path(sys.argv[1]), "b1", 0)
 walkers = Walkers(run=int(sys.argv[2]))
 for beat in range(10**9):
-    with ledger.transaction(durable=beat % 10 == 0):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", walkers.reading(beat * 10_000, in_=1))])
     print(beat, flush=True)
 """
 
 
+@pytest.mark.processes
 def test_sigkill_while_it_writes_takes_nothing_that_was_committed(tmp_path: Path) -> None:
     """Killed again and again in the midst of writing, the ledger is sound and holds every commit."""
     committed = []
@@ -247,7 +258,7 @@ def test_a_box_that_goes_back_finds_its_ledger(tmp_path: Path) -> None:
     connection.close()
     older = opened(path)
     write_some(older, 2 * before)
-    with older.transaction(durable=True):
+    with older.transaction():
         older.add(Row("door-a", Span(0, HOUR_MS), 1, b"an hour", HOUR_MS, None))
     with LedgerView.opened(path) as view:
         hours = view.latest("door-a", 0)
@@ -259,7 +270,7 @@ def test_a_box_that_goes_back_finds_its_ledger(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
-    """What it holds stays; hours whose readings it had thrown away are settled."""
+    """What it holds stays; hours whose readings it had thrown away are final."""
     path = tmp_path / "l"
     connection = sqlite3.connect(path)
     for statement in MIGRATIONS[0].split(";\n"):
@@ -267,28 +278,29 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> 
     connection.execute("PRAGMA user_version = 1")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute("INSERT INTO boots VALUES (1, 'b0', 1000, ?)", (HOUR_MS + 1000,))
-    for hour in range(3):
-        row = ("door-a", hour * HOUR_MS, 1, (hour + 1) * HOUR_MS, b"hour %d" % hour, 4 * HOUR_MS, None)
+    made = [an_hour(number * HOUR_MS) for number in range(3)]
+    for number, hour in enumerate(made):
+        row = ("door-a", number * HOUR_MS, 1, (number + 1) * HOUR_MS, hour.encode(), 4 * HOUR_MS, None)
         connection.execute("INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     connection.commit()
     connection.close()
     ledger = opened(path)
-    rows, settled = ledger.latest("door-a", 0), ledger.settled("door-a", 0)
+    rows, final = ledger.latest("door-a", 0), ledger.final_hours("door-a", 0)
     ledger.close()
 
     assert [] == list(tmp_path.glob("*aside*"))
-    assert [b"hour 0", b"hour 1", b"hour 2"] == [row.payload for row in rows]
-    assert {0: b"hour 0", HOUR_MS: b"hour 1"} == settled
+    assert made == [row.hour for row in rows]
+    assert {0: made[0], HOUR_MS: made[1]} == final
 
 
 def test_delivered_hours_go_after_400_days_and_others_stay(box: MakeBox) -> None:
     """The outbox is never cut by time."""
     bench = box(NINE)
     bench.let(Walkers(boot_ms=bench.clock.boot), minutes=123)
-    first, second = bench.books.outbox("door-a", 2)
-    bench.books.acknowledge(first)
+    first, second = bench.builder.outbox("door-a", 2)
+    bench.builder.acknowledge(first)
     bench.idle(1)
-    with bench.ledger.transaction(durable=False):
+    with bench.ledger.transaction():
         bench.ledger.prune(first.span.end_ms + 400 * 24 * HOUR_MS + 1, bench.clock.boot, HOUR_MS, 400 * 24 * HOUR_MS)
 
     assert [second.key] == [row.key for row in bench.ledger.latest("door-a", 0)]
@@ -299,7 +311,7 @@ def test_every_sqlite_error_is_translated(tmp_path: Path) -> None:
     kinds = [kind for kind in vars(sqlite3).values() if isinstance(kind, type) and issubclass(kind, sqlite3.Error)]
     ledger = opened(tmp_path / "l")
     for kind in kinds:
-        with pytest.raises(LedgerUnusable, match="ledger"), ledger.transaction(durable=False):
+        with pytest.raises(LedgerUnusable, match="ledger"), ledger.transaction():
             raise kind("as if")
     ledger.close()
 
@@ -312,7 +324,7 @@ def test_a_second_process_may_look_while_the_first_writes(tmp_path: Path) -> Non
     write_some(ledger)
     reader = sqlite3.connect(f"file:{tmp_path}/l?mode=ro", uri=True)
     seen = reader.execute("SELECT count(*) FROM readings").fetchone()[0]
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         ledger.record("door-a", [("entrance", Walkers(run=2).reading(0))])
     wait_until(lambda: reader.execute("SELECT count(*) FROM readings").fetchone()[0] == seen + 1, "the new row")
     reader.close()

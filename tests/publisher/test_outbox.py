@@ -21,12 +21,15 @@ from hypothesis import strategies as st
 from edge.config.credentials import context, read_password
 from edge.config.schema import Broker, Tls
 from edge.core.errors import PasswordFileError
+from edge.core.hour import HOUR_MS
 from edge.mqtt.limits import LIMITS
-from edge.publisher.hours import HOUR_MS, Span
+from edge.publisher.hours import Span
 from edge.publisher.ledger.ledger import Row
 from edge.publisher.outbox import OutboxConnection
 from tests.publisher.rig import DEADLINE_S, Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
 from tests.publisher.wire import DISCONNECT, FakeBroker, Proxy, Talk, connack, largest_packet, puback, receive_maximum
+
+pytestmark = pytest.mark.processes
 
 MakeBroker = Callable[..., Mosquitto]
 Listen = Callable[..., Listener]

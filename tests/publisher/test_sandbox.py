@@ -15,6 +15,8 @@ import pytest
 from edge.sandbox import landlock
 from tests.attempt import OUTCOME
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parents[2]
 
 CONFIG = """

@@ -28,10 +28,12 @@ from edge.core.tally import BEAT_MS, encode
 from edge.publisher.ledger.view import LedgerView
 from tests.publisher.rig import Listener, Mosquitto, Walkers, utc_ms, wait_until
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("clock_shim.c")
 TOPIC = "footfall/v1/sh-023/door-a/hour"
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 BEAT_AFTER_S = 2.0
 MOST_AHEAD_MS = 2 * BEAT_MS
 
@@ -325,7 +327,7 @@ def test_a_boot_that_never_knew_the_time(real_box: tuple[MakeBox, Listener], tmp
     ended = box.process.wait(PATIENCE_S)
     box.process = None
     with LedgerView.opened(tmp_path / "ledger.sqlite") as ledger:
-        unplaced = ledger.unplaced()
+        unplaced = ledger.without_wall_time()
 
     assert 0 == ended
     assert [("boot-1", "door-a", "entrance", 180, 0)] == unplaced

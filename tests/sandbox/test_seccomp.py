@@ -18,6 +18,8 @@ import pytest
 
 from edge.sandbox import seccomp
 
+pytestmark = pytest.mark.processes
+
 SELF, HELPER, OTHER = 100, 101, 102
 ALLOW = "goes through"
 EPERM, ENOSYS = "EPERM", "ENOSYS"

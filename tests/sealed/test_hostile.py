@@ -22,6 +22,9 @@ import pytest
 from edge.core import tally
 from edge.core.errors import WireError, WireTooFast
 from edge.core.head_model import shipped
+from edge.publisher.reading_validator import ReadingValidator
+
+pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -198,7 +201,7 @@ def test_every_way_out(surroundings: Surroundings, prefix: tuple[str, ...], old:
     assert (surroundings.arrived(), surroundings.written()) == ([], [])
     assert not any("picture" in path.name for path in set(Path("/dev/shm").iterdir()) - shared_memory)  # noqa: S108
     assert before == ((surroundings.folder / "log").read_bytes(), (surroundings.folder / "log").stat().st_mtime_ns)
-    assert surroundings.victim.communicate(timeout=30)[0] == "unharmed\n"
+    assert surroundings.victim.communicate(timeout=300)[0] == "unharmed\n"
 
 
 def test_what_is_bounded(surroundings: Surroundings, prefix: tuple[str, ...]) -> None:
@@ -211,11 +214,11 @@ def test_what_is_bounded(surroundings: Surroundings, prefix: tuple[str, ...]) ->
     assert hostile.MARK.hex() not in surroundings.log
     assert any(message.startswith(b"STATUS=" + hostile.MARK.hex().encode()) for message in surroundings.told)
     assert accessed == (surroundings.folder / "log").stat().st_atime_ns
-    gate = tally.Gate(["entrance"])
+    validator = ReadingValidator(["entrance"])
     records = surroundings.crossed()
     accepted: list[tally.Tally] = []
     with pytest.raises(WireError):
-        accepted.extend(gate.accept(records, 10**11))
+        accepted.extend(validator.accept(records, 10**11))
     assert records[len(accepted) * tally.SIZE :].startswith(hostile.MARK)
 
 
@@ -233,12 +236,12 @@ def test_without_the_seal(surroundings: Surroundings, prefix: tuple[str, ...]) -
 def test_a_day_of_lies() -> None:
     """A captured process gets at most two records each ten seconds through the diode, and a burst; then it is shut."""
     beats, burst = 8_640, 100
-    gate = tally.Gate(["entrance"], burst=burst)
+    validator = ReadingValidator(["entrance"], burst=burst)
 
     def lie(beat: int) -> list[tally.Tally]:
         now_ms = 10**9 + beat * tally.BEAT_MS
         line, run = tally.line_key("entrance"), secrets.randbelow(2**32 - 1) + 1
-        return list(gate.accept(tally.encode(tally.Tally(run, 0, line, 7, 3, 0, now_ms, 0)), now_ms))
+        return list(validator.accept(tally.encode(tally.Tally(run, 0, line, 0, 0, 0, now_ms, 0)), now_ms))
 
     assert sum(len(lie(beat)) for beat in range(beats) for _ in range(2)) <= 2 * beats
     with pytest.raises(WireTooFast):

@@ -14,7 +14,11 @@ import pytest
 from tests.sealed import outside
 from tests.sealed.outside import Call, Trial
 
-pytestmark = pytest.mark.skipif(bool(outside.missing()), reason=outside.missing())
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.host,
+    pytest.mark.skipif(bool(outside.missing()), reason=outside.missing()),
+]
 
 SCHEMA = json.loads((outside.REPOSITORY / "docs" / "hour.schema.json").read_text(encoding="utf-8"))
 

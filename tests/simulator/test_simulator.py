@@ -13,6 +13,8 @@ from tests.simulator.judge import run
 from tests.simulator.rivals import Centroid, Ours, Supervision
 from tests.simulator.walkers import World
 
+pytestmark = pytest.mark.slow
+
 
 def test_better_than_a_centroid_tracker() -> None:
     """On the same heads we count better than the tracker that popular counters copy."""

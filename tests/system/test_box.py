@@ -22,8 +22,8 @@ from tests.system.shop import Shop, needed
 
 pytestmark = needed
 UNITS = (
-    "footfall.target footfall.slice footfall-settle.service footfall-publisher.service footfall-vision@door.service "
-    "footfall-diode@door.socket footfall-diode@door.service"
+    "footfall.target footfall.slice footfall-recover-update.service footfall-publisher.service"
+    " footfall-vision@door.service footfall-diode@door.socket footfall-diode@door.service"
 )
 FILES = "find /etc /opt /usr/local /var/lib -not -path '*/systemd/timesync*' | sort; getent passwd"
 

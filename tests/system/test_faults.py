@@ -119,7 +119,7 @@ def test_a_dropped_ssh_and_a_second_technician(counting: Shop) -> None:
     counting.counting()
 
     assert 1 == other.returncode
-    assert "somebody else is installing here" in other.stderr
+    assert "another installation is running on this box" in other.stderr
     assert counting.release().startswith("0.2.3-")
     counting.settle()
 

@@ -21,7 +21,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
-DEADLINE_S = 90.0
+DEADLINE_S = 300.0
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -184,7 +184,7 @@ class Browser:
         self._control.said, self._control.asked = [], []
 
     def _connect(self, address: str) -> ClientConnection:
-        connection = connect(address, max_size=None, ping_interval=None)
+        connection = connect(address, max_size=None, ping_interval=None, open_timeout=DEADLINE_S)
         self._open.callback(connection.close)
         return connection
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -9,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from edge.__main__ import main
 from edge.config import schema
 from edge.core.clock import KernelClock, ManualClock
 from edge.core.tally import BEAT_MS
-from edge.publisher.hour_builder import Bookkeeper
+from edge.publisher.hour_builder import HourBuilder
 from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
 
@@ -51,7 +54,7 @@ def write_config(folder: Path, /, **changes: object) -> Path:
 
 
 def footfall(
-    *arguments: object, env: Mapping[str, str] | None = None, timeout_s: float = 120
+    *arguments: object, env: Mapping[str, str] | None = None, timeout_s: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run the program to its end and return what it said."""
     return subprocess.run(
@@ -63,6 +66,15 @@ def footfall(
         check=False,
         timeout=timeout_s,
     )
+
+
+def here(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the program in this process, where it neither seals itself nor asks whether there is a terminal."""
+    words = list(map(str, arguments))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 class Books:
@@ -80,7 +92,7 @@ class Books:
         self.settings = schema.load(path).publisher()
         self.clock = ManualClock(boot=boot_ms, wall=wall_ms, boot_id=boot_id or KernelClock().boot_id)
         self.ledger = Ledger(self.settings.ledger, self.clock.boot_id, self.clock.boot)
-        self.books = Bookkeeper(self.ledger, self.settings, self.clock, "head-test 1")
+        self.builder = HourBuilder(self.ledger, self.settings, self.clock, "head-test 1")
         self.walkers = Walkers(boot_ms=boot_ms)
 
     def let(self, minutes: float, *, in_: int = 0, out: int = 0, flags: int = 0, frames: int = 150) -> None:
@@ -90,17 +102,17 @@ class Books:
             reading = self.walkers.reading(self.clock.boot, in_=in_, out=out, flags=flags)
             # The walkers' own odometer of frames moves by one a reading.
             reading = replace(reading, frames=reading.frames * frames)
-            self.books.take(self.settings.cameras[0].name, [reading])
-            self.books.turn()
+            self.builder.take(self.settings.cameras[0].name, [reading])
+            self.builder.turn()
 
     def acknowledge(self) -> None:
         """Let a broker take everything that waits."""
         for camera in self.settings.cameras:
-            for row in self.books.outbox(camera.name, 1_000):
-                self.books.acknowledge(row)
-        self.books.turn(last=True)
+            for row in self.builder.outbox(camera.name, 1_000):
+                self.builder.acknowledge(row)
+        self.builder.turn(last=True)
 
     def close(self) -> None:
         """End, everything written."""
-        self.books.turn(last=True)
+        self.builder.turn(last=True)
         self.ledger.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import time
 from pathlib import Path
 
@@ -15,11 +16,16 @@ from edge.core.errors import ConfigError
 from edge.core.silhouette import Count as Odometer
 from edge.core.silhouette import Silhouette
 from edge.core.tally import Flag
+from edge.technician.audit import certainty
 from edge.technician.audit.count import Count, Interval, Result, recover
-from edge.technician.audit.report import Report, Signature
+from edge.technician.audit.process import Session
+from edge.technician.audit.report import NOBODY_TAPPED, Report, Signature
 from edge.vision.scene import Direction
+from edge.web.charts import COLUMNS_PX
 from tests.technician.chromium import Browser
 from tests.technician.visit import footfall
+
+pytestmark = pytest.mark.processes
 
 ABOUT = {"site": "sh-023", "camera": "door <1>", "line": "entrance", "opened": "2026-11-24 10:00:00 Asia/Shanghai"}
 
@@ -44,11 +50,12 @@ class Door:
         self.count = Count(["entrance", "side"], "entrance", 60 * minutes, self.store, ABOUT, self.watch)
         self.began_ms = self.watch.t_ms
         self.box: dict[str, int] = {"in": 0, "out": 0}
+        self.refused = 0
         self.see()
         self.count.start()
 
     def see(self, flags: Flag = Flag.RESTARTED) -> None:
-        counts = [Odometer(self.box["in"], self.box["out"]), Odometer(77, 77)]
+        counts = [Odometer(self.box["in"], self.box["out"], self.refused), Odometer(77, 77, 77)]
         self.count.see(Silhouette(self.watch.t_ms, 0, 0, 0, 640, 480, b"", counts, (), flags))
 
     def at(self, second: float, tap: Direction | None = None, box: Direction | None = None) -> None:
@@ -93,6 +100,18 @@ def test_nobody_came(tmp_path: Path) -> None:
 
     assert result.accuracy("in") is None
     assert len(result.intervals) == 2
+
+
+def test_refused_crossings_are_reported(tmp_path: Path) -> None:
+    """What the box saw at this line during the audit, and did not count, stands in the report."""
+    door = Door(tmp_path)
+    door.at(5, tap="in", box="in")
+    door.refused = 2
+    door.see()
+    report = Report(ABOUT, door.result(60), None)
+
+    assert 2 == report.result.refused
+    assert "The box saw 2 crossings that it did not count" in report.text()
 
 
 def test_the_minute_between_tap_and_count(tmp_path: Path) -> None:
@@ -202,27 +221,83 @@ def test_the_report(tmp_path: Path, signature: Signature | None, verdict: str) -
         assert told in page
     assert "<b>" not in page
     assert "door &lt;1&gt;" in page
-    assert page.count("<svg") == 2
+    assert page.count('<svg class="chart') == 2
     assert "://" not in page
 
 
-def test_nobody_was_tapped() -> None:
-    """Where the person tapped nobody, the report says that it shows nothing."""
-    tapped, untapped = (
-        Report({"site": "s"}, Result(60.0, 60, [Interval((person, 0), (2, 0))], None, [], True), None)
-        for person in (1, 0)
-    )
+def test_nobody_was_tapped(tmp_path: Path) -> None:
+    """An audit in which nobody was tapped can't be signed, and no report calls it accepted, whoever signs."""
+    door = Door(tmp_path)
+    door.at(5, box="in")
+    result = door.result(61)
+    report = Report(ABOUT, result, Signature("Li Wei", accepted=True))
 
-    assert "tapped nobody" in untapped.text()
-    assert "tapped nobody" not in tapped.text()
+    assert door.count.phase == "over"
+    assert (report.accepted, report.verdict) == (False, NOBODY_TAPPED)
+    assert "Li Wei" not in report.text() + report.page()
+    with pytest.raises(ValueError, match="nothing to sign"):
+        Session("door", door.count).sign({"name": "Li Wei", "accepted": True})
+
+
+def test_one_direction_was_not_tapped(tmp_path: Path) -> None:
+    """The report says that it shows nothing about the direction in which nobody was tapped."""
+    door = Door(tmp_path)
+    door.at(5, tap="in", box="in")
+    text = Report(ABOUT, door.result(61), None).text()
+
+    assert "Nobody was tapped going out" in text
+    assert "Nobody was tapped going in" not in text
+    assert NOBODY_TAPPED not in text
+
+
+def test_how_sure_a_report_is(tmp_path: Path) -> None:
+    """Beside each percentage stands its interval; it narrows with the people, and the report says how many it takes."""
+    door = Door(tmp_path)
+    for second in range(10, 110, 10):
+        door.at(second, tap="in")
+        door.at(second + 1, box="in" if second != 50 else None)
+    report = Report(ABOUT, door.result(121), None)
+
+    assert ("in", "10", "9", "90.0 %", "59.5 to 98.3 %") == report.summary()["rows"][0]
+    assert ("out", "0", "0", "-", "-") == report.summary()["rows"][1]
+    for told in ("59.5 to 98.3 %", "9 of 10 right (59.5 to 98.3 %, 95 % certain)", "35 show at least 90 %"):
+        assert told in report.text()
+        assert told in report.page()
+
+
+@pytest.mark.parametrize(
+    ("right", "people", "low", "high"),
+    [
+        # Brown, Cai and DasGupta 2001 give the formula; these values are R's binom::binom.wilson.
+        (0, 10, 0.0, 0.2775328),
+        (1, 10, 0.01787621, 0.4041500),
+        (5, 10, 0.2365931, 0.7634069),
+        (9, 10, 0.5958500, 0.9821238),
+        (10, 10, 0.7224672, 1.0),
+        (95, 100, 0.8882495, 0.9784564),
+    ],
+)
+def test_wilsons_interval(right: int, people: int, low: float, high: float) -> None:
+    """The interval is Wilson's, from 0 to 1."""
+    assert (low, high) == pytest.approx(certainty.interval(right, people), abs=2e-6)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
+def test_how_many_people_are_needed(share: float) -> None:
+    """So many, all counted right, show that share; one fewer doesn't."""
+    people = certainty.needed(share)
+
+    assert certainty.interval(people, people)[0] >= share > certainty.interval(people - 1, people - 1)[0]
 
 
 def test_the_chart_is_to_scale() -> None:
     """A bar is as high as its count: three is full, one a third."""
     page = Report(ABOUT, RESULT, None).page()
-    heights = [float(part.split('"')[0]) for part in page.split(' height="')[1:]]
+    heights = [float(high) for high in re.findall(r'<rect class="(?:person|box)"[^>]* height="([\d.]+)"', page)]
 
-    assert heights == [138, 138, 92, 46, 0, 0, 46, 46, 0, 0, 0, 0]
+    assert heights == pytest.approx(
+        [COLUMNS_PX * share for share in (1, 1, 2 / 3, 1 / 3, 0, 0, 1, 1, 0, 0, 0, 0)], abs=0.1
+    )
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -294,6 +369,33 @@ def test_taps_on_a_phone(browser: Browser, config_file: Path) -> None:
     assert said == "NOT accepted by Li Wei, who counted by hand."
     assert " in        3" in kept[".txt"]
     assert "in sight while the person tapped" in kept[".html"]
+    assert page.said == []
+
+
+def test_nobody_tapped_can_not_sign(browser: Browser, config_file: Path) -> None:
+    """An audit that is finished without a tap ends unsigned, and page, report and exit code say so."""
+    with footfall("audit", "door", "--config", str(config_file), "--port", "0") as command:
+        page = browser.page()
+        page.be_phone(375, 667)
+        page.open(command.address)
+        page.wait("!document.querySelector('#ready-part').hidden")
+        needed = page.text("#needed")
+        page.click("#start")
+        page.wait("!document.querySelector('#counting-part').hidden")
+        page.click(".tap.in")
+        page.click("[data-do=undo]")
+        page.wait("document.querySelector('#in').textContent === '0'")
+        page.click("#finish")
+        page.click("#finish")
+        page.wait("document.querySelector('#verdict').textContent.startsWith('Nobody was tapped')")
+        shown = page.run("['#signing-part', '#over-part'].map((part) => document.querySelector(part).hidden)")
+        code, _ = command.end()
+
+    kept = reports(config_file.parent)
+    assert (1, [True, False]) == (code, shown)
+    assert "35 show at least 90 %" in needed
+    assert NOBODY_TAPPED in kept[".txt"]
+    assert "ccepted by" not in kept[".txt"] + kept[".html"]
     assert page.said == []
 
 

@@ -17,6 +17,8 @@ from tests.publisher.rig import Listener, Mosquitto, free_port, make_certificate
 from tests.publisher.test_outbox import Bench
 from tests.technician.rig import write_config
 
+pytestmark = pytest.mark.processes
+
 STATUS_TOPIC = "footfall/v1/sh-023/door-a/status"
 
 

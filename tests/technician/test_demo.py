@@ -20,6 +20,8 @@ import pytest
 from edge.core.errors import BrokerUnreachable
 from edge.technician import demo, demo_headquarters
 
+pytestmark = pytest.mark.processes
+
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 HOUR: dict[str, Any] = {
     "site": demo_headquarters.SITE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from edge.config import schema
 from edge.core.errors import ConfigError
 from edge.core.silhouette import FULL, Count, Point, Silhouette
 from edge.core.tally import Flag
-from edge.technician.setup.advice import Habits, advise
+from edge.technician.setup.advice import SceneStatistics, advise
 from edge.technician.setup.draft import Draft
 from edge.vision.scene import Sighting
 
@@ -25,11 +27,19 @@ def seen(t_ms: int, *points: tuple[int, float, float]) -> Silhouette:
     return Silhouette(t_ms, t_ms, 0, 0, WIDTH, HEIGHT, b"", [Count(0, 0)], told)
 
 
+def test_refused_crossings_are_shown() -> None:
+    """The page is told how many crossings of the camera's lines the box has seen and not counted."""
+    draft = Draft({"entrance": ENTRANCE})
+    draft.observe(replace(seen(0), counts=[Count(1, 0, 3)]))
+
+    assert 3 == draft.shown(0)["refused"]
+
+
 def walk(draft: Draft, track: int, start: float, end: float, t_ms: int, x: float = 320) -> int:
     """Let one head walk down or up the picture in a second; return the time then."""
     for step in range(16):
         t_ms += 66
-        draft.see(seen(t_ms, (track, x, start + (end - start) * step / 15)))
+        draft.observe(seen(t_ms, (track, x, start + (end - start) * step / 15)))
     return t_ms
 
 
@@ -124,22 +134,110 @@ def test_what_the_page_can_not_have_sent(lines: list[dict[str, Any]]) -> None:
 def test_a_picture_is_shown_until_the_next() -> None:
     """While the camera gives nothing the last cells stay, and the flag is told; a second tab gets the same heads."""
     draft = Draft({"entrance": ENTRANCE})
-    draft.see(seen(66, (1, 320, 60)))
+    draft.observe(seen(66, (1, 320, 60)))
     lost = Silhouette(67, 67, 0, 0, WIDTH, HEIGHT, b"", [Count(0, 0)], (), Flag.CAMERA_LOST)
-    draft.see(lost)
+    draft.observe(lost)
 
     assert draft.shown(0)["flags"] == ["CAMERA_LOST"]
     assert draft.shown(0)["points"] == draft.shown(0)["points"] == [[1, 0.5, 0.125, 0.0938, 66]]
 
 
+# --- people who count twice ---
+
+SIDE = schema.line((0.1, 0.3, 0.9, 0.3), (0.5, 0.9))
+
+
+def twice(draft: Draft) -> dict[str, list[str]]:
+    """Return line name: what is said of people who are counted twice."""
+    return {
+        line["name"]: [told.partition(",")[0] for told in line["advice"] if told.startswith("Counted twice")]
+        for line in draft.shown(0)["lines"]
+    }
+
+
+def test_who_crosses_two_lines_counts_twice() -> None:
+    """Each line names the other and how many people crossed both, while they are seen and after they have gone."""
+    draft = Draft({"entrance": ENTRANCE, "side": SIDE})
+    t_ms = walk(draft, 1, 60, 420, 0)
+    assert twice(draft) == {
+        "entrance": ["Counted twice: 1 person crossed this line and side"],
+        "side": ["Counted twice: 1 person crossed this line and entrance"],
+    }
+    t_ms = walk(draft, 2, 420, 60, t_ms + 5_000)
+
+    assert counts(draft) == {"entrance": (1, 1), "side": (1, 1)}
+    assert twice(draft)["side"] == ["Counted twice: 2 people crossed this line and entrance"]
+
+
+def test_who_crosses_one_line_or_turns_back_does_not() -> None:
+    """Two doors side by side, and a person who goes over the second line and comes back."""
+    left, right = schema.line((0.05, 0.5, 0.45, 0.5), (0.2, 0.9)), schema.line((0.55, 0.5, 0.95, 0.5), (0.8, 0.9))
+    doors = Draft({"left": left, "right": right})
+    t_ms = walk(doors, 1, 60, 420, 0, x=150)
+    walk(doors, 2, 60, 420, t_ms, x=480)
+    turned = Draft({"entrance": ENTRANCE, "side": SIDE})
+    t_ms = walk(turned, 1, 60, 200, 0)
+    walk(turned, 1, 200, 60, t_ms)
+
+    assert twice(doors) == {"left": [], "right": []}
+    assert twice(turned) == {"entrance": [], "side": []}
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [sent(), sent(2, "side", "side", points=[[0.1, 0.31], [0.9, 0.31]])],
+        [sent()],
+    ],
+    ids=["moved", "deleted"],
+)
+def test_a_changed_line_begins_anew(after: list[dict[str, Any]]) -> None:
+    """What was said of a line's old place is no longer said."""
+    draft = Draft({"entrance": ENTRANCE, "side": SIDE})
+    t_ms = walk(draft, 1, 60, 420, 0)
+    walk(draft, 2, 60, 100, t_ms + 5_000)
+    draft.change(after)
+
+    assert twice(draft) == {line["name"]: [] for line in after}
+
+
+def test_unsaved_until_it_is_saved() -> None:
+    """A change makes the draft unsaved; taking it back, or saving it, doesn't."""
+    draft = Draft({"entrance": ENTRANCE})
+    states = [draft.unsaved]
+    draft.change([sent(inside=[0.5, 0.1])])
+    states.append(draft.shown(0)["unsaved"])
+    draft.change([sent()])
+    states.append(draft.unsaved)
+    draft.change([sent(name="front")])
+    states.append(draft.unsaved)
+    draft.mark_saved()
+    states.append(draft.unsaved)
+
+    assert states == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["</script><b>", "javascript:x", "a\nb", "\"'><i>"])
+def test_a_hostile_name_is_one_event(name: str) -> None:
+    """A name that the page sends comes back as the same text in one event of JSON, and can't be saved."""
+    draft = Draft({"entrance": ENTRANCE})
+    draft.change([sent(name=name)])
+    event = json.dumps(draft.shown(0))
+
+    assert json.loads(event)["lines"][0]["name"] == name
+    assert "\n" not in event
+    with pytest.raises(ConfigError):
+        draft.wanted()
+
+
 # --- advice ----------------------------------------------------------------------------------------------------------
 
 
-def habits(*sightings: tuple[int, float, float, float]) -> Habits:
-    """Return habits learnt from (track, x, y, t_ms) of heads of `HEAD` px."""
-    learnt = Habits(WIDTH)
+def statistics(*sightings: tuple[int, float, float, float]) -> SceneStatistics:
+    """Return what is known after (track, x, y, t_ms) of heads of `HEAD` px."""
+    learnt = SceneStatistics(WIDTH)
     for track, x, y, t_ms in sightings:
-        learnt.see(Sighting(track, x, y, HEAD, t_ms))
+        learnt.add(Sighting(track, x, y, HEAD, t_ms))
     return learnt
 
 
@@ -165,7 +263,7 @@ def test_advice(
     said: str | None,
 ) -> None:
     """A line is told what speaks against it, measured in the heads that were seen, and a good one is told nothing."""
-    told = advise(schema.line(ends, inside), habits(*learnt), WIDTH, HEIGHT)
+    told = advise(schema.line(ends, inside), statistics(*learnt), WIDTH, HEIGHT)
 
     assert len(told) == (said is not None)
     assert all(said in sentence for sentence in told if said)
@@ -176,15 +274,15 @@ def test_people_stand_on_the_line() -> None:
     sways = [(2, 300.0 + 5 * (step % 2), 240.0, 66.0 * step) for step in range(122)]
     elsewhere = [(3, 100.0, 420.0, 66.0 * step) for step in range(122)]
 
-    assert advise(ENTRANCE, habits(*PASSES, *elsewhere), WIDTH, HEIGHT) == []
-    assert advise(ENTRANCE, habits(*PASSES, *sways), WIDTH, HEIGHT) == [
+    assert advise(ENTRANCE, statistics(*PASSES, *elsewhere), WIDTH, HEIGHT) == []
+    assert advise(ENTRANCE, statistics(*PASSES, *sways), WIDTH, HEIGHT) == [
         "People stand here: 8 s so far. Move the line to where they walk on."
     ]
 
 
 def test_tracks_that_ended_are_forgotten() -> None:
     """State is kept for live tracks only."""
-    learnt = habits(*((number, 320.0, 240.0, float(number)) for number in range(1, 500)))
+    learnt = statistics(*((number, 320.0, 240.0, float(number)) for number in range(1, 500)))
 
-    assert list(range(1, 500)) == sorted(learnt.forget(10_000))
-    assert learnt.forget(10_000) == []
+    assert list(range(1, 500)) == sorted(learnt.end_tracks(10_000))
+    assert learnt.end_tracks(10_000) == []

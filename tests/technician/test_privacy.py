@@ -20,6 +20,8 @@ from edge.publisher.ledger.ledger import Ledger, Row
 from edge.technician import privacy, proc
 from edge.technician.privacy import Examination, Finding, Section
 
+pytestmark = [pytest.mark.processes, pytest.mark.host]
+
 ROOT = os.geteuid() == 0
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if ROOT else ()
 REPOSITORY = Path(__file__).parents[2]
@@ -98,7 +100,7 @@ def _start(folder: Path) -> Iterator[Start]:
 
     yield start
     for process in started:
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
 
 
 def judged(section: Section, *, good: bool) -> set[str]:
@@ -228,7 +230,7 @@ def test_what_left(folder: Path) -> None:
         hour(99, b'{"in":3}', None),
     ]
     ledger = Ledger(folder / "ledger.sqlite", "boot", 0)
-    with ledger.transaction(durable=True):
+    with ledger.transaction():
         for row in rows:
             ledger.add(row)
     settings = schema.load(folder / "footfall.yaml").publisher()
@@ -270,7 +272,7 @@ def test_page() -> None:
     page = privacy.page(Examination("box", datetime(2026, 11, 24, tzinfo=UTC), [section]))
 
     assert "vision &lt;door&gt;" in page
-    assert "NOT SHOWN that pictures can&#x27;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in page
+    assert "NOT SHOWN that pictures can&#39;t leave: vision &lt;door&gt;: sockets: tcp to 10.0.0.1 &amp; more" in page
     assert [word for word in ("src=", "href=", "http:", "https:", "<script", "url(", "@import") if word in page] == []
 
 

@@ -24,6 +24,7 @@ def uncommented(text: str) -> str:
     return re.sub(r"^(\s*)#(?=\S)", r"\1", text, flags=re.MULTILINE)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("form", "page"),
     [("reference", "configuration.md"), ("schema", "footfall.schema.json"), ("example", "footfall.example.yaml")],
@@ -36,6 +37,7 @@ def test_docs_are_what_the_code_says(form: str, page: str) -> None:
     assert run.stdout == (DOCS / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.processes
 def test_the_example_is_accepted(tmp_path: Path) -> None:
     """As it is printed, with nothing but what is needed."""
     path = tmp_path / "footfall.yaml"
@@ -151,6 +153,7 @@ def test_tls_in_each_form(value: str) -> None:
     assert [] == list(validator().iter_errors(yaml.safe_load(text)))
 
 
+@pytest.mark.processes
 def test_one_form_at_a_time() -> None:
     """Asked for nothing, it says what can be asked for."""
     run = footfall("config")

@@ -219,8 +219,22 @@ def test_somebody_else_was_quicker(tmp_path: Path) -> None:
     """A file that was edited meanwhile is left alone."""
     path = tmp_path / "footfall.yaml"
     path.write_text("edited", encoding="utf-8")
-    with pytest.raises(ConfigError, match="somebody changed it meanwhile"):
+    with pytest.raises(ConfigError, match="the file was changed meanwhile"):
         replace(path, "one", "two")
 
     assert [path] == list(tmp_path.iterdir())
     assert path.read_text(encoding="utf-8") == "edited"
+
+
+@pytest.mark.parametrize("name", ["010", "07", "0x1f", "1e3", "on", "null"])
+def test_names_that_look_like_numbers(name: str) -> None:
+    """A line and a camera keep the names that are written, in the file and on the page."""
+    text = FLOW.replace("door:", f"{name}:").replace("entrance:", f"{name}:")
+    moved = Line.model_validate({"from": (0.1, 0.6), "to": (0.9, 0.6), "inside": (0.5, 0.9)})
+    side = schema.parse(text).cameras[name].lines["side"]
+    after = rewrite(
+        text, name, [Wanted(name, moved, name), Wanted("side", side, "side"), Wanted("08", moved, None)], PATH
+    )
+
+    assert {name: moved, "side": side, "08": moved} == dict(schema.parse(after).cameras[name].lines)
+    assert f"{name}: {{from: [0.1, 0.6], to: [0.9, 0.6], inside" in after

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.core.head_model import shipped
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 CONFIG = """\
 # Shop at the corner, put up by Ms Li

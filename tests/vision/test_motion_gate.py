@@ -7,11 +7,16 @@ import numpy.typing as npt
 import pytest
 
 from edge.vision.motion_gate import MotionGate
-from edge.vision.scene import Frame
+from edge.vision.thumbnail import sample, shape_for, shrink
 
 SEED = 5
 WIDTH, HEIGHT = 320, 240
 BEAT_MS = 100.0
+
+
+def thumbnail_of(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Make a picture small, as the pipeline does."""
+    return shrink(sample(pixels), shape_for(WIDTH, HEIGHT))
 
 
 class Scene:
@@ -37,7 +42,7 @@ class Scene:
         """Show the next picture and tell whether it passed."""
         self.t_ms += BEAT_MS
         pixels = self.picture(head, size)[..., None].repeat(3, axis=2)
-        return self._gate.passes(Frame(pixels, self.t_ms), tracking=tracking)
+        return self._gate.passes(thumbnail_of(pixels), self.t_ms, tracking=tracking)
 
     def passed(self, frames: int, *, tracking: bool = False) -> int:
         """Show so many pictures of the empty floor and return how many passed."""
@@ -117,7 +122,7 @@ def test_what_stays_becomes_background() -> None:
 def test_a_grey_picture_is_compared_like_any_other() -> None:
     """A camera without colour is gated as well."""
     gate, scene = MotionGate(), Scene()
-    passed = [gate.passes(Frame(scene.picture(None, 0), BEAT_MS * n), tracking=False) for n in range(130)]
+    passed = [gate.passes(thumbnail_of(scene.picture(None, 0)), BEAT_MS * n, tracking=False) for n in range(130)]
 
     assert 10 == sum(passed[30:])
 

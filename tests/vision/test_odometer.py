@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from edge.core.clock import ManualClock
 from edge.core.errors import DiodeMissing
-from edge.core.tally import BEAT_MS, SIZE, Flag, Gate, Tally, decode, line_key
+from edge.core.tally import BEAT_MS, SIZE, Flag, Tally, decode, line_key
+from edge.publisher.reading_validator import ReadingValidator
 from edge.vision.odometer import Diode, Odometers
 
 
@@ -154,9 +155,11 @@ def test_time_between_frames_counts_as_watched(reader: Reader, step_ms: int, wat
     assert (watched_ms, 101) == (tally.watched_ms, tally.frames)
 
 
-@pytest.mark.parametrize("flag", [Flag.DARK, Flag.COVERED, Flag.FROZEN, Flag.MOVED])
-def test_what_could_not_be_seen_was_not_watched(reader: Reader, flag: Flag) -> None:
-    """Frames that show nothing are frames, and their time isn't watched."""
+@pytest.mark.parametrize(
+    ("flag", "watched_ms"), [(Flag.DARK, 200), (Flag.COVERED, 200), (Flag.FROZEN, 200), (Flag.MOVED, 400)]
+)
+def test_what_could_not_be_seen_was_not_watched(reader: Reader, flag: Flag, watched_ms: int) -> None:
+    """Frames that show nothing are frames, and their time isn't watched; a camera that was moved goes on watching."""
     clock = ManualClock()
     odometers = Odometers(["line"], clock)
     for flags in (Flag(0), Flag(0), flag, flag, Flag(0)):
@@ -165,7 +168,7 @@ def test_what_could_not_be_seen_was_not_watched(reader: Reader, flag: Flag) -> N
     odometers.write(reader.diode)
     (tally,) = reader.readings()
 
-    assert (200, 5, flag | Flag.RESTARTED) == (tally.watched_ms, tally.frames, tally.flags)
+    assert (watched_ms, 5, flag | Flag.RESTARTED) == (tally.watched_ms, tally.frames, tally.flags)
 
 
 def test_the_time_of_a_lost_camera_is_not_watched(reader: Reader) -> None:
@@ -207,10 +210,10 @@ events = st.lists(
 
 @given(events)
 def test_the_publisher_believes_every_reading(happened: list[tuple[int, str]]) -> None:
-    """Whatever happens before a camera, what is said of it passes the gate at the other end."""
+    """Whatever happens before a camera, what is said of it passes the validator at the other end."""
     reader = Reader()
     clock = ManualClock(boot=50_000)
-    odometers, gate = Odometers(["line"], clock), Gate(["line"])
+    odometers, validator = Odometers(["line"], clock), ReadingValidator(["line"])
     for pause_ms, event in happened:
         clock.advance(pause_ms)
         if event == "lost":
@@ -220,9 +223,9 @@ def test_the_publisher_believes_every_reading(happened: list[tuple[int, str]]) -
         if event in ("in", "out"):
             odometers.cross("line", "in" if event == "in" else "out")
         odometers.write(reader.diode)
-        list(gate.accept(reader.raw(), clock.boot_ms()))
+        list(validator.accept(reader.raw(), clock.boot_ms()))
     odometers.write(reader.diode, last=True)
-    (last,) = gate.accept(reader.raw(), clock.boot_ms())
+    (last,) = validator.accept(reader.raw(), clock.boot_ms())
     reader.close()
 
     kinds = [event for _, event in happened]

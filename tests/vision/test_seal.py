@@ -21,6 +21,8 @@ from edge.core.errors import SealError
 from edge.sandbox import landlock, seccomp
 from tests.attempt import OUTCOME
 
+pytestmark = pytest.mark.processes
+
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -101,7 +103,7 @@ class InAProcess:
         """Wait for its end; return its standard output and error."""
         os.close(self._going)
         self._answers.close()
-        out, err = self._process.communicate(timeout=60)
+        out, err = self._process.communicate(timeout=300)
         assert self._process.returncode == 0, err
         return out, err
 

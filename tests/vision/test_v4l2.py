@@ -31,7 +31,10 @@ from tests.publisher.rig import wait_until
 ROOT = Path(__file__).parent.parent.parent
 COMPILER = shutil.which("cc")
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt-get install gcc libc6-dev")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt-get install gcc libc6-dev"),
+]
 
 PREPARE = """
     import json
@@ -93,7 +96,7 @@ def told(bench: dict[str, str], body: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert 0 == said.returncode, said.stderr
     return json.loads(said.stdout.splitlines()[-1])
@@ -260,7 +263,7 @@ def test_vision_lives_through_an_unplug(bench: dict[str, str], diode: Diode, tmp
             wait_until(lambda: diode.readings()[-1].frames > gone + 10, "the return", 60)
         finally:
             process.terminate()
-            said = process.communicate(timeout=60)[1]
+            said = process.communicate(timeout=300)[1]
 
     assert 0 == process.returncode, said
     assert 1 == said.count("there is no such device") + said.count("it gives no more pictures")

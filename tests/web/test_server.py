@@ -18,6 +18,11 @@ from edge.core.errors import ConfigError, PageUnavailable
 from edge.web.server import Server, Site
 
 JSON = "application/json"
+SCRIPTS = ("lines.js", "history.js", "hold.js", "magnifier.js", "picture.js")
+PAGES = {
+    "setup.html": ("style.css", "icon.svg", "setup.js", *SCRIPTS),
+    "audit.html": ("style.css", "icon.svg", "audit.js", "picture.js"),
+}
 
 
 @dataclass
@@ -57,7 +62,7 @@ def _box() -> Box:
 
 @pytest.fixture(name="server")
 def _server(box: Box) -> Iterator[Server]:
-    server = Server(Site("setup.html", ("page.css",), box.events, {"/act": box.act}), 0)
+    server = Server(Site("setup.html", ("style.css",), box.events, {"/act": box.act}), 0)
     yield server
     box.over.set()
     server.close()
@@ -67,7 +72,7 @@ def ask(
     server: Server, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
 ) -> Answer:
     """Make one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     with contextlib.closing(connection):
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -108,7 +113,7 @@ def test_a_second_browser_is_refused(server: Server) -> None:
     assert "Set-Cookie" not in second.headers
 
 
-@pytest.mark.parametrize("path", ["/", "/?token=", "/?token=wrong", "/page.css", "/events", "/act", "/../errors.py"])
+@pytest.mark.parametrize("path", ["/", "/?token=", "/?token=wrong", "/style.css", "/events", "/act", "/../errors.py"])
 @pytest.mark.parametrize("cookie", ["", "footfall-1=x", "=;;\x7f", "footfall={port}"])
 def test_a_stranger_gets_nothing(server: Server, path: str, cookie: str) -> None:
     """Without the cookie nothing is served at all, whatever is asked for."""
@@ -177,7 +182,7 @@ def test_an_error_is_a_sentence(server: Server) -> None:
     assert (200, {"error": "a sentence"}) == (answer.status, json.loads(answer.body))
 
 
-@pytest.mark.parametrize("path", ["/", "/page.css", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/style.css", "/nothing"])
 def test_headers(server: Server, path: str) -> None:
     """Each answer forbids foreign sources, frames, sniffing, storing and telling on."""
     headers = ask(server, "GET", path, enter(server)).headers
@@ -204,13 +209,13 @@ def test_the_page_refers_to_nothing_else(server: Server) -> None:
 
 def test_events_until_the_last(server: Server, box: Box) -> None:
     """Events come as they happen, the last one too, and then the stream ends."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
     with contextlib.closing(connection):
         connection.request("GET", "/events", headers=enter(server))
         stream = connection.getresponse()
         first = stream.readline()
         box.over.set()
-        server.drain(10)
+        server.wait_for_streams(10)
         rest = stream.read()
 
     assert (b'data: {"hello":1}\n', b'\ndata: {"over":true}\n\n') == (first, rest)
@@ -221,7 +226,7 @@ def test_not_too_many_streams(server: Server) -> None:
     headers = enter(server)
     with contextlib.ExitStack() as open_ones:
         for _ in range(4):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
             open_ones.callback(connection.close)
             connection.request("GET", "/events", headers=headers)
             connection.getresponse().readline()
@@ -246,3 +251,34 @@ def test_a_taken_port() -> None:
         port = other.getsockname()[1]
         with pytest.raises(PageUnavailable, match=f"port {port} of 127.0.0.1 .* give --port"):
             Server(Site("setup.html", (), lambda: iter(()), {}), port)
+
+
+def test_what_a_page_shows_is_escaped() -> None:
+    """A value of the page's template is text in the page, whatever stands in it."""
+    hostile = "<script>alert(1)</script>\"'"
+    server = Server(Site("audit.html", (), lambda: iter(()), {}, {"advice": hostile}), 0)
+    try:
+        page = ask(server, "GET", "/", enter(server)).body
+    finally:
+        server.close()
+
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;" in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize(("page", "files"), PAGES.items())
+def test_every_file_of_a_page_is_served(page: str, files: tuple[str, ...]) -> None:
+    """Whatever a page's own text and its scripts ask for is there, and is of its kind."""
+    server = Server(Site(page, files, lambda: iter(()), {}, {"advice": ""}), 0)
+    try:
+        headers = enter(server)
+        answers = {name: ask(server, "GET", f"/{name}", headers) for name in files}
+        asked = re.findall(r'(?:src|href)="/([a-z.]+)"', ask(server, "GET", "/", headers).body)
+    finally:
+        server.close()
+    for name in files:
+        asked += re.findall(r'from "/([a-z.]+)"', answers[name].body)
+
+    assert set(asked) == set(files)
+    assert {200} == {answer.status for answer in answers.values()}
+    assert all(answers[name].headers["Content-Type"].startswith("text/javascript") for name in files if ".js" in name)

@@ -7,12 +7,17 @@ it, and never deleted: somebody may still read it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from edge.core.errors import LedgerUnusable
+from edge.core.errors import LedgerFull, LedgerUnusable
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +86,16 @@ _GENERATION = 100
 
 APPLICATION_ID = 0x464F4F54
 
+RESERVE_BYTES = 1_572_864
+"""Room that is kept beside the ledger for a start on a full disk, bytes: SQLite's shared memory (32 KiB), and a
+write-ahead log of 1,000 pages of 1,048 bytes."""
+_LITTLE_ROOM = 65_536
+"""With less free room than this an error of SQLite's about a file is called a full disk, bytes."""
+
 _BESIDE = ("", "-wal", "-shm")
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+"""What SQLite says where it can't make its shared memory."""
+_MEMORY = "/dev/shm"  # noqa: S108 - a folder of nobody else's name is made in it
 
 
 def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
@@ -92,6 +106,7 @@ def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
         The connection; whether the file is new; whether it took the place of one that was set aside.
 
     Raises:
+        LedgerFull: there is no room on its disk.
         LedgerUnusable: the file can't be opened or written.
     """
     try:
@@ -102,9 +117,90 @@ def open_sound(path: Path) -> tuple[sqlite3.Connection, bool, bool]:
             connection, _ = _try(path)
         begun: bool = connection.execute("PRAGMA user_version").fetchone()[0] == 0
     except (sqlite3.Error, OSError) as exc:
-        raise LedgerUnusable(path, str(exc)) from exc
+        raise unusable(path, exc) from exc
     # Also when the one before this died right after it had set the file aside.
     return connection, begun, any(path.parent.glob(f"{path.name}.aside-*"))
+
+
+@contextlib.contextmanager
+def connected_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """
+    Connect to the ledger for reading, also where nothing can be written beside it.
+
+    SQLite reads a write-ahead log by way of shared memory, a file that the first who opens the ledger makes. On a card
+    that is mounted read-only, and on a full disk, it can't be made. Then nobody writes the ledger either, as that would
+    need it too: a ledger without a log can be read as it stands, and one with a log is copied into memory.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        try:
+            connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
+                raise
+            connection.close()
+            wal = Path(f"{path}-wal")
+            if wal.exists() and wal.stat().st_size:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="footfall-", dir=_MEMORY)))
+                for source in (path, wal):
+                    shutil.copyfile(source, folder / source.name)
+                uri = f"{(folder / path.name).as_uri()}?mode=rw"
+            else:
+                uri += "&immutable=1"
+            connection = stack.enter_context(contextlib.closing(sqlite3.connect(uri, uri=True)))
+        yield connection
+
+
+def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:
+    """Return *exc* as an error of ours, which names a full disk."""
+    if isinstance(exc, OSError):
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    else:
+        # Extended codes carry the plain one in their lowest byte. That there is no room for the shared memory is told
+        # as a failed read or a file that can't be opened.
+        plain = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        vague = plain in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+        full = plain == sqlite3.SQLITE_FULL or (vague and _free_bytes(path) < _LITTLE_ROOM)
+    cause = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+    return LedgerFull(path) if full else LedgerUnusable(path, cause)
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return _LITTLE_ROOM
+    return disk.f_bavail * disk.f_frsize
+
+
+def keep_reserve(path: Path) -> None:
+    """Set room aside beside the ledger at *path*, if there is none yet and the disk has as much left again."""
+    reserve = _reserve(path)
+    if reserve.exists() or _free_bytes(path) < 2 * RESERVE_BYTES:
+        return
+    new = Path(f"{reserve}.new")
+    # Without a reserve everything works but a start on a full disk.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
+        new.replace(reserve)
+
+
+def use_reserve(path: Path) -> bool:
+    """Free the room that was set aside beside the ledger at *path*; return whether there was any."""
+    try:
+        _reserve(path).unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _reserve(path: Path) -> Path:
+    return Path(f"{path}.reserve")
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -125,7 +221,9 @@ def _try(path: Path) -> tuple[sqlite3.Connection, str | None]:
         connection.execute("PRAGMA page_size = 1024")
         if (found := fault(connection)) is None:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.DatabaseError as exc:
         if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

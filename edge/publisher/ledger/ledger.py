@@ -4,26 +4,29 @@ The only state on disk: readings of the odometers, and the hours made from them,
 An hour's row is done when the broker has acknowledged it; until then it stays. Nothing here knows a broker or a pipe,
 and nothing here asks a clock.
 
-Commits of readings are not forced to the disk one by one (`synchronous=NORMAL`): SIGKILL takes none of them, a power
-cut the last half minute at most, and a card lives longer. Those that write hours are (`FULL`): a revision that
-headquarters has seen must still be known after a power cut, or the next one would carry its number.
+Each commit is forced to the disk (`synchronous=FULL`, ADR 63): a power cut takes the readings since the last beat, no
+others; and a revision that headquarters has seen is still known after it, or the next one would carry its number.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge.core.errors import LedgerBusy, LedgerFull, LedgerUnusable
+from edge.core.hour import Hour
 from edge.core.tally import Flag, Tally, line_key
 from edge.publisher.ledger import file
 from edge.publisher.ledger.view import LedgerView, Row
 
 __all__ = ["Ledger", "Row"]
+
+log = logging.getLogger(__name__)
 
 
 class Ledger(LedgerView):
@@ -48,28 +51,47 @@ class Ledger(LedgerView):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
-            raise LedgerUnusable(path, exc.strerror or str(exc)) from exc
+            raise file.unusable(path, exc) from exc
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             os.close(self._lock)
             raise LedgerBusy(path) from exc
         try:
-            connection, begun, replaced = file.open_sound(path)
-            super().__init__(path, connection)
-            with self.transaction(durable=True):
-                file.migrate(self._connection)
-                if begun:
-                    self._connection.execute(
-                        "INSERT INTO origin (replaced, boot_id, boot_ms) VALUES (?, ?, ?)", (replaced, boot_id, boot_ms)
-                    )
-                self._connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
-                row = self._connection.execute("SELECT id FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
-                self._boot: int = row[0]
-                self._settle_for_an_older_release()
+            try:
+                self._open(path, boot_id, boot_ms)
+            except LedgerFull:
+                if not file.use_reserve(path):
+                    raise
+                log.error("ledger %s: the disk is full; the reserve beside it is used, so that hours can be sent", path)  # noqa: TRY400 - one event a line
+                self._open(path, boot_id, boot_ms)
         except LedgerUnusable:
             os.close(self._lock)
             raise
+        self.keep_reserve()
+
+    def _open(self, path: Path, boot_id: str, boot_ms: int) -> None:
+        """Open the file, bring its tables up to date and look up this boot."""
+        connection, begun, replaced = file.open_sound(path)
+        super().__init__(path, connection)
+        try:
+            with self.transaction():
+                file.migrate(connection)
+                if begun:
+                    connection.execute(
+                        "INSERT INTO origin (replaced, boot_id, boot_ms) VALUES (?, ?, ?)", (replaced, boot_id, boot_ms)
+                    )
+                connection.execute("INSERT OR IGNORE INTO boots (boot_id) VALUES (?)", (boot_id,))
+                row = connection.execute("SELECT id FROM boots WHERE boot_id = ?", (boot_id,)).fetchone()
+                self._boot = int(row[0])
+                self._mark_final_for_an_older_release()
+        except LedgerUnusable:
+            connection.close()
+            raise
+
+    def keep_reserve(self) -> None:
+        """Set room aside for a start on a full disk, where the disk has it."""
+        file.keep_reserve(self.path)
 
     def close(self) -> None:
         """Write everything into the one file and let go of it."""
@@ -78,16 +100,15 @@ class Ledger(LedgerView):
         os.close(self._lock)
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """
-        Do what follows as a whole or not at all; if *durable*, a power cut can't take it, nor what came before.
+        Do what follows as a whole or not at all; once it is done, a power cut can't take it.
 
         Raises:
             LedgerFull: no room; nothing of it was written.
             LedgerUnusable: anything else that the file or the disk does.
         """
         try:
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
@@ -95,10 +116,7 @@ class Ledger(LedgerView):
         except sqlite3.Error as exc:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            # Extended codes carry the plain one in their lowest byte.
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-                raise LedgerFull(self.path) from exc
-            raise LedgerUnusable(self.path, str(exc)) from exc
+            raise file.unusable(self.path, exc) from exc
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -108,13 +126,13 @@ class Ledger(LedgerView):
 
     @property
     def offset_ms(self) -> int | None:
-        """Wall time less boot time of this boot, as last placed."""
+        """Wall time less boot time of this boot; None while it isn't known."""
         row = self._connection.execute("SELECT offset_ms FROM boots WHERE id = ?", (self._boot,)).fetchone()
         offset: int | None = row[0]
         return offset
 
-    def place(self, offset_ms: int) -> None:
-        """Give this boot its place in time."""
+    def set_offset(self, offset_ms: int) -> None:
+        """Note wall time less boot time of this boot."""
         self._connection.execute("UPDATE boots SET offset_ms = ? WHERE id = ?", (offset_ms, self._boot))
 
     def newest(self, camera: str) -> list[Tally]:
@@ -177,7 +195,7 @@ class Ledger(LedgerView):
         if known is None:
             known = self._connection.execute(
                 "INSERT INTO streams (boot, camera, run, line, from_zero, restarted) SELECT ?1, ?2, ?3, ?4,"
-                # A ledger that replaces another doesn't know what that one had booked of a run that began before it.
+                # A ledger that replaces another doesn't know what that one had counted of a run that began before it.
                 " NOT (o.replaced AND o.boot_id = b.boot_id AND ?5 < o.boot_ms),"
                 " EXISTS (SELECT 1 FROM streams WHERE camera = ?2 AND (boot, run) <> (?1, ?3))"
                 " OR EXISTS (SELECT 1 FROM hours WHERE camera = ?2)"
@@ -187,8 +205,8 @@ class Ledger(LedgerView):
         stream: int = known[0]
         return stream
 
-    def first_ms(self, camera: str) -> int | None:
-        """Return when the first placed interval that is in no settled hour begins, wall time; None if there is none."""
+    def first_interval_ms(self, camera: str) -> int | None:
+        """Return when the first interval that is in no final hour begins, wall time; None if there is none."""
         first: int | None = self._connection.execute(
             "SELECT min(max(r.boot_ms - iif(s.from_zero, r.watched_ms, 0), b.pruned_ms) + b.offset_ms) FROM readings r"
             " JOIN streams s ON s.id = r.stream JOIN boots b ON b.id = s.boot WHERE s.camera = ?",
@@ -198,12 +216,13 @@ class Ledger(LedgerView):
 
     def prune(self, now_ms: int, boot_ms: int, keep_ms: int, keep_hours_ms: int) -> None:
         """
-        Throw away placed readings older than *keep_ms*, and delivered hours older than *keep_hours_ms*.
+        Throw away readings older than *keep_ms*, and acknowledged hours older than *keep_hours_ms*.
 
-        Now less *keep_ms* is the edge of an hour, so that what goes is all in whole hours. Those are settled: if ever
-        readings that stay are placed into one, they are added to what it says. This boot's age is told by its boot
-        time: a wrong wall clock can't make them old. The newest of each stream before the cut stays, for what comes
-        after it to be subtracted from. Of readings that aren't placed, the last of each hour of boot time stays.
+        Now less *keep_ms* is the edge of an hour, so that only whole hours lose their readings. These hours are final:
+        if readings that stay ever fall into one of them, they are added to what it says. The age of this boot's
+        readings is told by boot time: a wrong wall clock can't make them old. The newest reading of each stream before
+        the cut stays, for the next one to be subtracted from. Of readings without wall time, the last of each hour of
+        boot time stays.
         """
         cut = {"boot": self._boot, "boot_cut": boot_ms - keep_ms, "cut": now_ms - keep_ms}
         self._connection.execute(
@@ -233,22 +252,22 @@ class Ledger(LedgerView):
             " AND (SELECT max(boot_ms) FROM readings WHERE stream = s.id) <= b.pruned_ms)",
             cut,
         )
-        self._settle(now_ms - keep_ms)
+        self._mark_final(now_ms - keep_ms)
         self._connection.execute("UPDATE boots SET settled_ms = pruned_ms")
         self._connection.execute("DELETE FROM streams WHERE id NOT IN (SELECT stream FROM readings)")
         self._connection.execute(
             "DELETE FROM hours WHERE delivered_ms IS NOT NULL AND end_ms < ?", (now_ms - keep_hours_ms,)
         )
 
-    def _settle(self, until_ms: int) -> None:
-        """Note of the hours up to *until_ms* that their readings are gone."""
+    def _mark_final(self, until_ms: int) -> None:
+        """Note that the hours up to *until_ms* are final: their readings are gone."""
         self._connection.execute(
             "UPDATE hours SET settled = 1 WHERE NOT settled AND end_ms <= ? AND revision ="
             " (SELECT max(revision) FROM hours h WHERE h.camera = hours.camera AND h.start_ms = hours.start_ms)",
             (until_ms,),
         )
 
-    def _settle_for_an_older_release(self) -> None:
+    def _mark_final_for_an_older_release(self) -> None:
         """Note what a release has thrown away that made no note of it, whole hours at a time (ADR 11)."""
         boots = self._connection.execute(
             "SELECT id, offset_ms, pruned_ms + offset_ms FROM boots"
@@ -258,7 +277,7 @@ class Ledger(LedgerView):
             (end_ms,) = self._connection.execute(
                 "SELECT coalesce(max(end_ms), ?1) FROM hours WHERE start_ms < ?1 AND end_ms > ?1", (cut_ms,)
             ).fetchone()
-            self._settle(end_ms)
+            self._mark_final(end_ms)
             self._connection.execute(
                 "UPDATE boots SET pruned_ms = ?2, settled_ms = ?2 WHERE id = ?1", (boot, end_ms - offset_ms)
             )
@@ -273,18 +292,17 @@ class Ledger(LedgerView):
         ).fetchone()
         return None if row is None else row[0]
 
-    def settled(self, camera: str, since_ms: int) -> dict[int, bytes]:
-        """Return what each settled hour said when it was settled, by its start."""
-        return dict(
-            self._connection.execute(
-                "SELECT start_ms, payload FROM (SELECT start_ms, payload, max(revision) FROM hours"
-                " WHERE camera = ? AND start_ms >= ? AND settled GROUP BY start_ms)",
-                (camera, since_ms),
-            )
+    def final_hours(self, camera: str, since_ms: int) -> dict[int, Hour]:
+        """Return what each final hour said when its readings were thrown away, by its start, ms since 1970 UTC."""
+        rows = self._rows(
+            "SELECT camera, start_ms, max(revision), end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE camera = ? AND start_ms >= ? AND settled GROUP BY start_ms",
+            (camera, since_ms),
         )
+        return {row.span.start_ms: hour for row in rows if (hour := row.hour) is not None}
 
-    def unsettled_ms(self, camera: str) -> int | None:
-        """Return the start of the camera's first hour of which the newest row isn't settled; None if there is none."""
+    def first_not_final_ms(self, camera: str) -> int | None:
+        """Return the start of the camera's first hour of which the newest row isn't final; None if there is none."""
         first: int | None = self._connection.execute(
             "SELECT min(start_ms) FROM (SELECT start_ms, settled, max(revision) FROM hours WHERE camera = ?"
             " GROUP BY start_ms) WHERE NOT settled",
@@ -315,7 +333,7 @@ class Ledger(LedgerView):
             (closed_ms, row.camera, row.span.start_ms),
         )
 
-    def deliver(self, keys: Iterable[tuple[str, int, int]], now_ms: int) -> None:
+    def mark_delivered(self, keys: Iterable[tuple[str, int, int]], now_ms: int) -> None:
         """Note that the broker has acknowledged these rows."""
         self._connection.executemany(
             "UPDATE hours SET delivered_ms = ? WHERE camera = ? AND start_ms = ? AND revision = ?",

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edge.core.errors import LedgerMissing, LedgerUnusable
+from edge.core.hour import HOUR_MS, Hour
 from edge.core.tally import Flag
 from edge.publisher.hours import Interval, Span
 from edge.publisher.ledger import file
@@ -35,10 +38,11 @@ _INTERVALS = """
         WINDOW o AS (PARTITION BY r.stream ORDER BY r.sequence)
     )) WHERE end_ms >= :start AND start_ms <= :end AND (end_ms > settled_ms OR mine)
 """
-"""What lies before *settled_ms* is in settled hours: an interval across it is cut there, and its counts went with its
+"""What lies before *settled_ms* is in final hours: an interval across it is cut there, and its counts went with its
 middle."""
 
 _WINDOW_MS = 60_000
+"""What a camera does now is told by its readings of this long, ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,14 @@ class Row:
         """Camera, start and revision: what names a row for ever."""
         return self.camera, self.span.start_ms, self.revision
 
+    @property
+    def hour(self) -> Hour | None:
+        """The hour that the payload holds; None if it holds none, as on a card that has lost bits."""
+        try:
+            return Hour.decode(self.payload)
+        except ValidationError:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -66,7 +78,7 @@ class Pace:
     Attributes:
         boot_id: The boot in which the newest was read off.
         boot_ms: When, boot time.
-        wall_ms: When, wall time; None while that boot has no place in time.
+        wall_ms: When, wall time; None while that boot doesn't know it.
         fps: Frames looked at a second, over the last minute of that run; None if there is only one reading.
         watched: Share of that time that was watched, 0 to 1.
         flags: Those that held at any time in it.
@@ -106,7 +118,7 @@ class LedgerView:
         if not _is_there(path):
             raise LedgerMissing(path)
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            with file.connected_for_reading(path) as connection:
                 version: int = connection.execute("PRAGMA user_version").fetchone()[0]
                 if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                     # The publisher has made the file, and is about to make its tables.
@@ -115,20 +127,20 @@ class LedgerView:
                     raise LedgerUnusable(path, f"it is of version {version}, not {len(file.MIGRATIONS)}")
                 yield cls(path, connection)
         except sqlite3.Error as exc:
-            raise LedgerUnusable(path, str(exc)) from exc
+            raise file.unusable(path, exc) from exc
 
     def fault(self) -> str | None:
         """Return what makes the file unusable; None if nothing does. Reads all of it."""
         return file.fault(self._connection)
 
     def intervals(self, camera: str, start_ms: int, end_ms: int) -> Iterator[Interval]:
-        """Yield the camera's placed intervals that touch the time from *start_ms* to *end_ms*."""
+        """Yield the camera's intervals with a wall time that touch the time from *start_ms* to *end_ms*."""
         rows = self._connection.execute(_INTERVALS, {"camera": camera, "start": start_ms, "end": end_ms})
         for run, line, start, end, in_, out, watched_ms, flags, restarted in rows:
             yield Interval(run, line, start, end, in_, out, max(0, watched_ms), Flag(flags), bool(restarted))
 
-    def unplaced(self) -> list[tuple[str, str, str, int, int]]:
-        """Return what boots without a known time have counted: boot id, camera, line, in, out."""
+    def without_wall_time(self) -> list[tuple[str, str, str, int, int]]:
+        """Return what boots that never knew the time have counted: boot id, camera, line, in, out."""
         return self._connection.execute(
             "SELECT b.boot_id, s.camera, s.line, sum(r.in_), sum(r.out) FROM streams s JOIN boots b ON b.id = s.boot"
             " JOIN readings r ON r.stream = s.id WHERE b.offset_ms IS NULL"
@@ -178,6 +190,14 @@ class LedgerView:
             "SELECT max(delivered_ms) FROM hours WHERE camera = ?", (camera,)
         ).fetchone()[0]
         return stamp
+
+    def acknowledged_last_day(self, now_ms: int) -> list[Row]:
+        """Return the rows that a broker acknowledged in the 24 hours before now or before the last one, in order."""
+        return self._rows(
+            "SELECT camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms FROM hours"
+            " WHERE delivered_ms > max(?, (SELECT max(delivered_ms) FROM hours)) - ? ORDER BY delivered_ms, start_ms",
+            (now_ms, 24 * HOUR_MS),
+        )
 
     def pace(self, camera: str) -> Pace | None:
         """Return what the camera's newest readings say; None if there are none."""

@@ -1,8 +1,8 @@
 """
-What the person tapped and what the box counted, while an audit runs.
+What the person tapped and what the box counted during an audit.
 
-On disk there are only the times of the taps and totals of the box by interval, and they are there only until the report
-is written: should the power fail, the next audit makes a report of them.
+On disk are only the times of the taps and the box's totals by interval, and only until the report is written. If the
+power fails before that, the next audit makes a report of them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from edge.evaluation.score import Event, Score, score
 from edge.vision.scene import Direction
 
 WINDOW_S = 3.0
-"""A tap and a count are of the same person if no more than this lies between them: a finger isn't a clock."""
+"""A tap and a count of the same direction are one person if they are no further apart than this, s."""
 _SHORT_S, _LONG_S = 60, 300
+"""The length of a report's intervals in a short audit and in a long one, s."""
 _SHORT_AUDIT_S = 1_800
+"""An audit of up to this length is short, s."""
 WAYS: tuple[Direction, Direction] = ("in", "out")
 
 Phase = Literal["ready", "counting", "signing", "over"]
@@ -32,7 +34,7 @@ Phase = Literal["ready", "counting", "signing", "over"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Totals of a minute, or of five: (in, out) each, as the person and as the box counted them."""
+    """The totals of one interval, (in, out) each, as the person and as the box counted them."""
 
     person: tuple[int, int]
     box: tuple[int, int]
@@ -46,14 +48,15 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Result:
     """
-    What came of an audit.
+    The result of an audit.
 
     Attributes:
-        seconds: How long it lasted.
-        interval_s: Of each of *intervals*.
-        events: The box's counts held against the taps, one to one; None if the audit was broken off.
-        unwatched: Flags that the box had meanwhile.
-        box_shown: Whether the person could see the box's count while they tapped.
+        seconds: Its duration.
+        interval_s: The length of each of *intervals*.
+        events: The box's counts matched with the taps, one to one; None if the audit was broken off.
+        unwatched: The flags that the box raised during the audit.
+        box_shown: Whether the person could see the box's count while tapping.
+        refused: Crossings that the box saw during the audit and did not count.
     """
 
     seconds: float
@@ -62,14 +65,20 @@ class Result:
     events: Score | None
     unwatched: Sequence[str] = ()
     box_shown: bool = False
+    refused: int = 0
+
+    @property
+    def people(self) -> int:
+        """How many people were tapped, in both directions together."""
+        return sum(self.totals(way)[0] for way in WAYS)
 
     def totals(self, way: Direction) -> tuple[int, int]:
-        """Return what the person and the box counted of one direction."""
+        """Return the person's and the box's total of one direction."""
         at = WAYS.index(way)
         return sum(i.person[at] for i in self.intervals), sum(i.box[at] for i in self.intervals)
 
     def accuracy(self, way: Direction) -> float | None:
-        """Return how near the box's total is to the person's, 0 to 1; None where nobody went that way."""
+        """Return 1 minus the error of the box's total, at least 0; None where nobody was tapped in that direction."""
         person, box = self.totals(way)
         return max(0.0, 1 - abs(box - person) / person) if person else None
 
@@ -77,13 +86,13 @@ class Result:
 @dataclass(slots=True)
 class Count:
     """
-    One audit, for the threads of the page, the keys and the window.
+    The state of one audit, shared by the threads of the page, the keys and the preview.
 
     Args:
         lines: The camera's lines, in the config's order.
-        line: The one that is audited; None adds all.
-        longest_s: It ends by itself after so long.
-        store: Where taps are kept until the report is written.
+        line: The line that is audited; None adds all of them.
+        longest_s: The counting ends by itself after this time.
+        store: The file that keeps the taps until the report is written.
         about: What the report will say of box, camera and time; kept with the taps.
     """
 
@@ -97,23 +106,28 @@ class Count:
     box_shown: bool = False
     seen: bool = False
     flags: Flag = Flag(0)  # noqa: RUF009 - a value, like 0
+    refused: int = 0
     _taps: list[Event] = field(default_factory=list)
     _counted: list[Event] = field(default_factory=list)
     _began_ms: int = 0
     _ended_s: float = 0.0
     _before: dict[Direction, int] | None = None
+    _refused_before: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     # --- what happens ---
 
     def see(self, silhouette: Silhouette) -> None:
-        """Take the box's odometers."""
+        """Take the box's odometers from one record of the preview."""
         with self._changed:
             chosen = [c for n, c in zip(self.lines, silhouette.counts, strict=True) if self.line in (None, n)]
             now: dict[Direction, int] = {"in": sum(c.in_ for c in chosen), "out": sum(c.out for c in chosen)}
             before, self._before, self.seen = self._before or now, now, True
+            refused = sum(c.refused for c in chosen)
+            newly_refused, self._refused_before = refused - self._refused_before, refused
             if self.phase != "counting":
                 return
+            self.refused += newly_refused
             self.flags |= silhouette.flags & ~Flag.RESTARTED
             t_s = self._passed_s()
             new = [Event(t_s, way) for way in WAYS for _ in range(now[way] - before[way])]
@@ -123,7 +137,7 @@ class Count:
                 self._changed.notify_all()
 
     def start(self) -> None:
-        """Begin, if it hasn't."""
+        """Start counting, once the camera is seen."""
         with self._changed:
             if self.phase == "ready" and self.seen:
                 self.phase, self._began_ms = "counting", self.clock.boot_ms()
@@ -131,7 +145,7 @@ class Count:
                 self._changed.notify_all()
 
     def tap(self, way: Direction) -> None:
-        """Book one person that was seen."""
+        """Count one person in one direction."""
         with self._changed:
             if self.phase == "counting":
                 self._taps.append(Event(self._passed_s(), way))
@@ -139,7 +153,7 @@ class Count:
                 self._changed.notify_all()
 
     def undo(self) -> None:
-        """Take the newest tap back."""
+        """Remove the newest tap."""
         with self._changed:
             if self.phase == "counting" and self._taps:
                 self._taps.pop()
@@ -147,21 +161,21 @@ class Count:
                 self._changed.notify_all()
 
     def show_box(self) -> None:
-        """Let the person see the box's count from now on; the report will say so."""
+        """Show the box's count to the person from now on; the report will say so."""
         with self._changed:
             self.box_shown = True
             self._changed.notify_all()
 
     def finish(self) -> None:
-        """End the counting; what is left is to sign."""
+        """End the counting. It can be signed if somebody was tapped, and is over otherwise."""
         with self._changed:
             if self.phase == "counting":
                 self._ended_s = self._passed_s()
-                self.phase = "signing"
+                self.phase = "signing" if self._taps else "over"
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """End it all."""
+        """End the audit, whatever its phase."""
         with self._changed:
             if self.phase == "counting":
                 self._ended_s = self._passed_s()
@@ -171,18 +185,18 @@ class Count:
     # --- what is shown ---
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until something changes."""
+        """Wait until the state changes or *timeout_s* is over."""
         with self._changed:
             self._changed.wait(timeout_s)
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left to count."""
+        """Seconds until the counting ends by itself."""
         return self.longest_s if self.phase == "ready" else max(0.0, self.longest_s - self._passed_s())
 
     @property
     def begun(self) -> bool:
-        """Whether anything was counted at all."""
+        """Whether the counting was started."""
         return self._began_ms > 0
 
     def totals(self) -> tuple[dict[Direction, int], dict[Direction, int]]:
@@ -191,18 +205,18 @@ class Count:
             return _by_way(self._taps), _by_way(self._counted)
 
     def result(self) -> Result:
-        """Return what came of it; only after it was finished."""
+        """Return the result; valid after `finish` or `close`."""
         with self._changed:
             events = score(self._counted, self._taps, WINDOW_S)
             step = interval_s(self.longest_s)
             flags = [flag.name.lower() for flag in self.flags if flag.name]
             intervals = _intervals(self._taps, events, self._ended_s, step)
-            return Result(self._ended_s, step, intervals, events, flags, self.box_shown)
+            return Result(self._ended_s, step, intervals, events, flags, self.box_shown, self.refused)
 
     # --- what is kept ---
 
     def _keep(self) -> None:
-        """Write the taps' times and the box's totals."""
+        """Write the times of the taps and the box's totals."""
         step = interval_s(self.longest_s)
         passed_s = self._passed_s()
         kept = {
@@ -222,16 +236,16 @@ class Count:
 
 
 def interval_s(longest_s: float) -> int:
-    """Return how long the intervals of an audit are: a minute, or five where it is long."""
+    """Return the length of an audit's intervals."""
     return _SHORT_S if longest_s <= _SHORT_AUDIT_S else _LONG_S
 
 
 def recover(store: Path) -> tuple[Mapping[str, str], Result]:
     """
-    Return what was kept of an audit that was broken off: what it was about, and what came of it.
+    Return the heading and the result of an audit that was broken off.
 
     Raises:
-        ValueError, KeyError, TypeError: *store* doesn't hold that.
+        ValueError, KeyError, TypeError: the content of *store* is not that of an audit.
     """
     kept: dict[str, Any] = json.loads(store.read_text(encoding="utf-8"))
     step, seconds = int(kept["interval_s"]), float(kept["seconds"])
@@ -254,10 +268,10 @@ def _per_interval(events: Sequence[Event], seconds: float, step: int) -> Iterato
 
 def _intervals(taps: Sequence[Event], events: Score, seconds: float, step: int) -> list[Interval]:
     """
-    Return the totals by interval, the box's so that a pair stands in its tap's interval.
+    Return the totals by interval, in which a count stands in the interval of its tap.
 
-    What the box counted is what the person tapped, less what it missed and with what it counted in excess; so a tap
-    just before the full minute and its count just after don't look like two mistakes.
+    The box's total is the number of taps, minus the missed ones, plus the counts in excess. So a tap just before the
+    full minute and its count just after it don't look like two errors.
     """
     missed = [Event(error.t_s, error.direction) for error in events.errors if error.fault == "missed"]
     left = [tap for tap in taps if tap not in missed]

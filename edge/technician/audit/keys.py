@@ -1,4 +1,4 @@
-"""Single keys from the terminal, without Enter; and whole lines, for as long as nobody answered elsewhere."""
+"""Reads single keys from the terminal without Enter, and whole lines that another thread can interrupt."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Self
 
 _TICK_S = 0.2
+"""How long one read waits for a key, s."""
 
 
 class Keys:
-    """The terminal, as it was again afterwards. Where standard input is none, no key ever comes."""
+    """The terminal's keys. If standard input is no terminal, no key ever comes."""
 
     def __init__(self) -> None:
         self._descriptor = sys.stdin.fileno() if sys.stdin.isatty() else None
@@ -26,28 +27,28 @@ class Keys:
         return self._descriptor is not None
 
     def __enter__(self) -> Self:
-        """Give keys one by one from here on."""
+        """Switch the terminal to single keys."""
         if self._descriptor is not None:
             self._before = termios.tcgetattr(self._descriptor)
             tty.setcbreak(self._descriptor)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Give whole lines again, and show them."""
+        """Restore the terminal's mode."""
         if self._descriptor is not None and self._before is not None:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 
     def key(self) -> str:
-        """Return the next key if one comes soon, else nothing."""
+        """Return the next key, or "" if none comes within a fraction of a second."""
         return self._read(1)
 
     def line(self, waits: Callable[[], bool]) -> str | None:
-        """Return a whole line, outside of the with statement; None once *waits* no longer holds, or at its end."""
-        said = ""
+        """Return one line, outside of the with statement; None at the end of the input or once *waits* is false."""
+        typed = ""
         while waits():
-            said += (more := self._read(1024))
-            if "\n" in said:
-                return said.strip()
+            typed += (more := self._read(1024))
+            if "\n" in typed:
+                return typed.strip()
             if not more and self._descriptor is None:
                 return None
         return None

@@ -1,8 +1,8 @@
 """
-`footfall audit CAMERA`: count beside the box, by taps on the page or by keys, and sign what came of it.
+`footfall audit CAMERA`: a person counts beside the box, by taps on the page or by keys, and signs the result.
 
-No picture is made or kept: the sealed vision's window carries its odometers and nothing to look at. Where the publisher
-holds the camera's diode open, vision goes on telling it, so that the hour of an audit is whole.
+No picture is made or kept: the preview of the sealed vision process carries its odometers and no cells. If the
+publisher holds the camera's diode open, vision goes on writing to it, so that the hour of an audit is complete.
 """
 
 from __future__ import annotations
@@ -27,29 +27,34 @@ from edge.core.clock import KernelClock
 from edge.core.errors import ConfigError, ReportUnwritable
 from edge.core.signals import Notice, stop_signals
 from edge.technician import systemd_state
+from edge.technician.audit import certainty
 from edge.technician.audit.count import Count, recover
 from edge.technician.audit.keys import Keys
 from edge.technician.audit.report import Report, Signature
-from edge.technician.setup.process import tell
+from edge.technician.page_address import show_address
 from edge.technician.vision_process import Eye
 from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.3
-_FAREWELL_S = 2.0
+"""The page is told of the time that is left at least this often, s."""
+_LAST_EVENT_S = 2.0
+"""The page has so long to take the last event before the server closes, s."""
 _READY_S = 600.0
+"""An audit that nobody starts ends after this time, s."""
 _SIGN_S = 600.0
-"""How long it waits to be started, and to be signed; after that it ends by itself."""
+"""An audit that nobody signs ends unsigned after this time, s."""
 _MOST_NAME = 60
+"""A signer's name is cut to so many characters."""
 
 
 @dataclass(slots=True)
 class Session:
     """
-    What the page, the keys and the terminal share.
+    The state that the page, the keys and the terminal share.
 
     Attributes:
-        attended: Nobody is waited for any more: it was signed, or ended.
-        over: The report is written.
+        attended: Set once nobody is waited for: the audit was signed, or ended.
+        over: Set once the report is written.
     """
 
     camera: str
@@ -60,30 +65,30 @@ class Session:
     report: Report | None = None
 
     def events(self) -> Iterator[Answer]:
-        """Give the page what it shows, and a last word."""
+        """Yield the state whenever it changes, and a last event with the verdict."""
         while not self.over.is_set():
             yield self.shown()
             self.count.wait(_TICK_S)
         yield {**self.shown(), "over": True}
 
     def shown(self) -> dict[str, Any]:
-        """Return the state as JSON; the box's count only once it may be seen."""
+        """Return the state as JSON; the box's count only when the person may see it."""
         count = self.count
         person, box = count.totals()
-        told = count.box_shown or count.phase in ("signing", "over")
+        is_shown = count.box_shown or count.phase in ("signing", "over")
         return {
             "camera": self.camera,
             "phase": count.phase if count.seen else "waiting",
             "left_s": round(count.left_s),
             "person": person,
-            "box": box if told else None,
+            "box": box if is_shown else None,
             "shown": count.box_shown,
             "result": Report(count.about, count.result(), None).summary() if count.phase == "signing" else None,
             "verdict": self.report.verdict if self.report else "",
         }
 
     def act(self, sent: dict[str, Any]) -> Answer:
-        """Do what a button or a key asks for; KeyError if there is no such thing to do."""
+        """Do what a button or a key asks for. Raises KeyError for an unknown action."""
         count = self.count
         {
             "start": count.start,
@@ -96,7 +101,7 @@ class Session:
         return self.shown()
 
     def sign(self, sent: dict[str, Any]) -> Answer:
-        """Sign, once the counting is over; without a name it stays unsigned."""
+        """Sign the result. Without a name it stays unsigned. Raises ValueError if there is nothing to sign."""
         if self.count.phase != "signing":
             raise ValueError("nothing to sign")
         name = " ".join(str(sent["name"]).split())[:_MOST_NAME]
@@ -111,11 +116,11 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
 
     Args:
         path: The config file.
-        camera: Whose count.
-        line: Only this line's; None adds all of the camera.
-        port: The page's, on 127.0.0.1.
-        minutes: The counting ends by itself after so long.
-        folder: Where reports go; None is `audits` beside the ledger.
+        camera: The camera's name.
+        line: The line to audit; None adds all lines of the camera.
+        port: The page's port on 127.0.0.1.
+        minutes: The counting ends by itself after this time.
+        folder: Where the report goes; None is `audits` beside the ledger.
 
     Raises:
         ConfigError: the config can't be used, or has no such line.
@@ -130,7 +135,7 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
         raise ConfigError("--line", [f'--line: no line of {camera} is called "{line}"; it has: {", ".join(lines)}'])
     folder = _prepare(folder or whole.ledger.parent / "audits")
     out = Console(highlight=False, soft_wrap=True)
-    _write_what_was_broken_off(folder, camera, out)
+    _report_broken_off_audits(folder, camera, out)
     began = _now(whole)
     about = _about(whole, camera, line or ", ".join(lines), began)
     stem = f"{camera}-{began.astimezone(UTC):%Y%m%dT%H%M%SZ}"
@@ -138,9 +143,10 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
     session = Session(camera, count)
     site = Site(
         "audit.html",
-        ("page.css", "icon.svg", "audit.js", "picture.js"),
+        ("style.css", "icon.svg", "audit.js", "picture.js"),
         session.events,
         {"/act": session.act, "/sign": session.sign},
+        {"advice": certainty.advice()},
     )
     with stop_signals(session.attended), systemd_state.paused(camera, _READY_S + 60 * minutes + _SIGN_S):
         server = Server(site, port)
@@ -148,7 +154,7 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
             eye = Eye(settings, path, picture=False, counting=True)
             try:
                 eye.start(count.see, session.attended.set)
-                tell(out, server, f"You count for {minutes:g} minutes, from when you start it.")
+                show_address(out, server, f"You count for {minutes:g} minutes, from when you start it.")
                 _attend(session, out)
             finally:
                 eye.stop()
@@ -157,7 +163,7 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
                 session.report = Report(about, count.result(), session.signature)
                 _export(session.report, folder / stem, count.store)
             session.over.set()
-            server.drain(_FAREWELL_S)
+            server.wait_for_streams(_LAST_EVENT_S)
         finally:
             server.close()
     if eye.fault is not None:
@@ -166,17 +172,17 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
         out.print("It was ended before it began; there is no report.")
         return 1
     out.print(f"\n{session.report.text()}\nKept as {folder / stem}.txt and .html.")
-    return 0 if session.signature is not None and session.signature.accepted else 1
+    return 0 if session.report.accepted else 1
 
 
 def _attend(session: Session, out: Console) -> None:
-    """Take keys until the counting is over, then a signature; both may come from the page instead."""
+    """Take keys until the counting is over, then a signature; the page may send both instead."""
     keys = Keys()
     if keys.present:
-        out.print("\nHere: space starts. Then i = in, o = out, u = take back, b = show the box's count, q = finish.\n")
+        out.print("\nHere: space starts. Then i = in, o = out, u = undo, b = show the box's count, q = finish.\n")
     with keys, Live(console=out, auto_refresh=False, transient=True) as live:
         _take_taps(session, keys, live)
-    if not session.attended.is_set():
+    if session.count.phase == "signing" and not session.attended.is_set():
         _take_signature(session, keys, out)
 
 
@@ -205,7 +211,7 @@ def _take_signature(session: Session, keys: Keys, out: Console) -> None:
 
     if keys.present:
         out.print(Report(session.count.about, session.count.result(), None).text())
-        out.print("Your name, to sign what you counted (empty leaves it unsigned):")
+        out.print("Your name, to sign what you counted (leave it empty not to sign):")
         name, accepted = keys.line(waits), False
         if name:
             out.print("Is the box's count accepted? [y/n]")
@@ -257,7 +263,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _export(report: Report, stem: Path, store: Path) -> None:
-    """Write the report, down to the disk, and only then delete the taps."""
+    """Write the report and sync it to the disk; only then delete the taps."""
     for suffix, text in ((".txt", report.text()), (".html", report.page())):
         try:
             with stem.with_name(stem.name + suffix).open("w", encoding="utf-8") as file:
@@ -269,8 +275,8 @@ def _export(report: Report, stem: Path, store: Path) -> None:
     store.unlink(missing_ok=True)
 
 
-def _write_what_was_broken_off(folder: Path, camera: str, out: Console) -> None:
-    """Make a report of each audit that was killed, so that its taps don't stay."""
+def _report_broken_off_audits(folder: Path, camera: str, out: Console) -> None:
+    """Write the report of each audit that was killed, and delete its taps."""
     for store in sorted(folder.glob(f"{camera}-*.taps")):
         try:
             about, result = recover(store)

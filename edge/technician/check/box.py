@@ -1,4 +1,4 @@
-"""The part of `footfall check` that looks at the box: heat, clock, disk, ledger, units."""
+"""The part of `footfall check` that looks at the box: temperature, clock, disk, ledger, units."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.config.credentials import read_password
 from edge.config.schema import PublisherSettings
 from edge.core.clock import KernelClock
-from edge.core.errors import LedgerError, LedgerMissing
+from edge.core.errors import LedgerError, LedgerMissing, PasswordFileError
 from edge.publisher.ledger.view import LedgerView
 from edge.technician import proc, temperature
-from edge.technician.check.check_result import Finding, fail, ok, warn
+from edge.technician.check.check_result import CheckResult, fail, ok, warn
 
 SYSTEMD = Path("/run/systemd/system")
 """There when systemd runs the machine."""
 
 _LITTLE_MB, _NO_ROOM_MB = 200, 20
+"""MB free on the ledger's disk under which `check` warns, and under which it fails."""
 _SLOW_S = 2.0
+"""Seconds that a card may take to store the probe before `check` warns of it."""
 _PROBE_BYTES = 65_536
+"""Size of the file that `check` writes beside the ledger, forces to the disk and removes."""
 _PUBLISHER_USER = "footfall-publisher"
 _ETC = Path("/etc/footfall")
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - only looked at
 """What the publisher's unit doesn't let it see: ProtectHome, PrivateTmp, InaccessiblePaths."""
 
 
-def check_heat() -> Iterator[Finding]:
-    """Tell how warm the box is, and whether it is held back."""
+def check_temperature() -> Iterator[CheckResult]:
+    """Tell how warm the box is, and whether it is throttled."""
     found = temperature.read()
     if found.celsius is None:
-        yield ok("heat", "this machine has no sensor")
+        yield ok("temperature", "this machine has no sensor")
     elif found.celsius >= temperature.HOT_C:
-        yield fail("heat", f"{found}: too hot, it slows itself down", "give the box air, shade or a heat sink")
+        yield fail("temperature", f"{found}: too hot, it slows itself down", "give the box air, shade or a heat sink")
     elif found.celsius >= temperature.WARM_C:
-        yield warn("heat", f"{found}: warm", "give the box air; a closed case in the sun gets hotter still")
+        yield warn("temperature", f"{found}: warm", "give the box air; a closed case in the sun gets hotter still")
     else:
-        yield ok("heat", str(found))
+        yield ok("temperature", str(found))
     advice = (
         "use the supply that came with the box, and a short cable"
-        if any("voltage" in words for words in (*found.now, *found.before))
+        if any("voltage" in words for words in (*found.throttled, *found.was_throttled))
         else "give the box air, shade or a heat sink"
     )
-    if found.now:
-        yield fail("throttling", "; ".join(found.now), advice)
-    elif found.before:
-        yield warn("throttling", "not now, but since it started: " + "; ".join(found.before), advice)
+    if found.throttled:
+        yield fail("throttling", "; ".join(found.throttled), advice)
+    elif found.was_throttled:
+        yield warn("throttling", "not now, but since it started: " + "; ".join(found.was_throttled), advice)
     else:
-        yield ok("throttling", "nothing holds the box back")
+        yield ok("throttling", "the box isn't throttled")
 
 
-def check_clock() -> Iterator[Finding]:
+def check_clock() -> Iterator[CheckResult]:
     """Tell whether the kernel's clock is kept right."""
     clock = KernelClock()
     says = f"it is {datetime.fromtimestamp(clock.wall_ms() / 1000, UTC):%Y-%m-%d %H:%M} UTC"
@@ -67,7 +71,7 @@ def check_clock() -> Iterator[Finding]:
         )
 
 
-def check_disk(settings: PublisherSettings) -> Iterator[Finding]:
+def check_disk(settings: PublisherSettings) -> Iterator[CheckResult]:
     """Tell whether the ledger's disk has room, and can really be written to by the publisher."""
     folder = settings.ledger.absolute().parent
     if not folder.is_dir():
@@ -83,9 +87,9 @@ def check_disk(settings: PublisherSettings) -> Iterator[Finding]:
     room_mb = stats.f_bavail * stats.f_frsize // 1_000_000
     found = f"{room_mb:,} MB free in {folder}, 64 KiB written and forced to the disk in {1000 * took_s:.0f} ms"
     if room_mb < _NO_ROOM_MB:
-        yield fail("disk", found, "make room: counts will soon be kept in memory only")
+        yield fail("disk", found, "delete files: soon counts can be kept in memory only")
     elif room_mb < _LITTLE_MB:
-        yield warn("disk", found, f"make room; {_LITTLE_MB} MB are enough for years")
+        yield warn("disk", found, f"delete files; {_LITTLE_MB} MB are enough for years")
     elif took_s > _SLOW_S:
         yield warn("disk", found, "the card is very slow, which often comes before its end; have another at hand")
     else:
@@ -107,7 +111,7 @@ def _write_test(folder: Path) -> float:
     return time.monotonic() - began_s
 
 
-def _check_owner(folder: Path) -> Iterator[Finding]:
+def _check_owner(folder: Path) -> Iterator[CheckResult]:
     """Say so where the service's user, if there is one, doesn't own the folder that it must write to."""
     user, owner = _publisher_user(), folder.stat().st_uid
     if user is not None and SYSTEMD.exists() and owner not in (user.pw_uid, os.geteuid() or user.pw_uid):
@@ -126,12 +130,13 @@ def _publisher_user() -> pwd.struct_passwd | None:
         return None
 
 
-def check_broker_files(settings: PublisherSettings) -> Iterator[Finding]:
+def check_broker_files(settings: PublisherSettings) -> Iterator[CheckResult]:
     """
-    Tell which of the broker's TLS files the publisher can't get at though whoever checks can.
+    Tell which of the broker's files the publisher can't use, though whoever checks can read them.
 
-    Its password is another matter: systemd reads that for it.
+    Whether the publisher may read its password is another matter: systemd reads that for it.
     """
+    yield from _check_password(settings)
     tls, user = settings.broker.tls, _publisher_user()
     if tls is None or user is None or not SYSTEMD.exists():
         return
@@ -146,6 +151,20 @@ def check_broker_files(settings: PublisherSettings) -> Iterator[Finding]:
             yield fail("broker files", where, f"sudo chgrp {user.pw_name} {barred} && sudo chmod g+{right} {barred}")
 
 
+def _check_password(settings: PublisherSettings) -> Iterator[CheckResult]:
+    """Say so where blanks stand around the password: an editor may have left them."""
+    try:
+        password = read_password(settings.broker)
+    except PasswordFileError:
+        return  # the login tells
+    if password is not None and password != password.strip():
+        yield warn(
+            "broker password",
+            f"{settings.broker.password_file}: the password begins or ends with a blank",
+            "delete the blank, unless it is meant",
+        )
+
+
 def _barred(path: Path, uid: int, groups: set[int]) -> Path | None:
     """Return what of *path*, a folder above it or itself, keeps a user out by its mode; None if nothing does."""
     for part in (*reversed(path.parents), path):
@@ -157,7 +176,7 @@ def _barred(path: Path, uid: int, groups: set[int]) -> Path | None:
     return None
 
 
-def check_ledger(settings: PublisherSettings) -> Iterator[Finding]:
+def check_ledger(settings: PublisherSettings) -> Iterator[CheckResult]:
     """Read all of the ledger, and tell what waits in it."""
     path = settings.ledger
     try:
@@ -168,15 +187,14 @@ def check_ledger(settings: PublisherSettings) -> Iterator[Finding]:
                     "ledger", f"{path} {damage}", "restart the publisher: it sets the file aside and begins anew"
                 )
                 return
-            waiting, since_ms, unplaced = ledger.backlog(), ledger.waiting_since_ms(), ledger.unplaced()
+            waiting, since_ms, unplaced = ledger.backlog(), ledger.waiting_since_ms(), ledger.without_wall_time()
             last = [stamp for c in settings.cameras if (stamp := ledger.acknowledged_ms(c.name)) is not None]
     except LedgerMissing:
         yield warn("ledger", f"{path} isn't there yet", "start the publisher: sudo systemctl start footfall-publisher")
         return
     except LedgerError as exc:
-        cause, _, advice = str(exc).removeprefix(f"ledger {path}: ").rpartition("; ")
         denied = not os.access(path, os.R_OK)
-        yield fail("ledger", f"{path}: {cause}", "run this with sudo" if denied else advice)
+        yield fail("ledger", f"{path}: {exc.cause}", "run this with sudo" if denied else exc.advice)
         return
     aside = sorted(found.name for found in path.parent.glob(f"{path.name}.aside-*") if found.suffix[-1].isdigit())
     if aside:
@@ -185,23 +203,29 @@ def check_ledger(settings: PublisherSettings) -> Iterator[Finding]:
         yield ok("ledger", f"intact, {path.stat().st_size / 1e6:.1f} MB")
     if unplaced:
         people = sum(in_ + out for *_, in_, out in unplaced)
+        boots = len({boot for boot, *_ in unplaced})
         yield warn(
-            "unplaced counts",
-            f"{people} crossings of {len({boot for boot, *_ in unplaced})} boots without a synchronised clock",
-            "those of this boot are placed once the clock is synchronised; those of others stay where they are",
+            "counts without wall time",
+            f"{plural(people, 'crossing')} of {plural(boots, 'boot')} without a synchronised clock",
+            "those of this boot get their hour once the clock is synchronised; those of earlier boots never do",
         )
     yield _outbox(waiting, since_ms, max(last, default=None))
 
 
-def _outbox(waiting: int, since_ms: int | None, last_ms: int | None) -> Finding:
+def _outbox(waiting: int, since_ms: int | None, last_ms: int | None) -> CheckResult:
     said = "no hour was acknowledged yet" if last_ms is None else f"last acknowledged {age(last_ms)} ago"
     if not waiting or since_ms is None:
-        return ok("outbox", f"nothing waits; {said}")
-    found = f"{waiting} hours wait, the oldest for {age(since_ms)}; {said}"
+        return ok("outbox", f"no hour is waiting; {said}")
+    found = f"{plural(waiting, 'hour')} waiting, the oldest for {age(since_ms)}; {said}"
     late = KernelClock().wall_ms() - since_ms > 2 * 3_600_000
     if late:
         return warn("outbox", found, "nothing is lost; look at the lines about the broker below")
     return ok("outbox", found)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return *number* with its noun, as in "1 hour" and "2 hours"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def age(since_ms: int) -> str:
@@ -213,11 +237,11 @@ def age(since_ms: int) -> str:
     return f"{seconds // 86_400} days"
 
 
-def check_units(settings: PublisherSettings) -> Iterator[Finding]:
+def check_units(settings: PublisherSettings) -> Iterator[CheckResult]:
     """Tell whether the services are installed and run."""
     if not SYSTEMD.exists():
         processes = [*proc.running("publisher"), *proc.running("vision")]
-        found = f"{len(processes)} processes of a trial run" if processes else "nothing runs"
+        found = "a trial is running" if processes else "nothing runs"
         yield warn("units", f"systemd doesn't run this machine; {found}", "on a box: install the units")
         return
     names = ["footfall-publisher.service"]
@@ -227,7 +251,7 @@ def check_units(settings: PublisherSettings) -> Iterator[Finding]:
         yield _unit(name)
 
 
-def _unit(name: str) -> Finding:
+def _unit(name: str) -> CheckResult:
     keys = ("LoadState", "ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts", "ExecMainStatus")
     said = proc.unit_properties(name, keys)
     state = said.get("ActiveState", "unknown")

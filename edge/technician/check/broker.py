@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.credentials import context
 from edge.config.schema import Broker, PublisherSettings, is_loopback
+from edge.core import topics
 from edge.core.clock import KernelClock
 from edge.core.errors import BrokerRefused, PasswordFileError, PublishError
 from edge.mqtt.client import Session
@@ -26,7 +27,6 @@ from edge.mqtt.connection import BrokerConnection
 from edge.mqtt.connector import Welcome
 from edge.mqtt.limits import LIMITS
 from edge.mqtt.reasons import NO_SUBSCRIBER, words
-from edge.publisher import message
 from edge.technician import proc
 from edge.technician.check.check_result import Finding, fail, ok, warn
 
@@ -175,9 +175,9 @@ class _Guest(BrokerConnection):
         return fail("broker login", f"{user}: {self.cause or f'no answer within {_ANSWER_S:g} s'}", advice)
 
     def _publish(self, camera: str) -> Finding:
-        topic = message.status_topic(self._settings.site, camera)
+        topic = topics.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
-        word = message.ONLINE if _is_online(self._settings.ledger, camera) else message.OFFLINE
+        word = topics.ONLINE if _is_online(self._settings.ledger, camera) else topics.OFFLINE
         if self.up:
             self.publish(topic, word, topic)
             self._until(lambda: topic in self._answers)

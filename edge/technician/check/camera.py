@@ -16,29 +16,31 @@ from edge.core.errors import LedgerError, MeasuringFailed
 from edge.core.tally import BEAT_MS, Flag
 from edge.publisher.ledger.view import LedgerView, Pace
 from edge.technician import measuring, proc
-from edge.technician.check.check_result import Finding, fail, ok, warn
+from edge.technician.check.check_result import CheckResult, fail, ok, warn
 from edge.technician.measuring import Look
 
 LOOK_S = 13.0
-"""A frozen picture shows after ten seconds."""
+"""Seconds for which `check` looks through a camera; a frozen picture shows after ten."""
 TIME_S = 6.0
+"""Seconds for which `check` times the stages."""
 
 _ENOUGH = 0.9
-"""Share of the asked rate that is taken for it."""
+"""A camera that gives this share of the configured rate, or more, gives what was asked for."""
 SILENT_MS = 3 * BEAT_MS
+"""A vision process whose last reading is older than this, in ms, is silent: three readings are missing."""
 
 PICTURE: Mapping[str, tuple[str, str]] = {
     "dark": ("dark", "switch the light on, or choose opening hours that end before it goes out"),
     "covered": ("covered, or all of one colour", "clean the lens, and take off its cap or what hangs before it"),
     "frozen": ("frozen: the same picture again and again", "pull the camera's plug and put it back"),
-    "moved": ("moved while it was watched", "tighten the mount, then draw the line again"),
-    "slow": ("too slow to follow people", "look at heat and throttling; use a smaller `size`"),
+    "moved": ("moved since the service started", "tighten the mount, then draw the line again"),
+    "slow": ("too slow to follow people", "look at temperature and throttling; use a smaller `size`"),
     "camera_lost": ("gone", "look at the camera's plug and cable"),
 }
 """What a flag means at the door, and what to do."""
 
 
-def check_camera(path: Path, config: Config, name: str) -> Iterator[Finding]:
+def check_camera(path: Path, config: Config, name: str) -> Iterator[CheckResult]:
     """Look through the camera, or ask what the running service says of it."""
     camera = config.cameras[name]
     if not any(name in process.arguments for process in proc.running("vision")):
@@ -55,16 +57,16 @@ def check_camera(path: Path, config: Config, name: str) -> Iterator[Finding]:
     yield from ask(camera, name, pace)
 
 
-def _look(path: Path, camera: Camera, name: str) -> Iterator[Finding]:
+def _look(path: Path, camera: Camera, name: str) -> Iterator[CheckResult]:
     try:
         look = measuring.look(path, name, LOOK_S)
     except MeasuringFailed as exc:
-        yield fail(f"camera {name}", exc.cause, exc.advice)
+        yield fail(f"camera {name}", exc.problem, exc.advice)
         return
     yield from judge(camera, name, look)
 
 
-def judge(camera: Camera, name: str, look: Look) -> Iterator[Finding]:
+def judge(camera: Camera, name: str, look: Look) -> Iterator[CheckResult]:
     """Hold what the camera gave against what it is asked for."""
     what = f"camera {name}"
     width, height = camera.size
@@ -89,7 +91,7 @@ def judge(camera: Camera, name: str, look: Look) -> Iterator[Finding]:
     yield from _picture(name, look.flags)
 
 
-def _picture(name: str, flags: tuple[str, ...]) -> Iterator[Finding]:
+def _picture(name: str, flags: tuple[str, ...]) -> Iterator[CheckResult]:
     bad = [flag for flag in flags if flag in PICTURE and flag != "slow"]
     for flag in bad:
         found, advice = PICTURE[flag]
@@ -98,7 +100,7 @@ def _picture(name: str, flags: tuple[str, ...]) -> Iterator[Finding]:
         yield ok(f"picture {name}", "neither dark, covered nor frozen")
 
 
-def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
+def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[CheckResult]:
     """Judge a camera that the running service holds by the readings of its last minute."""
     what = f"camera {name}"
     held = "the service holds it"
@@ -122,7 +124,7 @@ def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
         yield warn(what, f"{held}, and has only just begun", "check again in half a minute to see how fast it looks")
     elif pace.fps < _ENOUGH * camera.fps:
         found = f"{held}, and looks at {pace.fps:.1f} pictures a second, asked for {camera.fps:g}"
-        yield warn(what, found, "look at speed, heat and light")
+        yield warn(what, found, "look at speed, temperature and light")
     else:
         yield ok(what, f"{held}, and looks at {pace.fps:.1f} pictures a second")
     yield from _picture(
@@ -130,13 +132,13 @@ def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[Finding]:
     )
 
 
-def check_model(path: Path, config: Config) -> Iterator[Finding]:
+def check_model(path: Path, config: Config) -> Iterator[CheckResult]:
     """Load the model, run it, and hold its speed against what the most demanding camera asks for."""
     name, camera = max(config.cameras.items(), key=lambda item: (item[1].fps, item[1].size))
     try:
         stages = measuring.time_stages(path, name, TIME_S)
     except MeasuringFailed as exc:
-        yield fail("model", exc.cause, exc.advice)
+        yield fail("model", exc.problem, exc.advice)
         return
     yield ok("model", f"{stages.model} loads and runs in {stages.interpreter}")
     beside = ", beside the running service" if proc.running("vision") else ""

@@ -23,7 +23,8 @@ from edge.core.clock import KernelClock
 from edge.core.errors import ConfigError
 from edge.technician.check import box, broker
 from edge.technician.check import camera as check_camera
-from edge.technician.check.check_result import Finding, fail, ok
+from edge.technician.check import config as check_config
+from edge.technician.check.check_result import CheckResult, fail, ok
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -37,17 +38,17 @@ def run(path: Path, *, as_json: bool) -> int:
         as_json: One object on stdout: {"schema": 1, "box", "at", "software", "ok", "findings": [{"what", "state",
             "found", "advice"}]}.
     """
-    found: list[Finding] = []
+    results: list[CheckResult] = []
     progress = Console(stderr=True)
     out = Console(highlight=False, soft_wrap=True)
     with progress.status("", spinner="line") as status:
-        for step, findings in _steps(path):
+        for step, step_results in _steps(path):
             status.update(f"{step} ...")
-            for finding in findings:
-                found.append(finding)
+            for result in step_results:
+                results.append(result)
                 if not as_json:
-                    _show(out, finding)
-    failed = [finding for finding in found if finding.state == "fail"]
+                    _show(out, result)
+    failed = [result for result in results if result.state == "fail"]
     if as_json:
         at = datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC)
         print(
@@ -58,33 +59,34 @@ def run(path: Path, *, as_json: bool) -> int:
                     "at": at.isoformat(timespec="seconds"),
                     "software": f"footfall-edge {__version__}",
                     "ok": not failed,
-                    "findings": [asdict(finding) for finding in found],
+                    "findings": [asdict(result) for result in results],
                 },
                 ensure_ascii=False,
             )
         )
     else:
-        out.print(_verdict(found))
+        out.print(_verdict(results))
     return 1 if failed else 0
 
 
-def _steps(path: Path) -> Iterator[tuple[str, Iterator[Finding]]]:
-    """Yield what is looked at now, and its findings, each found only when it is asked for."""
+def _steps(path: Path) -> Iterator[tuple[str, Iterator[CheckResult]]]:
+    """Yield what is looked at now, and its results, each found only when it is asked for."""
     try:
         settings = schema.load(path)
     except ConfigError as exc:
-        yield "config", iter([fail("config", complaint, "mend it, then check again") for complaint in exc.complaints])
-        yield "box", (finding for part in (box.check_heat, box.check_clock) for finding in part())
+        yield "config", (fail("config", said.problem, said.advice or "correct it") for said in exc.messages)
+        yield "box", (result for part in (box.check_temperature, box.check_clock) for result in part())
         return
     publisher = settings.publisher()
     yield "config", iter([ok("config", f"{path}: {_summary(settings)}")])
+    yield "lines and hours", check_config.check_config(settings)
     for camera in settings.cameras:
         yield (
             f"camera {camera}: looking for {check_camera.LOOK_S:g} s",
             check_camera.check_camera(path, settings, camera),
         )
     yield "model: running it on the demo clip", check_camera.check_model(path, settings)
-    yield "heat", box.check_heat()
+    yield "temperature", box.check_temperature()
     yield "clock", box.check_clock()
     yield "disk", box.check_disk(publisher)
     yield "ledger", box.check_ledger(publisher)
@@ -95,26 +97,30 @@ def _steps(path: Path) -> Iterator[tuple[str, Iterator[Finding]]]:
 
 def _summary(settings: schema.Config) -> str:
     lines = sum(len(camera.lines) for camera in settings.cameras.values())
-    return f"site {settings.site}, {len(settings.cameras)} camera(s), {lines} line(s), {settings.timezone}"
+    cameras = len(settings.cameras)
+    return (
+        f"site {settings.site}, {cameras} camera{'s' * (cameras > 1)}, {lines} line{'s' * (lines > 1)}, "
+        f"{settings.timezone}"
+    )
 
 
-def _show(out: Console, finding: Finding) -> None:
-    advice = f"\n      -> {finding.advice}" if finding.advice else ""
+def _show(out: Console, result: CheckResult) -> None:
+    advice = f"\n      -> {result.advice}" if result.advice else ""
     out.print(
         Text.assemble(
-            (f"{finding.state:<4}", _STYLES[finding.state]),
+            (f"{result.state:<4}", _STYLES[result.state]),
             "  ",
-            (f"{finding.what}: ", "dim"),
-            finding.found,
+            (f"{result.what}: ", "dim"),
+            result.found,
             (advice, "bold"),
         )
     )
 
 
-def _verdict(found: Sequence[Finding]) -> Text:
-    fails, warns = (sum(finding.state == state for finding in found) for state in ("fail", "warn"))
+def _verdict(results: Sequence[CheckResult]) -> Text:
+    fails, warns = (sum(result.state == state for result in results) for state in ("fail", "warn"))
     if fails:
-        return Text(f"{fails} of {len(found)} fail: this box doesn't do its work yet", "bold red")
+        return Text(f"not ready: {fails} of {len(results)} checks failed", "bold red")
     if warns:
-        return Text(f"nothing fails; {warns} of {len(found)} are worth a look", "yellow")
-    return Text(f"all {len(found)} are well", "bold green")
+        return Text(f"ready; {warns} of {len(results)} checks gave a warning", "yellow")
+    return Text(f"ready: all {len(results)} checks passed", "bold green")

@@ -9,7 +9,7 @@ State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """
     One line.
 
@@ -26,16 +26,20 @@ class Finding:
     advice: str = ""
 
 
-def ok(what: str, found: str) -> Finding:
-    """Return a finding that needs nothing done."""
-    return Finding(what, "ok", found)
+def ok(what: str, found: str) -> CheckResult:
+    """Return a result that needs nothing done."""
+    return CheckResult(what, "ok", found)
 
 
-def warn(what: str, found: str, advice: str) -> Finding:
-    """Return a finding that somebody should look at."""
-    return Finding(what, "warn", found, advice)
+def warn(what: str, found: str, advice: str) -> CheckResult:
+    """Return a result that somebody should look at."""
+    return CheckResult(what, "warn", found, advice)
 
 
-def fail(what: str, found: str, advice: str) -> Finding:
-    """Return a finding with which the box doesn't do its work."""
-    return Finding(what, "fail", found, advice)
+def fail(what: str, found: str, advice: str) -> CheckResult:
+    """Return a result with which the box is not ready."""
+    return CheckResult(what, "fail", found, advice)
+
+
+Finding = CheckResult
+"""The name under which the broker's part of `check` still knows it."""

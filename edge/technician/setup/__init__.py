@@ -1,1 +1,1 @@
-"""The technician's page: what the camera sees as a silhouette, and the line across it."""
+"""`footfall setup`: the technician draws a camera's lines on a page, over a silhouette."""

@@ -1,8 +1,8 @@
 """
-What speaks against a line as it is drawn: too near the edge, too short for the heads here, people stand on it.
+Warns of a line that counts badly: too near the picture's edge, too short for the heads here, or where people stand.
 
-All measures are in diameters of the heads that were seen, so that neither the picture's size nor the camera's height
-matters; until somebody has walked through, only the edge can be judged. Lengths are in px of the camera's picture.
+Distances are measured in diameters of the heads that were seen, so that neither the picture's size nor the camera's
+height matters. Until the first head is seen, only the edge can be judged. Lengths are in px of the camera's picture.
 """
 
 from __future__ import annotations
@@ -19,45 +19,49 @@ from edge.vision.scene import Sighting
 from edge.vision.tracking.line_state import CLEAR
 
 _LEAST_ROOM = 1.5
-"""Nearer than this to the edge, diameters, more than one in thirty who cross is missed, at 0.7 one in fifteen: see
-docs/accuracy.md."""
+"""Least distance from a line to the picture's edge, diameters. Nearer than this, more than one in thirty people who
+cross is missed; at 0.7 one in fifteen: see docs/accuracy.md."""
 _LEAST_ROOM_SHARE = 0.08
-"""Likewise while no head has been seen, of the picture's smaller side."""
+"""Least distance from a line to the edge while no head has been seen, as a share of the picture's smaller side."""
 _LEAST_LENGTH = 2.5
-"""Shoulders are as wide as two heads; a line that is no longer is walked round."""
+"""Least length of a line, diameters. Shoulders are as wide as two heads, so people walk round a shorter line."""
 _ON_LINE = CLEAR
-"""Who stands nearer to the line than this, diameters, may be counted as often as they sway."""
+"""A person who stands nearer to the line than this, diameters, may be counted each time they sway."""
 _STANDS_MS = 3_000
+"""A person who has stayed in one place for so long stands, ms."""
 _SWAY = 0.6
-"""Who stays within so many diameters stands."""
+"""A person stays in one place while they move by no more than this, diameters."""
 _LEAST_STANDING_MS = 5_000
+"""A line is warned of once people have stood on it for so long in all, ms."""
 _HEADS_KEPT = 400
-_PLACES = 24
-"""Columns of the map of where people stand."""
-_GONE_MS = 3_000
+"""The usual diameter of a head is the median of so many newest ones."""
+_MAP_COLUMNS = 24
+"""The map of where people stand has so many columns; its cells are square."""
+_ENDED_MS = 3_000
+"""A track that was not seen for so long has ended, ms."""
 
 
-class Habits:
+class SceneStatistics:
     """
-    How large heads are here, and where people stand. State: the newest sizes, a coarse map, one anchor a live track.
+    The usual size of a head, and where people stand. State: the newest sizes, a coarse map, one anchor per live track.
 
     Args:
-        width: The picture's, px.
+        width: The picture's width, px.
     """
 
     def __init__(self, width: int) -> None:
-        self._cell = width / _PLACES
+        self._cell = width / _MAP_COLUMNS
         self._sizes: deque[float] = deque(maxlen=_HEADS_KEPT)
         self._stood_ms: Counter[tuple[int, int]] = Counter()
         self._anchors: dict[int, Sighting] = {}
         self._last: dict[int, Sighting] = {}
 
     @property
-    def head(self) -> float | None:
-        """The usual head's diameter, px; None before any was seen."""
+    def head_px(self) -> float | None:
+        """The usual diameter of a head, px; None before the first one was seen."""
         return median(self._sizes) if self._sizes else None
 
-    def see(self, sighting: Sighting) -> None:
+    def add(self, sighting: Sighting) -> None:
         """Learn from one sighting of a track."""
         self._sizes.append(sighting.diameter)
         anchor = self._anchors.get(sighting.track)
@@ -67,36 +71,42 @@ class Habits:
             self._anchors[sighting.track] = sighting
         elif sighting.t_ms - anchor.t_ms >= _STANDS_MS:
             place = (int(sighting.x // self._cell), int(sighting.y // self._cell))
-            # The time until it was known to stand was stood here too.
+            # The time before it was known to stand counts as standing, too.
             first = before.t_ms - anchor.t_ms < _STANDS_MS
             self._stood_ms[place] += round(sighting.t_ms - (anchor if first else before).t_ms)
 
-    def forget(self, t_ms: float) -> list[int]:
-        """Drop the tracks that can't come back at *t_ms*, and return their numbers."""
-        gone = [track for track, sighting in self._last.items() if t_ms - sighting.t_ms > _GONE_MS]
-        for track in gone:
+    def end_tracks(self, t_ms: float) -> list[int]:
+        """Drop the tracks that have ended by *t_ms*, and return their numbers."""
+        ended = [track for track, sighting in self._last.items() if t_ms - sighting.t_ms > _ENDED_MS]
+        for track in ended:
             del self._last[track], self._anchors[track]
-        return gone
+        return ended
 
-    def stood_s(self, points: Sequence[Point]) -> float:
-        """Return the seconds that people stood on the line through *points*."""
-        reach = _ON_LINE * (self.head or 0.0) + self._cell / 2
+    def standing_s(self, points: Sequence[Point]) -> float:
+        """Return how long people have stood on the line through *points*, seconds in all."""
+        reach = _ON_LINE * (self.head_px or 0.0) + self._cell / 2
         on_line = (
             ms
             for (column, row), ms in self._stood_ms.items()
-            if _away(points, ((column + 0.5) * self._cell, (row + 0.5) * self._cell)) < reach
+            if _distance(points, ((column + 0.5) * self._cell, (row + 0.5) * self._cell)) < reach
         )
         return sum(on_line) / 1000
 
 
-def advise(line: Line, habits: Habits, width: int, height: int) -> list[str]:
-    """Return a sentence for each thing that speaks against *line*, and what to do; none if nothing does."""
+def advise(line: Line, statistics: SceneStatistics, width: int, height: int) -> list[str]:
+    """Return one sentence for each problem of *line*, with what to do; an empty list if there is none."""
     points = [(x * width, y * height) for x, y in line.points]
-    return [*_on_edge(line, points, habits, width, height), *_on_length(points, habits), *_on_standing(points, habits)]
+    return [
+        *_on_edge(line, points, statistics, width, height),
+        *_on_length(points, statistics),
+        *_on_standing(points, statistics),
+    ]
 
 
-def _on_edge(line: Line, points: Sequence[Point], habits: Habits, width: int, height: int) -> Iterator[str]:
-    head = habits.head
+def _on_edge(
+    line: Line, points: Sequence[Point], statistics: SceneStatistics, width: int, height: int
+) -> Iterator[str]:
+    head = statistics.head_px
     least = _LEAST_ROOM * head if head else _LEAST_ROOM_SHARE * min(width, height)
     inside = Polyline(points).distance(line.inside[0] * width, line.inside[1] * height)
     for sign, side in ((1, "the shop's side"), (-1, "the street's side")):
@@ -111,21 +121,21 @@ def _on_edge(line: Line, points: Sequence[Point], habits: Habits, width: int, he
 
 
 def _rooms(points: Sequence[Point], side: float, width: int, height: int) -> Iterator[float]:
-    """Yield how far it is from places along the line, straight away from it on one side, to the picture's edge."""
+    """Yield the distance to the picture's edge from places along the line, at right angles to it on one side."""
     for (x1, y1), (x2, y2) in pairwise(points):
         length = math.hypot(x2 - x1, y2 - y1) or 1.0
-        away = (-side * (y2 - y1) / length, side * (x2 - x1) / length)
+        normal = (-side * (y2 - y1) / length, side * (x2 - x1) / length)
         for share in (0.1, 0.3, 0.5, 0.7, 0.9):
             place = (x1 + share * (x2 - x1), y1 + share * (y2 - y1))
             yield min(
                 (limit - at) / step if step > 0 else -at / step
-                for at, step, limit in zip(place, away, (width, height), strict=True)
-                if abs(step) > 1e-9  # noqa: PLR2004 - along this axis it never gets there
+                for at, step, limit in zip(place, normal, (width, height), strict=True)
+                if abs(step) > 1e-9  # noqa: PLR2004 - parallel to this edge
             )
 
 
-def _on_length(points: Sequence[Point], habits: Habits) -> Iterator[str]:
-    head = habits.head
+def _on_length(points: Sequence[Point], statistics: SceneStatistics) -> Iterator[str]:
+    head = statistics.head_px
     length = sum(math.dist(one, other) for one, other in pairwise(points))
     if head and length < _LEAST_LENGTH * head:
         yield (
@@ -134,18 +144,18 @@ def _on_length(points: Sequence[Point], habits: Habits) -> Iterator[str]:
         )
 
 
-def _on_standing(points: Sequence[Point], habits: Habits) -> Iterator[str]:
-    stood_s = habits.stood_s(points)
+def _on_standing(points: Sequence[Point], statistics: SceneStatistics) -> Iterator[str]:
+    stood_s = statistics.standing_s(points)
     if 1000 * stood_s >= _LEAST_STANDING_MS:
         yield f"People stand here: {stood_s:.0f} s so far. Move the line to where they walk on."
 
 
-def _away(points: Sequence[Point], place: Point) -> float:
-    """Return how far *place* is from the line itself."""
-    return min(_away_from_piece(one, other, place) for one, other in pairwise(points))
+def _distance(points: Sequence[Point], place: Point) -> float:
+    """Return the distance from *place* to the line."""
+    return min(_distance_to_piece(one, other, place) for one, other in pairwise(points))
 
 
-def _away_from_piece(one: Point, other: Point, place: Point) -> float:
+def _distance_to_piece(one: Point, other: Point, place: Point) -> float:
     dx, dy = other[0] - one[0], other[1] - one[1]
     along = ((place[0] - one[0]) * dx + (place[1] - one[1]) * dy) / ((dx * dx + dy * dy) or 1.0)
     along = min(1.0, max(0.0, along))

@@ -1,8 +1,8 @@
 """
-The lines as they stand on the page now, and what crosses them.
+The lines as they are drawn on the page now, and what crosses them.
 
-The page sends its lines whenever one is dragged. The paths come from the sealed vision's window and are counted here
-by the very code that vision itself counts with, so that a line can be tried while it is drawn.
+The page sends its lines whenever one is changed. The tracks come from the preview of the sealed vision process and are
+counted here by vision's own code, so that a line can be tried while it is drawn.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from typing import Any
 
 from edge.config import schema
 from edge.config.schema import Line
+from edge.core.config_message import join
 from edge.core.errors import ConfigError
 from edge.core.silhouette import FULL, Point, Silhouette
-from edge.technician.setup.advice import Habits, advise
+from edge.technician.setup.advice import SceneStatistics, advise
 from edge.technician.setup.rewrite import Wanted
+from edge.technician.setup.shared_tracks import SharedTracks
 from edge.vision.scene import Direction, Sighting
 from edge.vision.tracking.line import Counter
 
 _MOST_LINES = 8
-_KEPT = 40
-"""Frames whose heads wait for a page that is slow."""
+"""A page holds no more lines than this."""
+_FRAMES_KEPT = 40
+"""The heads of so many frames wait for a slow page."""
+_MOST_NAME = 40
+"""A line's name is cut to so many characters; the config allows fewer, so that a long one is refused there."""
 
 
 @dataclass(slots=True)
@@ -34,12 +39,12 @@ class Drawn:
     One line on the page.
 
     Attributes:
-        number: The page's own number for it, which stays when it is renamed.
-        raw: Its section as the file would hold it.
-        was: Its name in the file.
-        line: None while it can't be one.
-        faults: Why it can't.
-        counts: People since it was drawn as it is now.
+        number: The page's own number of the line, which stays when the line is renamed.
+        raw: The line's section as the config would hold it.
+        was: Its name in the file; None for a new line.
+        line: None while the section is not valid.
+        faults: Why it is not valid.
+        counts: People since the line was last changed.
     """
 
     number: int
@@ -54,10 +59,10 @@ class Drawn:
 
 class Draft:
     """
-    All lines on the page, for the threads of the page and of the window.
+    All lines on the page, shared by the threads of the page and of the preview.
 
     Args:
-        lines: Those of the file.
+        lines: The lines in the file.
     """
 
     def __init__(self, lines: Mapping[str, Line]) -> None:
@@ -65,10 +70,12 @@ class Draft:
         self._lines: list[Drawn] = []
         self._newest: Silhouette | None = None
         self._cells: Silhouette | None = None
-        self._fresh: deque[tuple[int, list[list[float]]]] = deque(maxlen=_KEPT)
+        self._fresh: deque[tuple[int, list[list[float]]]] = deque(maxlen=_FRAMES_KEPT)
         self._size = (0, 0)
-        self._habits: Habits | None = None
+        self._statistics: SceneStatistics | None = None
+        self._shared = SharedTracks()
         self._version = 0
+        self._in_file: list[tuple[str, Mapping[str, Any]]] = []
         self.change(
             [
                 {
@@ -81,9 +88,10 @@ class Draft:
                 for number, (name, line) in enumerate(lines.items(), 1)
             ]
         )
+        self._in_file = self._drawn()
 
     def change(self, drawn: Sequence[Mapping[str, Any]]) -> None:
-        """Take the lines as the page has them; ValueError, KeyError or TypeError if it can't have sent that."""
+        """Take the lines from the page. Raises ValueError, KeyError or TypeError if the page can't have sent them."""
         if not 1 <= len(drawn) <= _MOST_LINES:
             raise ValueError("no line, or too many")
         lines = [_read(raw) for raw in drawn]
@@ -93,18 +101,20 @@ class Draft:
                 old = before.get(line.number)
                 if old is not None and old.raw == line.raw:
                     line.counts, line.counter = old.counts, old.counter
+                    del before[line.number]
+            self._shared.forget(before)
             self._lines = lines
-            self._tell()
+            self._notify()
 
-    def see(self, silhouette: Silhouette) -> None:
-        """Take what the window showed."""
+    def observe(self, silhouette: Silhouette) -> None:
+        """Take one record of the preview."""
         with self._changed:
             self._newest = silhouette
             if silhouette.columns:
                 self._cells = silhouette
             if silhouette.width > 1:
                 self._follow(silhouette)
-            self._tell()
+            self._notify()
             shown = [
                 [p.track, *(round(n / FULL, 4) for n in (p.x, p.y, p.diameter)), silhouette.t_ms - p.age_ms]
                 for p in silhouette.points
@@ -112,20 +122,21 @@ class Draft:
             self._fresh.append((self._version, shown))
 
     def wait(self, version: int, timeout_s: float) -> int:
-        """Wait until there is something newer than *version*, and return what is there then."""
+        """Wait until there is a newer version than *version*, or *timeout_s* is over; return the current version."""
         with self._changed:
             self._changed.wait_for(lambda: self._version != version, timeout_s)
             return self._version
 
     def shown(self, since: int) -> dict[str, Any]:
-        """Return what the page shows, as JSON; heads only those that came after version *since*."""
+        """Return what the page shows, as JSON; of the heads only those that came after version *since*."""
         with self._changed:
             newest, cells = self._newest, self._cells
-            habits = self._habits
+            twice = self._counted_twice()
             return {
-                "lines": [self._line_shown(line) for line in self._lines],
-                "head": round(habits.head / self._size[0], 4) if habits and habits.head else None,
+                "lines": [self._line_shown(line, twice.get(line.number, [])) for line in self._lines],
+                "unsaved": self._drawn() != self._in_file,
                 "flags": [] if newest is None else [flag.name for flag in newest.flags],
+                "refused": 0 if newest is None else sum(count.refused for count in newest.counts),
                 "seen": newest is not None,
                 "size": list(self._size),
                 "t": 0 if newest is None else newest.t_ms,
@@ -140,7 +151,7 @@ class Draft:
         Return the lines to write.
 
         Raises:
-            ConfigError: one of them, or a name, can't be.
+            ConfigError: a line or a name is not valid, or two lines have one name.
         """
         with self._changed:
             names = [line.name for line in self._lines]
@@ -150,38 +161,69 @@ class Draft:
             lines = schema.lines({line.name: line.raw for line in self._lines})
             return [Wanted(line.name, lines[line.name], line.was) for line in self._lines]
 
-    def written(self) -> None:
-        """Remember that the lines stand in the file under their names now."""
+    def mark_saved(self) -> None:
+        """Remember that the file holds the lines as they are drawn now."""
         with self._changed:
             for line in self._lines:
                 line.was = line.name
+            self._in_file = self._drawn()
+            self._notify()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the file holds other lines than the page."""
+        with self._changed:
+            return self._drawn() != self._in_file
+
+    def _drawn(self) -> list[tuple[str, Mapping[str, Any]]]:
+        return [(line.name, line.raw) for line in self._lines]
 
     def _follow(self, silhouette: Silhouette) -> None:
-        """Let the heads of one frame go over the lines."""
+        """Count the heads of one frame at the lines."""
         size = (silhouette.width, silhouette.height)
-        if self._habits is None or size != self._size:
-            self._size, self._habits = size, Habits(size[0])
+        if self._statistics is None or size != self._size:
+            self._size, self._statistics, self._shared = size, SceneStatistics(size[0]), SharedTracks()
             for line in self._lines:
                 line.counter = None
         sightings = [_sighting(silhouette, point) for point in silhouette.points if point.track]
+        pixels = {
+            line.number: [(x * size[0], y * size[1]) for x, y in line.line.points]
+            for line in self._lines
+            if line.line is not None
+        }
         for sighting in sightings:
-            self._habits.see(sighting)
-        gone = self._habits.forget(silhouette.t_ms)
+            self._statistics.add(sighting)
+            self._shared.update(sighting, pixels)
+        ended = self._statistics.end_tracks(silhouette.t_ms)
+        self._shared.end(ended)
         for line in self._lines:
-            self._count(line, sightings, gone)
+            self._count(line, sightings, ended)
 
-    def _count(self, line: Drawn, sightings: Sequence[Sighting], gone: Sequence[int]) -> None:
+    def _count(self, line: Drawn, sightings: Sequence[Sighting], ended: Sequence[int]) -> None:
         if line.line is None:
             return
         if line.counter is None:
             line.counter = Counter({line.name: line.line}, *self._size)
-        for crossing in line.counter.update(sightings, gone):
+        for crossing in line.counter.update(sightings, ended):
             line.counts[crossing.direction] += 1
 
-    def _line_shown(self, line: Drawn) -> dict[str, Any]:
+    def _counted_twice(self) -> dict[int, list[str]]:
+        """Return line number: a sentence for each other line that the same people crossed."""
+        names = {line.number: line.name for line in self._lines}
+        told: dict[int, list[str]] = {}
+        for pair, count in sorted(self._shared.pairs().items()):
+            people = "1 person" if count == 1 else f"{count} people"
+            for number, other in (pair, pair[::-1]):
+                told.setdefault(number, []).append(
+                    f"Counted twice: {people} crossed this line and {names[other]}, and the camera's total adds its "
+                    "lines. Keep one of the two, or move them so that nobody crosses both."
+                )
+        return told
+
+    def _line_shown(self, line: Drawn, twice: Sequence[str]) -> dict[str, Any]:
         advice: list[str] = []
-        if line.line is not None and self._habits is not None:
-            advice = advise(line.line, self._habits, *self._size)
+        if line.line is not None and self._statistics is not None:
+            advice = [*twice, *advise(line.line, self._statistics, *self._size)]
         return {
             "number": line.number,
             "name": line.name,
@@ -193,23 +235,23 @@ class Draft:
             "faults": line.faults,
         }
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
 
 
 def _read(sent: Mapping[str, Any]) -> Drawn:
-    """Return one line as the page sent it."""
+    """Return one line that the page sent."""
     points = [_point(point) for point in sent["points"]]
     raw = {"from": points[0], "to": points[-1], "via": points[1:-1], "inside": _point(sent["inside"])}
     was = sent["was"]
     if not isinstance(was, str | None):
         raise TypeError("was")
-    drawn = Drawn(int(sent["number"]), str(sent["name"]).strip()[:40], raw, was)
+    drawn = Drawn(int(sent["number"]), str(sent["name"]).strip()[:_MOST_NAME], raw, was)
     try:
         drawn.line = schema.lines({"line": raw})["line"]
     except ConfigError as exc:
-        drawn.faults = tuple(complaint.partition(": ")[2] for complaint in exc.complaints)
+        drawn.faults = tuple(join("", message.cause, message.advice) for message in exc.messages)
     return drawn
 
 

@@ -1,15 +1,12 @@
 """
-`footfall setup CAMERA`: draw the camera's lines on a page, over a silhouette, and write them into the config.
+`footfall setup CAMERA`: the technician draws the camera's lines on a page, and this writes them into the config.
 
-The service's vision is stopped meanwhile and a sealed one of our own looks instead. It all ends by itself, and however
-it ends, the service is started again.
+The service's vision process is stopped meanwhile, and a sealed one of this command looks instead. The command ends by
+itself, and however it ends, the service is started again.
 """
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,20 +19,21 @@ from edge.config.schema import VisionSettings
 from edge.core.clock import KernelClock
 from edge.core.signals import Notice, stop_signals
 from edge.technician import systemd_state
+from edge.technician.page_address import show_address
 from edge.technician.setup import rewrite
 from edge.technician.setup.draft import Draft
 from edge.technician.vision_process import Eye
 from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.12
-"""The page is told at most so often; a person sees no more, and a phone's line carries it."""
-_FAREWELL_S = 2.0
-_MOST_PARENTS = 8
+"""The page gets at most one event in this time, s: fast enough for a person, slow enough for a phone's connection."""
+_LAST_EVENT_S = 2.0
+"""The page has so long to take the last event before the server closes, s."""
 
 
 @dataclass(slots=True)
 class Session:
-    """What the page and the terminal share: the draft, the time left, and how it ends."""
+    """The state that the page and the terminal share: the draft, the time that is left, and what was saved."""
 
     path: Path
     settings: VisionSettings
@@ -48,45 +46,52 @@ class Session:
     ends_ms: int = 0
 
     def __post_init__(self) -> None:
-        """Start the time."""
+        """Begin the session's time."""
         self.ends_ms = self.clock.boot_ms() + round(60_000 * self.minutes)
 
     @property
     def left_s(self) -> float:
-        """Seconds until it ends by itself."""
+        """Seconds until the session ends by itself."""
         return max(0.0, (self.ends_ms - self.clock.boot_ms()) / 1000)
 
+    @property
+    def outcome(self) -> str:
+        """What has become of the lines, in one sentence."""
+        if not self.saved:
+            return "Ended; nothing was saved."
+        return "Saved; what was changed after that was not." if self.draft.unsaved else "Saved."
+
     def events(self) -> Iterator[Answer]:
-        """Give the page what it shows, as often as it changes, and a last word."""
+        """Yield what the page shows, whenever it changes, and a last event with the outcome."""
         version = -1
         while not self.over.wait(_TICK_S):
             since, version = version, self.draft.wait(version, 1.0)
             yield {"camera": self.settings.name, "left_s": round(self.left_s), **self.draft.shown(since)}
-        yield {"over": True, "saved": self.saved}
+        yield {"over": True, "saved": self.saved, "unsaved": self.draft.unsaved}
 
     def change(self, sent: dict[str, Any]) -> Answer:
-        """Take the lines as they are drawn now."""
+        """Take the lines from the page."""
         self.draft.change(sent["lines"])
         return {}
 
     def preview(self, _sent: dict[str, Any]) -> Answer:
-        """Show what saving would change in the file."""
+        """Return what saving would change in the file, as a diff."""
         return {"diff": rewrite.diff(self.text, self._rewritten(), self.path.name)}
 
     def save(self, _sent: dict[str, Any]) -> Answer:
-        """Write the file, and let the publisher know the lines' names."""
+        """Write the file, and have the publisher load it again."""
         after = self._rewritten()
         if after == self.text:
             return {"said": "Nothing has changed, so nothing was written."}
         backup = rewrite.replace(self.path, self.text, after)
         self.text, self.saved = after, True
-        self.draft.written()
+        self.draft.mark_saved()
         reloaded = systemd_state.reload_publisher()
-        said = f"Written. The file as it was is kept as {backup.name}."
-        return {"said": said + (" The publisher has been told." if reloaded else "")}
+        said = f"Saved. The old file is kept as {backup.name}."
+        return {"said": said + (" The publisher has loaded it." if reloaded else "")}
 
     def end(self, _sent: dict[str, Any]) -> Answer:
-        """End it now."""
+        """End the session now."""
         self.over.set()
         return {}
 
@@ -100,9 +105,9 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
 
     Args:
         path: The config file.
-        camera: Whose lines.
-        port: Of 127.0.0.1.
-        minutes: It ends by itself after so long.
+        camera: The camera's name.
+        port: The page's port on 127.0.0.1.
+        minutes: The session ends by itself after this time.
 
     Raises:
         ConfigError: the config can't be used.
@@ -114,7 +119,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
     session = Session(path, settings, path.read_text(encoding="utf-8"), minutes, draft)
     site = Site(
         "setup.html",
-        ("page.css", "icon.svg", "setup.js", "picture.js"),
+        ("style.css", "icon.svg", "setup.js", "lines.js", "history.js", "hold.js", "magnifier.js", "picture.js"),
         session.events,
         {"/lines": session.change, "/preview": session.preview, "/save": session.save, "/end": session.end},
     )
@@ -124,52 +129,18 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
         try:
             eye = Eye(settings, path, picture=True, counting=False)
             try:
-                eye.start(draft.see, session.over.set)
-                tell(out, server, f"It ends by itself in {minutes:g} minutes; end it sooner with Ctrl-C.")
+                eye.start(draft.observe, session.over.set)
+                show_address(out, server, f"It ends by itself in {minutes:g} minutes; end it sooner with Ctrl-C.")
                 if was_running:
                     out.print(f"The service doesn't count at {camera} meanwhile; it goes on when this ends.")
                 session.over.wait(session.left_s)
             finally:
                 session.over.set()
                 eye.stop()
-            server.drain(_FAREWELL_S)
+            server.wait_for_streams(_LAST_EVENT_S)
         finally:
             server.close()
     if eye.fault is not None:
         raise eye.fault
-    out.print("Saved." if session.saved else "Ended; nothing was saved.")
+    out.print(session.outcome)
     return 0
-
-
-def tell(out: Console, server: Server, when: str) -> None:
-    """Say what to type on the technician's own machine, and what to open there."""
-    user = os.environ.get("SUDO_USER") or getpass.getuser()
-    session = ssh_session()
-    host, port = session[2:] if session else (socket.gethostname(), "22")
-    option = "" if port == "22" else f"-p {port} "
-    out.print("\nOn your own laptop or phone, leave this running:\n")
-    out.print(f"  ssh -N {option}-L {server.port}:127.0.0.1:{server.port} {user}@{host}\n", style="bold")
-    out.print("and open in its browser, once:\n")
-    out.print(f"  {server.address}\n", style="bold cyan")
-    out.print(f"The address works for one browser. {when}")
-
-
-def ssh_session() -> list[str] | None:
-    """
-    Return client, port, server and port of the ssh session that this is typed in, or None.
-
-    sudo takes its variable away; the shell that sudo was typed in still has it.
-    """
-    process = "self"
-    for _ in range(_MOST_PARENTS):
-        try:
-            variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-            parent = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
-        except OSError:
-            return None
-        for variable in variables:
-            name, _, value = variable.decode(errors="replace").partition("=")
-            if name == "SSH_CONNECTION" and len(words := value.split()) == 4:  # noqa: PLR2004 - as the docstring says
-                return words
-        process = parent
-    return None

@@ -1,9 +1,9 @@
 """
-Change a camera's lines in the text of a footfall.yaml and leave every other character as the technician wrote it.
+Changes a camera's lines in the text of a footfall.yaml and leaves every other character as the technician wrote it.
 
-The text is never written anew from values: what changed is cut out where the YAML parser says that it stands, and put
-in again. Afterwards the result is read as any config is, and must say exactly what was wanted and nothing else; where
-it doesn't, as with lines that are shared through anchors, nothing is written and the technician is told what to type.
+The text is never generated from values: each change replaces the characters at the place that the YAML parser reports.
+The result is then parsed as a config and must hold exactly the wanted lines and no other change. If it doesn't, as with
+lines that are shared through anchors, nothing is written and the technician is told what to type.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from edge.core.errors import ConfigError
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """
-    One line as it shall be.
+    One line as the file shall hold it.
 
     Attributes:
-        was: Its name in the file now; None for a new one.
+        was: Its name in the file now; None for a new line.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Characters *start* to *end* of the text, and what comes in their place."""
+    """A replacement of the characters from *start* to *end* of the text."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ def rewrite(text: str, camera: str, wanted: Sequence[Wanted], path: Path) -> str
     Return *text*, the config at *path*, with the lines of *camera* as *wanted*.
 
     Raises:
-        ConfigError: they can't be written into this file without touching something else.
+        ConfigError: the lines can't be written without changing something else.
     """
     before = schema.parse(text, path)
     cuts = _cuts(text, camera, before.cameras[camera].lines, wanted)
@@ -69,7 +69,7 @@ def rewrite(text: str, camera: str, wanted: Sequence[Wanted], path: Path) -> str
 
 
 def diff(before: str, after: str, name: str) -> str:
-    """Return the lines that differ, in unified form."""
+    """Return the difference as a unified diff."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), name, f"{name} (new)", n=2
     )
@@ -78,18 +78,18 @@ def diff(before: str, after: str, name: str) -> str:
 
 def replace(path: Path, before: str, after: str) -> Path:
     """
-    Write *after* to *path* in one step, with a copy of what was there beside it; return the copy's path.
+    Replace *path* by *after* in one step, and keep a copy of the old file beside it; return the copy's path.
 
     Raises:
         ConfigError: the file no longer holds *before*, or can't be written.
     """
     if path.read_text(encoding="utf-8") != before:
-        raise ConfigError(path, [f"{path}: somebody changed it meanwhile; start `footfall setup` again"])
+        raise ConfigError(path, [f"{path}: the file was changed meanwhile; start `footfall setup` again"])
     stamp = datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     backup = path.with_name(f"{path.name}.{stamp}.bak")
     if backup.exists():
         backup = path.with_name(f"{path.name}.{stamp}-{secrets.token_hex(2)}.bak")
-    # Through a link, so that a config kept elsewhere stays there.
+    # A symbolic link stays one: its target is replaced.
     target = path.resolve()
     scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -104,7 +104,7 @@ def replace(path: Path, before: str, after: str) -> Path:
 
 
 def _write_like(model: Path, path: Path, text: str) -> None:
-    """Write *text* to *path*, a new file with the owner and rights of *model*, down to the disk."""
+    """Write *text* to the new file *path* with the owner and mode of *model*, and sync it to the disk."""
     state = model.stat()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text.encode())
@@ -131,13 +131,13 @@ def _expected(before: Config, camera: str, lines: Mapping[str, Line]) -> Config:
 def _by_hand(path: Path, camera: str, wanted: Sequence[Wanted]) -> ConfigError:
     shown = "".join(f"\n      {want.name}: {_flow(want.line)}" for want in wanted)
     said = (
-        f"{path}: the lines of {camera} are written in a way that can't be changed alone; nothing was written. "
+        f"{path}: the lines of {camera} can't be changed without changing something else; nothing was written. "
         f"Write them yourself, under cameras.{camera}:\n    lines:{shown}"
     )
     return ConfigError(path, [said])
 
 
-# --- where things stand ----------------------------------------------------------------------------------------------
+# --- places in the text ----------------------------------------------------------------------------------------------
 
 
 def _cuts(text: str, camera: str, present: Mapping[str, Line], wanted: Sequence[Wanted]) -> list[_Cut]:
@@ -164,7 +164,7 @@ def _value(mapping: yaml.Node | None, key: str) -> yaml.MappingNode:
 
 
 def _geometry_cuts(node: yaml.Node, present: Line, wanted: Line) -> list[_Cut]:
-    """Return what changes in one line's own section."""
+    """Return the changes in one line's own section."""
     cuts = []
     for key, value in node.value:
         attribute = {"from": "start", "to": "end", "inside": "inside", "via": "via"}.get(key.value)
@@ -182,14 +182,14 @@ def _removals(text: str, lines: yaml.MappingNode, names: Sequence[str]) -> list[
         if key.value not in names:
             continue
         if not lines.flow_style:
-            # With what stands behind it on its last line; comments above it are the technician's and stay.
+            # A comment behind it on its last line goes; comments above it stay.
             start = text.rfind("\n", 0, key.start_mark.index) + 1
             end = text.find("\n", _end(value))
             cuts.append(_Cut(start, len(text) if end < 0 else end + 1, ""))
         elif index + 1 < len(lines.value):
             cuts.append(_Cut(key.start_mark.index, lines.value[index + 1][0].start_mark.index, ""))
         else:
-            # The last of a flow takes the comma before it along, unless that one goes with its neighbour.
+            # The last entry of a flow takes the comma before it, unless its neighbour is removed with that comma.
             start = key.start_mark.index
             if index and lines.value[index - 1][0].value not in names:
                 start = _end(lines.value[index - 1][1])
@@ -212,7 +212,7 @@ def _additions(text: str, lines: yaml.MappingNode, new: Sequence[Wanted]) -> lis
 
 
 def _end(node: yaml.Node) -> int:
-    """Return where *node* really ends: a block's own mark is where the next thing begins."""
+    """Return where *node* ends: of a block, where its last child does, as its mark is where the next entry begins."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

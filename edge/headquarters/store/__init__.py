@@ -1,0 +1,1 @@
+"""Where headquarters keeps hours: an SQLite file, or a PostgreSQL server."""

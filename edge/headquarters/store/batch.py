@@ -1,0 +1,64 @@
+"""What goes into a store in one transaction, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from edge.core.errors import HourUnfit
+from edge.core.hour import Hour
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A message that can't be stored as an hour, as it came, and why not."""
+
+    topic: str
+    payload: bytes
+    fault: HourUnfit
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An hour that can be stored, and the bytes that it came as."""
+
+    topic: str
+    payload: bytes
+    hour: Hour
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction stores."""
+
+    hours: list[Arrival] = field(default_factory=list)
+    unfit: list[Unfit] = field(default_factory=list)
+    statuses: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """
+    What became of messages.
+
+    Attributes:
+        stored: Hours that are new, or replaced a lower revision.
+        repeated: Hours that were known already, this revision or a higher one.
+        quarantined: Messages by reason.
+    """
+
+    stored: int = 0
+    repeated: int = 0
+    quarantined: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: Outcome) -> None:
+        """Add *other* to this."""
+        self.stored += other.stored
+        self.repeated += other.repeated
+        for reason, times in other.quarantined.items():
+            self.quarantined[reason] = self.quarantined.get(reason, 0) + times
+
+
+def rejudged(quarantine: Iterable[tuple[Unfit, int]]) -> Iterator[Unfit]:
+    """Yield what was kept whole, and so can be judged again."""
+    return (unfit for unfit, size in quarantine if size == len(unfit.payload))

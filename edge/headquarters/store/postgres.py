@@ -1,0 +1,96 @@
+"""The store on a PostgreSQL server. Its client, psycopg, is in the extra `headquarters`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing, StoreUnusable
+from edge.headquarters.store.store import Store, Unstorable
+
+try:
+    import psycopg
+except ImportError as exc:
+    raise ExtraMissing("PostgreSQL's client", HEADQUARTERS_EXTRA) from exc
+
+
+class PostgresStore(Store):
+    """A server; as many collectors as it takes."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url))
+        self._url = url
+        self._connection: Any = None
+        self._connect()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> None:
+        try:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=10,
+                # A server that has vanished is noticed within half a minute.
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+            )
+            # A cluster may have been set up to acknowledge before it has written.
+            self._connection.execute("SET synchronous_commit TO on")
+            self._connection.execute("SET timezone TO 'UTC'")
+        except psycopg.Error as exc:
+            self.close()
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+        try:
+            self._begin({"moment": "TIMESTAMPTZ", "json": "JSONB", "bytes": "BYTEA"})
+        except StoreUnusable:
+            self.close()
+            raise
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._connection is None or self._connection.closed:
+            self._connect()
+        try:
+            with self._connection.transaction():
+                yield
+        except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as exc:
+            raise Unstorable(_first_line(exc)) from exc
+        except psycopg.Error as exc:
+            if self._connection.broken:
+                self.close()
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+
+    def _run(self, statement: str, values: Mapping[str, object] | None = None) -> Any:
+        return self._connection.execute(_pyformat(statement), values)
+
+    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
+        try:
+            with self._connection.transaction(), self._connection.cursor(name="footfall") as cursor:
+                cursor.itersize = 5_000
+                yield from cursor.execute(_pyformat(statement), values)
+        except psycopg.Error as exc:
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+
+    def _instant(self, moment: datetime) -> datetime:
+        return moment
+
+    def _lock_tables(self) -> None:
+        self._run("SELECT pg_advisory_xact_lock(70117)")
+
+
+def _pyformat(statement: str) -> str:
+    statement = statement.replace("LIMIT -1", "LIMIT ALL")
+    return re.sub(r":([a-z_0-9]+)", r"%(\1)s", statement)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,243 @@
+"""
+What stands still before one camera: edges that stay, learnt all the time from wherever nobody is.
+
+Each cell of the thumbnail has an edge (its gradient) that is *known* once it was the same for some seconds with nobody
+near. A crowd, a swinging door or the moving shadow of a tree are never the same for so long, so they never become a
+part of the view, whenever the camera is started. A cell whose edge changes for good, where a trolley was parked, is
+known anew when the new edge has stood for a minute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.vision.registration import EDGE_LEVEL, UNMOVED, Structure, Transform, found
+from edge.vision.thumbnail import Gradient, steepness
+
+Cells = npt.NDArray[np.bool_]
+"""(rows, columns) bool."""
+
+
+@dataclass(frozen=True)
+class StaticViewSettings:
+    """How fast a view is learnt."""
+
+    steady_level: float = 4.0
+    """A cell is steady while its gradient differs from before by less than this, grey levels over two cells,"""
+    steady_noise: float = 0.5
+    """and this many times the picture's noise, grey levels;"""
+    steady_share: float = 0.35
+    """and this share of its own size: light changes steep edges more."""
+    known_s: float = 4.0
+    """A cell is known once it was steady for this long, seconds."""
+    renewed_s: float = 60.0
+    """A known cell is known anew once something else was steady there for this long, seconds."""
+    trusted_s: float = 8.0
+    """A known edge is a part of the structure once it was seen in place for this long in all, seconds."""
+    mature_s: float = 30.0
+    """A known edge counts in full once it was seen in place for this long in all, seconds."""
+    absent_factor: float = 3.0
+    """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
+    least_edges: int = 40
+    """Fewer known edge cells than this are too little structure to tell anything by."""
+    least_tiles: int = 7
+    """So are edges that lie in fewer of the picture's 12 tiles (4 x 3) than this."""
+    least_spread: float = 17.0
+    """So are edges that lie nearer together than this, root mean square, cells: they may be one door, or one box."""
+    tile_edges: int = 8
+    """A tile has structure if it has this many edge cells."""
+    stood_s: float = 40.0
+    """What has been steady for this long, seconds, where the view was, has come in its place."""
+    slack: int = 2
+    """A view that is shifted by no more cells than this is the same view: a mount that trembles, or sags a little."""
+
+
+class StaticView:
+    """
+    The view of one camera. State: for each of 80 x 60 cells two edges and two ages; nothing a person could be seen in.
+
+    Args:
+        shape: Rows and columns of the thumbnail.
+    """
+
+    def __init__(self, shape: tuple[int, int], settings: StaticViewSettings | None = None) -> None:
+        self.settings = settings or StaticViewSettings()
+        self.shape = shape
+        self._known = np.zeros((2, *shape), np.float32)
+        self._seen_s = np.zeros(shape, np.float32)
+        """For how long, in all, the known edge was seen in place; 0: not known."""
+        self._absent_s = np.zeros(shape, np.float32)
+        """For how long, in all, something else was seen in its place: a door that opens now and then."""
+        self._steady = np.zeros((2, *shape), np.float32)
+        self._steady_s = np.zeros(shape, np.float32)
+        """For how long the newest edge has been steady."""
+        self._structure: Structure | None = None
+        shifts = range(-self.settings.slack, self.settings.slack + 1)
+        self._slack = sorted(
+            (Transform(float(right), float(down)) for down in shifts for right in shifts),
+            key=lambda shift: shift.right**2 + shift.down**2,
+        )
+
+    @property
+    def structure(self) -> Structure | None:
+        """The known edges, or None if there is too little structure to tell anything by."""
+        return self._structure
+
+    def in_place(self, picture: Gradient, enough: float = 1.0, likely: Transform = UNMOVED) -> tuple[float, Transform]:
+        """
+        Return the share of the structure that *picture* has where it should be, within the slack, and the shift.
+
+        Args:
+            picture: The thumbnail's gradient.
+            enough: A shift that has this share ends the search.
+            likely: The shift to try first.
+        """
+        assert self._structure is not None  # noqa: S101 - asked for by whoever calls
+        best, best_shift = 0.0, UNMOVED
+        for shift in (likely, *self._slack):
+            share = found(self._structure, picture, shift)
+            if share > best:
+                best, best_shift = share, shift
+            if best >= enough:
+                break
+        return best, best_shift
+
+    def contrast(self, picture: Gradient, shift: Transform) -> float:
+        """Return how much of the known edges' contrast *picture* has, 0 to about 1: little in fog, none behind tape."""
+        down, right = round(shift.down), round(shift.right)
+        known = np.roll(self._known, (down, right), (1, 2))
+        weight = np.roll(self._weight(), (down, right), (0, 1))
+        size = steepness(known)
+        along = np.maximum(0.0, (known * picture).sum(axis=0) / np.maximum(size, 1e-6))
+        return float((weight * np.minimum(along, size)).sum() / max(1e-6, float((weight * size).sum())))
+
+    def learn(
+        self, picture: Gradient, hidden: Cells, elapsed_s: float, shift: Transform, noise: float, *, renew: bool
+    ) -> None:
+        """
+        Let the view follow *picture*.
+
+        Args:
+            picture: The thumbnail's gradient.
+            hidden: Cells near people, of which nothing is learnt.
+            elapsed_s: Time since the picture before.
+            shift: How *picture* is shifted against the view: at most the slack.
+            noise: The noise of the thumbnail, grey levels.
+            renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
+        """
+        settings = self.settings
+        picture = np.roll(picture, (-round(shift.down), -round(shift.right)), (1, 2))
+        size = steepness(self._steady)
+        change = steepness(picture - self._steady)
+        steady = change <= settings.steady_level + settings.steady_noise * noise + settings.steady_share * size
+        rate = np.where(steady, np.float32(0.2), np.float32(1.0)) * ~hidden
+        self._steady += rate * (picture - self._steady)
+        self._steady_s = np.where(hidden, self._steady_s, (self._steady_s + np.float32(elapsed_s)) * steady)
+        same = self._same()
+        known = self._seen_s > 0
+        confirmed = known & same & steady & ~hidden
+        rate = confirmed * np.float32(elapsed_s) / np.clip(self._seen_s, np.float32(5.0), np.float32(600.0))
+        self._known += rate * (self._steady - self._known)
+        self._seen_s += confirmed * np.float32(elapsed_s)
+        new = ~known & (self._steady_s >= settings.known_s)
+        if renew:
+            self._absent_s += (known & ~same & steady & ~hidden) * np.float32(elapsed_s)
+            new |= known & ~same & (self._steady_s >= settings.renewed_s)
+        self._known[:, new] = self._steady[:, new]
+        self._seen_s = np.where(new, np.minimum(self._steady_s, settings.renewed_s), self._seen_s)
+        self._absent_s[new] = 0.0
+        self._structure = self._edges()
+
+    def replaced(self) -> tuple[float, int]:
+        """
+        Return the share of the structure in whose place something else has stood for long, and how many edges that has.
+
+        The share is that of the tile, among the tiles with structure, in which least was replaced but for a quarter of
+        them: it is only high if the structure is gone everywhere.
+        """
+        edges = (self._seen_s >= self.settings.trusted_s) & (steepness(self._known) > EDGE_LEVEL)
+        other = ~self._same() & (self._steady_s >= self.settings.stood_s)
+        weight = np.where(edges, self._weight(), 0.0)
+        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(edges)]
+        standing = (steepness(self._steady) > EDGE_LEVEL) & (self._steady_s >= self.settings.stood_s)
+        count = int(np.count_nonzero(standing)) if len(self._tiles_with(standing)) >= self.settings.least_tiles else 0
+        return (float(np.quantile(shares, 0.25)) if shares else 0.0), count
+
+    def renew(self) -> None:
+        """Take what is steady now for the view, wherever it differs from what was known."""
+        new = ~self._same() & (self._steady_s >= self.settings.known_s)
+        self._known[:, new] = self._steady[:, new]
+        self._seen_s = np.where(new, self._steady_s, self._seen_s)
+        self._absent_s[new] = 0.0
+        self._structure = self._edges()
+
+    def _same(self) -> Cells:
+        """Return where the newest edge is the known one: the same direction, or none in both."""
+        return _alike(self._known, self._steady)
+
+    def _tiles_with(self, edges: Cells) -> list[tuple[slice, slice]]:
+        """Return those of the picture's 12 tiles that have enough of *edges*."""
+        return [tile for tile in _tiles(self.shape) if np.count_nonzero(edges[tile]) >= self.settings.tile_edges]
+
+    def _weight(self) -> npt.NDArray[np.float32]:
+        seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
+        weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / self.settings.mature_s, 1.0)
+        return weight
+
+    def _edges(self) -> Structure | None:
+        size = steepness(self._known)
+        edges = (self._seen_s >= self.settings.trusted_s) & (size > EDGE_LEVEL)
+        border = self.settings.slack + 1
+        edges[:border] = edges[-border:] = False
+        edges[:, :border] = edges[:, -border:] = False
+        if np.count_nonzero(edges) < self.settings.least_edges:
+            return None
+        if len(self._tiles_with(edges)) < self.settings.least_tiles:
+            return None
+        structure = Structure.of(self._known, edges, self._weight())
+        return structure if structure.spread >= self.settings.least_spread else None
+
+
+_SAME = 0.7
+"""Cosine of the angle between two edges of one cell that count as the same."""
+
+
+def _alike(one: Gradient, other: Gradient) -> Cells:
+    """Return where two edges run the same way, or where neither has one."""
+    size, other_size = steepness(one), steepness(other)
+    along = (one * other).sum(axis=0)
+    both_plain = np.maximum(size, other_size) <= EDGE_LEVEL
+    alike: Cells = both_plain | (along > _SAME * size * other_size) & (other_size > EDGE_LEVEL / 3)
+    return alike
+
+
+def _tiles(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Return the picture's 12 tiles, 4 across and 3 down."""
+    rows, columns = shape
+    return [
+        (slice(row * rows // 3, (row + 1) * rows // 3), slice(column * columns // 4, (column + 1) * columns // 4))
+        for row in range(3)
+        for column in range(4)
+    ]
+
+
+def near_heads(shape: tuple[int, int], size: tuple[int, int], heads: npt.NDArray[np.float32], reach: float) -> Cells:
+    """
+    Return the cells that are near heads: people may hide them.
+
+    Args:
+        shape: Rows and columns of the thumbnail.
+        size: Width and height of the picture, px.
+        heads: (n, 3) float32: x, y and diameter of each head, px.
+        reach: How far from a head's centre a person reaches, diameters.
+    """
+    cells = np.zeros(shape, np.uint8)
+    scale_x, scale_y = shape[1] / size[0], shape[0] / size[1]
+    for x, y, diameter in heads.tolist():
+        centre = (round(x * scale_x), round(y * scale_y))
+        cv2.circle(cells, centre, max(1, round(reach * diameter * scale_x)), 1, -1)
+    return cells > 0

@@ -1,0 +1,175 @@
+"""What is taken for an hour, and what isn't."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.core.errors import HourUnfit
+from edge.core.hour import Hour
+from edge.headquarters.receive import LARGEST, receive
+from tests.headquarters.messages import NOW, TOPIC, told
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "hour.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())
+
+
+def reason(payload: bytes, topic: str = TOPIC, **more: Any) -> str:
+    with pytest.raises(HourUnfit) as refusal:
+        receive(topic, payload, NOW, **more)
+    assert str(refusal.value.detail)
+    return refusal.value.reason
+
+
+def changed(**fields: Any) -> bytes:
+    return json.dumps({**json.loads(told()), **fields}).encode()
+
+
+def test_what_a_box_sends_is_an_hour() -> None:
+    """Every field of a message that the product's own code made comes out as it went in."""
+    hour = receive(TOPIC, told(flags={"dark", "slow"}, watched_ms=1_800_000), NOW)
+
+    assert ("sh-023", "door-a", 1, 48, 41, 1800) == (
+        hour.site, hour.camera, hour.revision, hour.in_, hour.out, hour.watched_s,
+    )  # fmt: skip
+    assert NOW - timedelta(hours=2) == hour.start
+    assert timedelta(hours=1) == hour.end - hour.start
+    assert ("dark", "slow") == hour.flags
+    assert '{"entrance":{"in":48,"out":41}}' == hour.lines_json()
+
+
+def test_every_field_of_the_schema_is_known() -> None:
+    """The collector and the JSON Schema name the same fields."""
+    assert set(SCHEMA["properties"]) == {info.alias or name for name, info in Hour.model_fields.items()}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"site": "SH-023"}, {"camera": ""}, {"start": "2026-11-07T10:00:00"}, {"start": "2026-11-07T10:00:00Z"},
+        {"start": 5}, {"end": None}, {"revision": 0}, {"revision": 1.5}, {"revision": "1"}, {"revision": True},
+        {"lines": {}}, {"lines": {"A": {"in": 48, "out": 41}}}, {"lines": {"a": {"in": 48}}},
+        {"lines": {"a": {"in": 48, "out": 41, "x": 1}}}, {"in": -1}, {"in": 80_000_001}, {"out": "41"},
+        {"watched_s": 3601}, {"watched_s": -1}, {"flags": "dark"}, {"flags": ["dark", "dark"]}, {"flags": [1]},
+        {"software": "other 1"}, {"model": ""}, {"extra": 1}, {"timezone": ""},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_collector_is_no_laxer_than_the_schema(fields: dict[str, Any]) -> None:
+    """What the published JSON Schema refuses goes into quarantine as `invalid`."""
+    payload = changed(**fields)
+
+    assert not VALIDATOR.is_valid(json.loads(payload))
+    assert "invalid" == reason(payload)
+
+
+@pytest.mark.parametrize("field", SCHEMA["required"])
+def test_no_field_may_be_missing(field: str) -> None:
+    """A message without one of its fields is `invalid`, or of an unknown schema."""
+    message = json.loads(told())
+    del message[field]
+
+    assert "invalid" == reason(json.dumps(message).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"in": 47}, {"out": 42}, {"timezone": "Mars/Olympus"}, {"timezone": "posix/Europe/Berlin"},
+        {"timezone": "localtime"}, {"timezone": "Factory"}, {"start": "2026-02-30T10:00:00+08:00"},
+        {"end": "2026-11-07T19:30:00+08:00"}, {"end": "2026-11-07T17:00:00+08:00"}, {"flags": ["Ünknown"]},
+        {"model": "a\0b"}, {"revision": 2**40},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_no_schema_can_say_is_looked_at_too(fields: dict[str, Any]) -> None:
+    """Sums that don't add up, impossible dates, hours of three hours, text that no database holds."""
+    assert "invalid" == reason(changed(**fields))
+
+
+def test_an_unknown_flag_is_kept() -> None:
+    """A flag that this collector doesn't know is stored, and fits the published schema, as the contract says."""
+    assert VALIDATOR.is_valid(json.loads(changed(flags=["sunburnt"])))
+    assert ("sunburnt",) == receive(TOPIC, changed(flags=["sunburnt"]), NOW).flags
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b"null", b"[]", b'"x"', b"[" * 50_000, b"\0" * 100])
+def test_garbage_is_garbage(payload: bytes) -> None:
+    """No JSON, or none that is an object."""
+    assert reason(payload) in {"garbage", "invalid"}
+
+
+def test_a_future_schema_is_named() -> None:
+    """A message of schema 2 says that a newer collector is needed, whatever else it holds."""
+    assert "schema" == reason(changed(schema=2, novelty=True))
+
+
+def test_the_topic_and_the_body_agree() -> None:
+    """A body that names another shop than its topic is refused: an ACL guards topics, not bodies."""
+    assert "names" == reason(told(site="sh-024"))
+    assert "names" == reason(told(camera="door-b"))
+
+
+@pytest.mark.parametrize(
+    "topic", ["footfall/v2/a/b/hour", "footfall/v1/a/b/minute", "footfall/v1/a/hour", "x", "footfall/v1/A/b/hour"]
+)
+def test_unknown_topics_are_named(topic: str) -> None:
+    """What comes on a topic of no contract is kept under the reason `topic`."""
+    assert "topic" == reason(told(), topic)
+
+
+def test_an_oversized_message_is_named() -> None:
+    """More bytes than any hour has."""
+    assert "oversized" == reason(b" " * LARGEST + told())
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(1, "future"), (24 * 365 * 40, "future"), (-24 * 501, "ancient")])
+def test_a_mad_clock_is_named(hours: int, expected: str) -> None:
+    """Hours that haven't ended, and hours before any box could have kept them."""
+    assert expected == reason(told(NOW + timedelta(hours=hours)))
+
+
+def test_1970_is_named() -> None:
+    """A box that came up without a clock and told the hour all the same."""
+    assert "ancient" == reason(changed(start="1970-01-01T08:00:00+08:00", end="1970-01-01T09:00:00+08:00"))
+
+
+def test_an_hour_that_has_just_ended_is_no_future() -> None:
+    """A collector whose clock is minutes behind takes a box's newest hour."""
+    assert receive(TOPIC, told(NOW - timedelta(minutes=55)), NOW)
+
+
+def test_trials_stay_out_unless_asked_for() -> None:
+    """Hours of a made-up clock are refused; a rehearsal takes them, whenever they say they were."""
+    payload = told(NOW + timedelta(days=3), flags={"trial"})
+
+    assert "trial" == reason(payload)
+    assert receive(TOPIC, payload, NOW, trial=True)
+
+
+@given(st.binary(max_size=300), st.text(max_size=60))
+def test_any_bytes_are_an_hour_or_unfit(payload: bytes, topic: str) -> None:
+    """Nothing else comes out, whatever goes in."""
+    for name in (topic, TOPIC):
+        with pytest.raises(HourUnfit):
+            receive(name, payload, NOW)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), st.lists),
+       st.sampled_from(sorted(SCHEMA["required"])))  # fmt: skip
+def test_any_value_in_any_field_is_an_hour_or_unfit(value: Any, field: str) -> None:
+    """And what passes the collector passes the schema."""
+    payload = changed(**{field: value})
+    try:
+        receive(TOPIC, payload, NOW)
+    except HourUnfit:
+        return
+
+    assert VALIDATOR.is_valid(json.loads(payload))
