@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,14 +74,15 @@ def test_nothing_else_is_told(systemd: socket.socket, field: str) -> None:
 
 
 def test_changes_are_few(systemd: socket.socket) -> None:
-    """A thousand changes in a moment become eight."""
+    """A thousand changes in a moment become eight, and one more for each ten seconds that they take."""
+    began_s = time.monotonic()
     process = run(
         systemd,
         "os.set_blocking(pipe, True)\n    for n in range(1000): os.write(pipe, bytes([2 + n % 12]))\n    os._exit(0)",
     )
 
     assert process.wait(60) == 0
-    assert len(heard(systemd)) == 8
+    assert 8 <= len(heard(systemd)) <= 8 + (time.monotonic() - began_s) / 10
 
 
 def test_signals(systemd: socket.socket) -> None:
