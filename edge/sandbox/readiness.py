@@ -6,7 +6,7 @@ with the readiness socket could write pictures there. The process that sees hold
 systemd has started becomes a helper: it has the socket and the reading end of a pipe, no camera, no file and a system
 call filter of its own. The process that sees is its child, and goes on. The helper reads one byte and sends the
 sentence that the byte stands for; it hands signals on, and ends as its child does. After a byte that stands for nothing
-it listens no more, and the watchdog ends both; at the end of the pipe it waits for its child.
+it listens no more, and the watchdog ends both.
 
 A captured process can choose among the sentences. The helper lets a change through once in ten seconds in the long
 run, and eight at once: 8,648 changes of 3.6 bits each a day, which `systemctl status` shows and the journal doesn't.

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,24 +74,25 @@ def test_nothing_else_is_told(systemd: socket.socket, field: str) -> None:
 
 
 def test_changes_are_few(systemd: socket.socket) -> None:
-    """A thousand changes in a moment become eight."""
+    """A thousand changes in a moment become eight, and one more for each ten seconds that they take."""
+    began_s = time.monotonic()
     process = run(
         systemd,
-        "os.set_blocking(pipe, True)\n    for n in range(1000): os.write(pipe, bytes([2 + n % 12]))\n    os._exit(0)",
+        "os.set_blocking(pipe, True)\nfor n in range(1000): os.write(pipe, bytes([2 + n % 12]))\nos._exit(0)",
     )
 
     assert process.wait(60) == 0
-    assert len(heard(systemd)) == 8
+    assert 8 <= len(heard(systemd)) <= 8 + (time.monotonic() - began_s) / 10
 
 
 def test_signals(systemd: socket.socket) -> None:
     """SIGHUP and SIGTERM are handed on; where a signal ends the process that sees, the helper's code says so."""
     body = (
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGTERM])\n"
-        "    readiness.say(Word.SEALED)\n"
-        "    signal.sigwait([signal.SIGHUP])\n    readiness.say(Word.RELOADED)\n"
-        "    signal.sigwait([signal.SIGTERM])\n    readiness.say(Word.STOPPING)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)"
+        "readiness.say(Word.SEALED)\n"
+        "signal.sigwait([signal.SIGHUP])\nreadiness.say(Word.RELOADED)\n"
+        "signal.sigwait([signal.SIGTERM])\nreadiness.say(Word.STOPPING)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     process = run(systemd, body)
     for number, word in ((signal.SIGHUP, Word.SEALED), (signal.SIGTERM, Word.RELOADED)):

@@ -567,7 +567,8 @@ WAYS = [
         "the journal, through systemd",
         "tell systemd a value that it can't parse, which it writes down as text",
         [tell_the_journal],
-        "the helper listens no more after the first byte that it doesn't know: 0 bytes arrive; the watchdog ends both",
+        "the helper listens no more after the first byte that it doesn't know: 0 bytes arrive, and the watchdog ends "
+        "both",
     ),
     Way(
         "being felt",

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from edge.config.schema import PublisherSettings
 from edge.core.errors import LedgerError
-from edge.publisher.ledger.view import LedgerView
 from edge.core.topics import hour_topic, status_topic
+from edge.publisher.ledger.view import LedgerView
 from edge.technician.privacy.finding import Section
 
 _MOST_TOPICS = 64
