@@ -36,7 +36,10 @@ def write(folder: Path) -> Path:
 def crossings(clip: Path, name: str = "line") -> list[list[Crossing]]:
     """Return what each frame of *clip* confirms, as this process finds it."""
     line = schema.line(ENDS, INSIDE)
-    return [list(step.crossings) for step in count_clip(clip, {name: line}, head_model.read(), FPS)]
+    steps = count_clip(clip, {name: line}, head_model.read(), FPS)
+    *frames, end = (list(step.crossings) for step in steps)
+    assert end == [], "no crossing was in doubt when the clip ended"
+    return frames
 
 
 def counted(steps: list[list[Crossing]]) -> tuple[int, int]:

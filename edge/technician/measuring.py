@@ -20,13 +20,19 @@ _START_UP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a camera gave; flags as in the hours."""
+    """
+    What a camera gave; flags as in the hours.
+
+    Attributes:
+        plain: Whether next to nothing can be seen in the last picture: a plain floor, or a cap on the lens.
+    """
 
     width: int
     height: int
     fps: float
     frames: int
     flags: tuple[str, ...]
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

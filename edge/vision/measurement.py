@@ -45,7 +45,7 @@ _MOST_RUNS = 100_000
 
 def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> None:
     """
-    Look through the camera for *seconds* and print what it gives: {"width", "height", "fps", "frames", "flags"}.
+    Look through the camera for *seconds* and print what it gives: {"width", "height", "fps", "frames", "flags", "plain"}.
 
     Raises:
         CameraError: it can't be opened, or it stopped.
@@ -82,6 +82,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             "fps": round(counted / (last_s - first_s), 1) if last_s > first_s else 0.0,
             "frames": frames,
             "flags": [flag.name.lower() for flag in flags if flag.name],
+            "plain": picture_check.is_plain,
         }
     )
 

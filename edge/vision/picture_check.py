@@ -157,6 +157,11 @@ class PictureCheck:
         self.flags = flags
         return flags
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the newest picture has next to no edges: a plain floor, or a cap on the lens. No verdict by itself."""
+        return self._is_flat(steepness(gradient(self.thumbnail)))
+
     def note(self, heads: Heads, sightings: Sequence[Sighting]) -> None:
         """
         Take in what was found in the newest frame.
@@ -274,8 +279,11 @@ class PictureCheck:
         if light >= settings.dark_level:
             return False
         if self._usual_light is None:
-            return float(np.percentile(size, 97)) < settings.flat_level
+            return self._is_flat(size)
         return light < settings.dark_share * self._usual_light
+
+    def _is_flat(self, size: npt.NDArray[np.float32]) -> bool:
+        return float(np.percentile(size, 97)) < self.settings.flat_level
 
     def _looks_covered(self, picture: Gradient, light: float, steps: float) -> bool:
         """Tell whether the static edges are gone, and nothing with edges of its own has come in their place."""

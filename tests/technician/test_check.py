@@ -108,15 +108,18 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, monkeypatch: pytest.Monke
 # --- camera and picture ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("pattern", "flag"), [("5", "dark"), ("128", "covered"), ("noise", None)])
-def test_pictures_that_show_nothing(tmp_path: Path, pattern: str, flag: str | None) -> None:
-    """A sealed process looks through the camera and tells dark and covered from a picture with something in it."""
+@pytest.mark.parametrize(
+    ("pattern", "flag", "plain"), [("5", "dark", True), ("128", None, True), ("noise", None, False)]
+)
+def test_pictures_that_show_nothing(tmp_path: Path, pattern: str, flag: str | None, plain: bool) -> None:
+    """A sealed process looks through the camera and tells dark and plain from a picture with something in it."""
     path = write_config(tmp_path, source=clip(tmp_path, pattern))
     look = measuring.look(path, "door-a", 7.0)
 
     assert (320, 240) == (look.width, look.height)
     assert 13 <= look.fps <= 16
     assert (flag in look.flags) == (flag is not None)
+    assert plain == look.plain
     assert not {"dark", "covered"} & set(look.flags) - {flag}
 
 
@@ -139,6 +142,7 @@ LIVE = Look(width=640, height=480, fps=15.0, frames=180, flags=())
         (Look(1280, 720, 15.0, 180, ()), ["warn", "ok"]),
         (Look(640, 480, 15.0, 180, ("dark",)), ["ok", "fail"]),
         (Look(640, 480, 15.0, 180, ("covered", "frozen")), ["ok", "fail", "fail"]),
+        (Look(640, 480, 15.0, 180, (), plain=True), ["ok", "warn"]),
         (Look(0, 0, 0.0, 0, ()), ["fail"]),
     ],
 )

@@ -88,15 +88,21 @@ def judge(camera: Camera, name: str, look: Look) -> Iterator[CheckResult]:
         yield warn(what, f"{found}, asked for {width} x {height}", "set `size` to what it gives")
     else:
         yield ok(what, f"{found}, as asked")
-    yield from _picture(name, look.flags)
+    yield from _picture(name, look.flags, plain=look.plain)
 
 
-def _picture(name: str, flags: tuple[str, ...]) -> Iterator[CheckResult]:
+def _picture(name: str, flags: tuple[str, ...], *, plain: bool = False) -> Iterator[CheckResult]:
     bad = [flag for flag in flags if flag in PICTURE and flag != "slow"]
     for flag in bad:
         found, advice = PICTURE[flag]
         yield fail(f"picture {name}", found, advice)
-    if not bad:
+    if plain and not bad:
+        yield warn(
+            f"picture {name}",
+            "hardly anything can be seen in it",
+            "if the floor isn't that plain, take the cap off the lens, or clean it",
+        )
+    elif not bad:
         yield ok(f"picture {name}", "neither dark, covered nor frozen")
 
 
