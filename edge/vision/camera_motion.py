@@ -134,7 +134,7 @@ class CameraMotion:
         if self._lost_ms is None or t_ms - self._lost_ms < settings.replaced_s * 1000:
             return False
         share, edges = view.replaced()
-        return share >= settings.replaced_share and edges >= view.settings.least_edges
+        return share >= settings.replaced_share and edges >= view.settings.least_standing
 
     def at_rest(self, t_ms: float) -> bool:
         """Tell whether the picture has not jumped for some seconds."""

@@ -45,7 +45,9 @@ _MOST_RUNS = 100_000
 
 def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> None:
     """
-    Look through the camera for *seconds* and print what it gives: {"width", "height", "fps", "frames", "flags", "plain"}.
+    Look through the camera for *seconds* and print what it gives.
+
+    {"width", "height", "fps", "frames", "flags", "plain": next to nothing can be seen}.
 
     Raises:
         CameraError: it can't be opened, or it stopped.

@@ -159,7 +159,7 @@ class PictureCheck:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the newest picture has next to no edges: a plain floor, or a cap on the lens. No verdict by itself."""
+        """Whether the newest picture has next to no edges: a plain floor, or a cap on the lens. It is no verdict."""
         return self._is_flat(steepness(gradient(self.thumbnail)))
 
     def note(self, heads: Heads, sightings: Sequence[Sighting]) -> None:

@@ -18,8 +18,8 @@ from edge.config import schema
 from edge.config.schema import Line
 from edge.core import head_model
 from edge.core.clock import KernelClock
-from edge.core.systemd import Notifier
 from edge.core.tally import Flag
+from edge.sandbox.readiness import Readiness
 from edge.vision import process
 from edge.vision.camera import ClipSource
 from edge.vision.odometer import Odometers
@@ -602,7 +602,7 @@ def test_a_reload_ends_moved(tmp_path: Path) -> None:
     pipeline._detector = Discs()  # type: ignore[assignment]
     watch = process._Watch(
         settings, KernelClock(), pipeline, Odometers(settings.camera.lines, KernelClock()),
-        None, None, None, Notifier(), None,  # type: ignore[arg-type]
+        None, None, None, Readiness(), None,  # type: ignore[arg-type]
     )  # fmt: skip
     pictures = itertools.chain(quiet(camera, 20), quiet(camera, 20, right=60))
     for index, picture in enumerate(pictures):
