@@ -67,7 +67,7 @@ def test_text_that_is_none(path: Path) -> None:
     """Bytes that aren't UTF-8 are read as such, and don't end the program."""
     with sqlite3.connect(path) as ledger:
         ledger.execute("INSERT INTO boots (boot_id) VALUES (CAST(x'ff1b' AS TEXT))")
-        ledger.execute("INSERT INTO streams VALUES (1, 1, 'door', 1, 'line', 1, 0)")
+        ledger.execute("INSERT INTO streams VALUES (1, 2, 'door', 1, 'line', 1, 0)")
         ledger.execute("INSERT INTO readings VALUES (1, 1, 1, 1, 1, 1, 1, 0)")
 
     with LedgerView.opened(path) as view:
