@@ -206,7 +206,7 @@ def decode(record: bytes) -> Silhouette:
     return silhouette
 
 
-class Gate:
+class SilhouetteValidator:
     """
     The reader's distrust: lets through what a vision can have seen, and nothing else.
 

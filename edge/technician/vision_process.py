@@ -1,8 +1,9 @@
 """
-A sealed vision of the technician's own, and the read end of its window.
+A sealed vision process of the technician's own, and the read end of its preview pipe.
 
 It is the same program as the service's, with one pipe more, which is opened before it is sealed. This side never sees
-a picture: only records that `edge.core.silhouette.Gate` lets through, and the first that can't be true ends it all.
+a picture: only records that `edge.core.silhouette.SilhouetteValidator` lets through, and the first that can't be true
+ends it all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 from edge.config.schema import VisionSettings
 from edge.core.clock import KernelClock
 from edge.core.errors import EdgeError, VisionEnded, WireError
-from edge.core.silhouette import SIZE, Gate, Silhouette
+from edge.core.silhouette import SIZE, Silhouette, SilhouetteValidator
 from edge.core.tally import SIZE as TALLY_SIZE
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _USER = "footfall-vision"
 _STOP_S = 10.0
 
 
-class Eye:
+class VisionProcess:
     """
     Vision as a child, and a thread that reads what it says.
 
@@ -45,7 +46,7 @@ class Eye:
 
     def __init__(self, settings: VisionSettings, path: Path, *, picture: bool, counting: bool) -> None:
         self._settings = settings
-        self._gate = Gate(len(settings.camera.lines))
+        self._validator = SilhouetteValidator(len(settings.camera.lines))
         self._clock = KernelClock()
         self._looks, shown = os.pipe()
         self._waste: int | None = None
@@ -94,7 +95,7 @@ class Eye:
                 self._throw_away()
                 buffer += chunk
                 if len(buffer) == SIZE:
-                    self._see(self._gate.accept(buffer, self._clock.boot_ms()))
+                    self._see(self._validator.accept(buffer, self._clock.boot_ms()))
                     buffer = b""
         except WireError as exc:
             log.error("%s: %s; nothing more is read from it", self._settings.name, exc)  # noqa: TRY400 - a line

@@ -20,7 +20,7 @@ _LONGEST_GAP_MS = 1_000
 """Time between two frames counts as watched up to this; what lies beyond was not seen."""
 
 
-class Diode:
+class DiodeWriter:
     """
     The write end of the diode. Never waits: what doesn't fit is dropped, and the next reading makes up for it.
 
@@ -112,7 +112,7 @@ class Odometers:
         self._flags |= flag
         self._last_frame_ms = None
 
-    def write(self, diode: Diode, *, last: bool = False) -> None:
+    def write(self, diode: DiodeWriter, *, last: bool = False) -> None:
         """Write a reading of every line when the beat is due, or because it is the *last*."""
         now_ms = self._clock.boot_ms()
         if now_ms < self._next_beat_ms and not last:

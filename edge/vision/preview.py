@@ -169,7 +169,7 @@ def _cells_of(blocks: npt.NDArray[Cell]) -> npt.NDArray[Cell]:
     return blocks.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
 
 
-class Window:
+class Preview:
     """
     The write end of the silhouettes' pipe, and what goes into it. Never waits.
 

@@ -24,9 +24,9 @@ from edge.core.signals import Notice
 from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness, Word
 from edge.vision.camera import Capture, Source, find_clip, open_source
-from edge.vision.odometer import Diode, Odometers
+from edge.vision.odometer import DiodeWriter, Odometers
 from edge.vision.pipeline import Pipeline
-from edge.vision.preview import Window
+from edge.vision.preview import Preview
 from edge.vision.scene import Crossing, Frame
 from edge.vision.seal import Seal
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.5
 
 
-class Door:
+class OpeningSchedule:
     """Whether the shop is open now, as far as the clock can be trusted."""
 
     def __init__(self, settings: VisionSettings, clock: Clock) -> None:
@@ -88,32 +88,32 @@ def run(
         settings = replace(settings, camera=settings.camera.model_copy(update={"open": None, "replay": "pace"}))
     contract = head_model.read(settings.model)
     pipeline = Pipeline(contract, settings.camera.lines, settings.camera.fps)
-    diode_end = Diode(settings.tally, diode)
+    writer = DiodeWriter(settings.tally, diode)
     odometers = Odometers(settings.camera.lines, clock)
-    eye = _Eye(settings, clock)
-    door = Door(settings, clock)
-    while eye.helped and door.closed() and not stopping.wait(_TICK_S):
+    camera = _CameraSession(settings, clock)
+    schedule = OpeningSchedule(settings, clock)
+    while camera.helped and schedule.closed() and not stopping.wait(_TICK_S):
         # Its helper can only be started before sealing; until the shop opens there is nothing to see, and nothing to
         # seal. But it is up: systemd would end one that isn't, every two minutes of the night.
         notifier.say(Word.CLOSED)
         notifier.alive()
         odometers.unwatched(Flag.CLOSED)
-        odometers.write(diode_end)
-    if not door.closed():
-        eye.open()
+        odometers.write(writer)
+    if not schedule.closed():
+        camera.open()
     if seal is not None:
-        seal.close((diode_end.descriptor, *notifier.descriptors, *(() if window is None else (window,))))
+        seal.close((writer.descriptor, *notifier.descriptors, *(() if window is None else (window,))))
     else:
         log.warning("camera %s: NOT SEALED, as asked for: never run a shop like this", settings.name)
     notifier.say(Word.NOT_SEALED if seal is None else Word.SEALED)
-    outlook = None if window is None else Window(window, list(settings.camera.lines), picture=picture)
-    watch = _Watch(settings, clock, pipeline, odometers, diode_end, eye, door, notifier, outlook)
+    preview = None if window is None else Preview(window, list(settings.camera.lines), picture=picture)
+    loop = _Loop(settings, clock, pipeline, odometers, writer, camera, schedule, notifier, preview)
     try:
-        while not stopping.is_set() and not eye.over and not (outlook and outlook.shut):
-            if reloading.is_set() and outlook is None:
+        while not stopping.is_set() and not camera.over and not (preview and preview.shut):
+            if reloading.is_set() and preview is None:
                 reloading.clear()
-                watch.reload(load)
-            if not watch.tick():
+                loop.reload(load)
+            if not loop.tick():
                 stopping.wait(_TICK_S)
     except EdgeError as exc:
         # A sealed process has no log; `systemctl status` still shows this.
@@ -121,26 +121,26 @@ def run(
         raise
     finally:
         notifier.say(Word.STOPPING)
-        watch.count(watch.pipeline.finish())
-        watch.odometers.write(diode_end, last=True)
-        eye.close()
-    counted_in, counted_out, frames = watch.odometers.totals
+        loop.count(loop.pipeline.finish())
+        loop.odometers.write(writer, last=True)
+        camera.close()
+    counted_in, counted_out, frames = loop.odometers.totals
     log.info("camera %s: ends after %d in, %d out in %d frames", settings.name, counted_in, counted_out, frames)
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Loop:
     """Everything that one look at the door needs."""
 
     settings: VisionSettings
     clock: Clock
     pipeline: Pipeline
     odometers: Odometers
-    diode: Diode
-    eye: _Eye
-    door: Door
+    diode: DiodeWriter
+    camera: _CameraSession
+    schedule: OpeningSchedule
     notifier: Readiness
-    window: Window | None
+    preview: Preview | None
 
     def reload(self, load: Callable[[], VisionSettings]) -> None:
         """
@@ -169,7 +169,7 @@ class _Watch:
             self.odometers.write(self.diode, last=True)
             self.odometers = Odometers(new.camera.lines, self.clock)
             self.pipeline.redraw(new.camera.lines)
-        self.door = Door(new, self.clock)
+        self.schedule = OpeningSchedule(new, self.clock)
         self.settings = new
         log.info("camera %s: config read again: lines and opening hours are as it says now", new.name)
         self.notifier.say(Word.RELOADED)
@@ -184,22 +184,22 @@ class _Watch:
     def tick(self) -> bool:
         """Write a reading if one is due, and look at one frame; return False if the shop is closed."""
         self.odometers.write(self.diode)
-        if self.door.closed():
-            self.eye.shut()
+        if self.schedule.closed():
+            self.camera.shut()
             self.odometers.unwatched(Flag.CLOSED)
             self.notifier.alive()
             return False
-        frame = self.eye.take(_TICK_S)
+        frame = self.camera.take(_TICK_S)
         if frame is not None:
             self.count(self.pipeline.look(frame))
             self.odometers.watch(self.pipeline.flags)
-            if self.window is not None:
-                self.window.show(frame, self.pipeline, self.odometers)
+            if self.preview is not None:
+                self.preview.show(frame, self.pipeline, self.odometers)
             self.notifier.alive()
-        elif self.eye.lost:
+        elif self.camera.lost:
             self.odometers.unwatched(Flag.CAMERA_LOST)
-            if self.window is not None:
-                self.window.say(Flag.CAMERA_LOST, self.odometers)
+            if self.preview is not None:
+                self.preview.say(Flag.CAMERA_LOST, self.odometers)
             self.notifier.alive()
         return True
 
@@ -214,7 +214,7 @@ def _look_ahead(settings: VisionSettings) -> None:
         raise CameraMissing(source, "there is no such camera or clip", "name one that is there as `source`")
 
 
-class _Eye:
+class _CameraSession:
     """The camera, opened and shut with the shop. No frame is read before the first :meth:`take`."""
 
     def __init__(self, settings: VisionSettings, clock: Clock) -> None:

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 
 from edge.core import silhouette
 from edge.core.errors import WireError, WireOutOfRange, WireTooFast, WireTruncated, WireUnexpected
-from edge.core.silhouette import MOST_COLUMNS, MOST_LINES, MOST_POINTS, MOST_ROWS, SIZE, Count, Gate, Point, Silhouette
+from edge.core.silhouette import (
+    MOST_COLUMNS,
+    MOST_LINES,
+    MOST_POINTS,
+    MOST_ROWS,
+    SIZE,
+    Count,
+    Point,
+    Silhouette,
+    SilhouetteValidator,
+)
 from edge.core.tally import Flag
 
 TALLY = (Path(__file__).parents[2] / "docs" / "tally.md").read_text(encoding="utf-8")
@@ -123,18 +133,18 @@ def test_a_larger_picture_can_not_be_made() -> None:
 )
 def test_a_second_record_that_can_not_follow(second: dict[str, object], fault: type[WireError], complaint: str) -> None:
     """Repeats, steps back in time, odometers that run backwards or too fast and other lines end it."""
-    gate = Gate(MOST_LINES)
-    gate.accept(silhouette.encode(FULL), 0)
+    validator = SilhouetteValidator(MOST_LINES)
+    validator.accept(silhouette.encode(FULL), 0)
     with pytest.raises(fault, match=complaint):
-        gate.accept(silhouette.encode(replace(FULL, **second)), 100)  # type: ignore[arg-type]
+        validator.accept(silhouette.encode(replace(FULL, **second)), 100)  # type: ignore[arg-type]
 
 
 def test_more_records_than_a_camera_gives() -> None:
     """Sixty pictures a second pass for as long as they like; a flood is refused."""
-    gate = Gate(1)
+    validator = SilhouetteValidator(1)
     for index in range(600):
-        gate.accept(silhouette.encode(replace(SMALL, sequence=index)), round(index * 1000 / 60))
-    flood = (gate.accept(silhouette.encode(replace(SMALL, sequence=index)), 10_000) for index in range(600, 800))
+        validator.accept(silhouette.encode(replace(SMALL, sequence=index)), round(index * 1000 / 60))
+    flood = (validator.accept(silhouette.encode(replace(SMALL, sequence=index)), 10_000) for index in range(600, 800))
     with pytest.raises(WireTooFast, match="silhouettes at once"):
         list(flood)
 

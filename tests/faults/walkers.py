@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.core.tally import Flag, line_key
-from edge.vision.odometer import Diode, Odometers
+from edge.vision.odometer import DiodeWriter, Odometers
 from edge.vision.scene import Direction
 from tests.faults.clock import SharedClock
 
@@ -87,7 +87,7 @@ def main(clock: str, board: str, fifo: str, seed: int) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     shared, truth, dice = SharedClock(Path(clock)), Board(Path(board)), random.Random(seed)
     odometers = Odometers(LINES, shared)
-    diode = Diode(Path(fifo))
+    diode = DiodeWriter(Path(fifo))
     truth.run = odometers._run
     while not stopping.is_set():
         now_ms = shared.boot_ms()

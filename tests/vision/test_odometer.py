@@ -15,7 +15,7 @@ from edge.core.clock import ManualClock
 from edge.core.errors import DiodeMissing
 from edge.core.tally import BEAT_MS, SIZE, Flag, Tally, decode, line_key
 from edge.publisher.reading_validator import ReadingValidator
-from edge.vision.odometer import Diode, Odometers
+from edge.vision.odometer import DiodeWriter, Odometers
 
 
 class Reader:
@@ -24,7 +24,7 @@ class Reader:
     def __init__(self) -> None:
         self.end, writer = os.pipe()
         os.set_blocking(self.end, False)
-        self.diode = Diode(Path("unused"), writer)
+        self.diode = DiodeWriter(Path("unused"), writer)
 
     def raw(self) -> bytes:
         """Return the bytes that have come."""
@@ -56,7 +56,7 @@ def _reader() -> Iterator[Reader]:
 def test_without_a_fifo_there_is_no_diode(tmp_path: Path) -> None:
     """Neither is one made, nor is anything waited for."""
     with pytest.raises(DiodeMissing, match="No such file or directory; start the publisher first"):
-        Diode(tmp_path / "door.tally")
+        DiodeWriter(tmp_path / "door.tally")
 
 
 def test_a_fifo_without_a_reader_is_none(tmp_path: Path) -> None:
@@ -64,13 +64,13 @@ def test_a_fifo_without_a_reader_is_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "door.tally")
 
     with pytest.raises(DiodeMissing, match="No such device or address"):
-        Diode(tmp_path / "door.tally")
+        DiodeWriter(tmp_path / "door.tally")
 
 
 def test_a_descriptor_that_is_closed_is_none(tmp_path: Path) -> None:
     """An inherited pipe that isn't there is told like a missing FIFO."""
     with pytest.raises(DiodeMissing, match="Bad file descriptor"):
-        Diode(tmp_path / "door.tally", 999)
+        DiodeWriter(tmp_path / "door.tally", 999)
 
 
 def test_a_full_pipe_costs_no_count(reader: Reader, caplog: pytest.LogCaptureFixture) -> None:

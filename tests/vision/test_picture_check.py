@@ -600,7 +600,7 @@ def test_a_reload_ends_moved(tmp_path: Path) -> None:
     camera = Camera()
     pipeline = Pipeline(head_model.read(), settings.camera.lines, FPS)
     pipeline._detector = Discs()  # type: ignore[assignment]
-    watch = process._Watch(
+    watch = process._Loop(
         settings, KernelClock(), pipeline, Odometers(settings.camera.lines, KernelClock()),
         None, None, None, Readiness(), None,  # type: ignore[arg-type]
     )  # fmt: skip

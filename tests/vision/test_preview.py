@@ -18,7 +18,7 @@ from edge.core.clock import ManualClock
 from edge.core.silhouette import FULL, MOST_COLUMNS, MOST_POINTS, MOST_ROWS, SOMEBODY, Point, Silhouette
 from edge.core.tally import Flag
 from edge.vision.odometer import Odometers
-from edge.vision.preview import BLOCK, Scenery, Window, size_for
+from edge.vision.preview import BLOCK, Preview, Scenery, size_for
 from edge.vision.scene import NO_HEADS, Frame, Heads, Sighting
 
 WIDTH, HEIGHT = 640, 480
@@ -229,9 +229,9 @@ def test_what_is_written(pipe: tuple[int, int]) -> None:
     seen.heads = Heads(np.array([[320, 120]], np.float32), np.array([64], np.float32), np.ones(1, np.float32))
     seen.sightings = [Sighting(5, 640, 480, 64, 900.0), Sighting(5, 700, -3, 64, 1_000.0)]
     seen.flags = Flag.SLOW
-    window = Window(pipe[1], ["door", "side"], picture=False)
-    window.show(Frame(shop(), 800.0), Seen(), odometers)  # type: ignore[arg-type]
-    window.show(Frame(shop(), 1_000.0), seen, odometers)  # type: ignore[arg-type]
+    preview = Preview(pipe[1], ["door", "side"], picture=False)
+    preview.show(Frame(shop(), 800.0), Seen(), odometers)  # type: ignore[arg-type]
+    preview.show(Frame(shop(), 1_000.0), seen, odometers)  # type: ignore[arg-type]
     read(pipe[0])
     told = read(pipe[0])
 
@@ -248,16 +248,16 @@ def test_a_reader_that_is_slow(pipe: tuple[int, int]) -> None:
     """A full pipe never holds vision up, and no sighting is lost by it."""
     fcntl.fcntl(pipe[0], fcntl.F_SETPIPE_SZ, 2 * silhouette.SIZE)
     odometers = Odometers(["door"], ManualClock())
-    window = Window(pipe[1], ["door"], picture=False)
+    preview = Preview(pipe[1], ["door"], picture=False)
     seen, picture = Seen(), shop()
     for number in range(1, 101):
         seen.sightings = [Sighting(number, 10, 10, 20, number * 10.0)]
-        window.show(Frame(picture, number * 10.0), seen, odometers)  # type: ignore[arg-type]
+        preview.show(Frame(picture, number * 10.0), seen, odometers)  # type: ignore[arg-type]
     seen.sightings = []
     told: list[int] = []
     for number in range(101, 106):
         told += [point.track for point in read(pipe[0]).points if point.track]
-        window.show(Frame(picture, number * 10.0), seen, odometers)  # type: ignore[arg-type]
+        preview.show(Frame(picture, number * 10.0), seen, odometers)  # type: ignore[arg-type]
     told += [point.track for _ in range(2) for point in read(pipe[0]).points]
 
     assert list(range(1, 101)) == told
@@ -266,8 +266,8 @@ def test_a_reader_that_is_slow(pipe: tuple[int, int]) -> None:
 
 def test_nobody_looks_any_more(pipe: tuple[int, int]) -> None:
     """Once the other end is closed the window is shut, which ends this vision."""
-    window = Window(pipe[1], ["door"], picture=True)
+    preview = Preview(pipe[1], ["door"], picture=True)
     os.close(pipe[0])
-    window.say(Flag.CAMERA_LOST, Odometers(["door"], ManualClock()))
+    preview.say(Flag.CAMERA_LOST, Odometers(["door"], ManualClock()))
 
-    assert window.shut
+    assert preview.shut

@@ -32,7 +32,7 @@ from edge.technician.audit.count import Count, recover
 from edge.technician.audit.keys import Keys
 from edge.technician.audit.report import Report, Signature
 from edge.technician.page_address import show_address
-from edge.technician.vision_process import Eye
+from edge.technician.vision_process import VisionProcess
 from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.3
@@ -151,13 +151,13 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
     with stop_signals(session.attended), systemd_state.paused(camera, _READY_S + 60 * minutes + _SIGN_S):
         server = Server(site, port)
         try:
-            eye = Eye(settings, path, picture=False, counting=True)
+            vision = VisionProcess(settings, path, picture=False, counting=True)
             try:
-                eye.start(count.see, session.attended.set)
+                vision.start(count.see, session.attended.set)
                 show_address(out, server, f"You count for {minutes:g} minutes, from when you start it.")
                 _attend(session, out)
             finally:
-                eye.stop()
+                vision.stop()
             if count.begun:
                 count.close()
                 session.report = Report(about, count.result(), session.signature)
@@ -166,8 +166,8 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
             server.wait_for_streams(_LAST_EVENT_S)
         finally:
             server.close()
-    if eye.fault is not None:
-        raise eye.fault
+    if vision.fault is not None:
+        raise vision.fault
     if session.report is None:
         out.print("It was ended before it began; there is no report.")
         return 1

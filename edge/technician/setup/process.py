@@ -22,7 +22,7 @@ from edge.technician import systemd_state
 from edge.technician.page_address import show_address
 from edge.technician.setup import rewrite
 from edge.technician.setup.draft import Draft
-from edge.technician.vision_process import Eye
+from edge.technician.vision_process import VisionProcess
 from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.12
@@ -127,20 +127,20 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
     with stop_signals(session.over), systemd_state.paused(camera, 60 * minutes) as was_running:
         server = Server(site, port)
         try:
-            eye = Eye(settings, path, picture=True, counting=False)
+            vision = VisionProcess(settings, path, picture=True, counting=False)
             try:
-                eye.start(draft.observe, session.over.set)
+                vision.start(draft.observe, session.over.set)
                 show_address(out, server, f"It ends by itself in {minutes:g} minutes; end it sooner with Ctrl-C.")
                 if was_running:
                     out.print(f"The service doesn't count at {camera} meanwhile; it goes on when this ends.")
                 session.over.wait(session.left_s)
             finally:
                 session.over.set()
-                eye.stop()
+                vision.stop()
             server.wait_for_streams(_LAST_EVENT_S)
         finally:
             server.close()
-    if eye.fault is not None:
-        raise eye.fault
+    if vision.fault is not None:
+        raise vision.fault
     out.print(session.outcome)
     return 0
