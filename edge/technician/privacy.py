@@ -306,13 +306,14 @@ def _model(settings: PublisherSettings) -> Section:
         return section
     meanings = {
         "score": "how likely a head is here",
+        "logit": "how likely a head is here",
         "size": "how large it is",
         "offset": "where in its cell its centre lies",
     }
     section.tell("model", f"{contract.identity}, sha256 {contract.sha256}")
-    for name, (_, shape) in contract.outputs.items():
+    for name, shape in contract.channels.items():
         known = name in meanings
-        found = f"{' x '.join(map(str, shape[1:]))} numbers: {meanings.get(name, 'NOT KNOWN to this program')}"
+        found = f"{' x '.join(map(str, shape))} numbers: {meanings.get(name, 'NOT KNOWN to this program')}"
         section.judge(name, found, good=known)
     section.tell("of a person", "nothing: no face, no feature, nothing that tells one from another")
     return section
