@@ -8,14 +8,12 @@ numbers a picture. Its features on the way are matched as well (Romero et al. 20
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .network import HeadNet, Maps, Unit, new_network
+from .network import HeadNet, Maps, Unit
 from .size_calibration import add_size_slope
 
 
@@ -24,16 +22,13 @@ class Teacher(nn.Module):
     A trained network that is only asked, its normalisation folded in.
 
     Args:
-        shape: Its shape's name.
-        weights: Averaged weights by name.
+        network: It becomes the teacher's own.
         size_slope: By how much its logits rise with the size of a head, as in the model file; see `size_calibration`.
     """
 
-    def __init__(self, shape: str, weights: dict[str, Tensor], size_slope: float) -> None:
+    def __init__(self, network: HeadNet, size_slope: float) -> None:
         super().__init__()
-        self.network = new_network(shape)
-        self.network.load_state_dict(weights)
-        self.network.eval().requires_grad_(requires_grad=False)
+        self.network = network.eval().requires_grad_(requires_grad=False)
         out = self.network.out
         assert out.bias is not None  # noqa: S101 - it has one
         kernel, bias = add_size_slope(out.weight.numpy().transpose(2, 3, 1, 0), out.bias.numpy(), size_slope)
@@ -104,10 +99,3 @@ def _unexplained(own: Tensor, wanted: Tensor) -> Tensor:
     """Return the share of the wanted channels' variance that *own* doesn't explain; 1 for their means."""
     variance = wanted.var(dim=(0, 2, 3)).clamp(min=1e-3)
     return ((own - wanted).square().mean(dim=(0, 2, 3)) / variance).mean()
-
-
-def load_teacher(checkpoint: Path, shape: str, size_slope: float) -> Teacher:
-    """Return the network of a checkpoint as a teacher."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
-    weights = {name[7:]: value for name, value in state.items() if name.startswith("module.")}
-    return Teacher(shape, weights, size_slope)

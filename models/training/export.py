@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from .dimensions import PADDING, STRIDE
-from .graph import RANGES, Graph
+from .graph import Graph
+from .int8_layers import RANGES
 from .size_calibration import add_size_slope
 
 _CALIBRATION = 300

@@ -15,32 +15,29 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .network import SHAPES, HeadNet, PlainNet, Unit, new_network
-from .train import averaged_weights
+from .network import HeadNet, PlainNet, Unit, load_network, save_network
 
 
-def mean_network(checkpoints: list[Path], shape: str) -> HeadNet:
+def mean_network(checkpoints: list[Path]) -> HeadNet:
     """Return the network with the mean of the checkpoints' weights, ready to be asked."""
-    runs = [averaged_weights(checkpoint) for checkpoint in checkpoints]
-    network = new_network(shape)
-    network.load_state_dict(
+    networks = [load_network(checkpoint) for checkpoint in checkpoints]
+    runs = [network.state_dict() for network in networks]
+    networks[0].load_state_dict(
         {name: torch.stack([run[name].double() for run in runs]).mean(0).to(runs[0][name].dtype) for name in runs[0]}
     )
-    return network.eval()
+    return networks[0]
 
 
 def main() -> None:
     """Write each convolution's kernel, (height, width, inputs, outputs) or (height, width, channels, 1), and bias."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--shape", choices=("separable", *SHAPES), default="separable")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="of one shape")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="also write the float weights, for others to go on from")
     options = parser.parse_args()
-    network = mean_network(options.checkpoints, options.shape)
+    network = mean_network(options.checkpoints)
     if options.weights:
-        state = {f"module.{name}": value for name, value in network.state_dict().items()}
-        torch.save({"averaged": state}, options.weights)
+        save_network(network, options.weights)
     arrays: dict[str, np.ndarray] = {}
     for name, unit in network.named_modules():
         if isinstance(unit, Unit):

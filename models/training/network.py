@@ -9,6 +9,7 @@ There are several shapes of it (`new_network`); all give the same maps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -261,6 +262,28 @@ def _doubled(x: Tensor) -> Tensor:
 def new_network(shape: str) -> HeadNet:
     """Return an untrained network: "separable", or one of SHAPES."""
     return SeparableNet() if shape == "separable" else PlainNet(SHAPES[shape])
+
+
+def load_network(checkpoint: Path) -> HeadNet:
+    """Return the network of a checkpoint, with its averaged weights, ready to be asked."""
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    weights = {name[7:]: value for name, value in state["averaged"].items() if name.startswith("module.")}
+    network = new_network(state.get("shape", "separable"))
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def save_network(network: HeadNet, checkpoint: Path) -> None:
+    """Write a checkpoint of the weights alone, for others to go on from."""
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"averaged": weights, "shape": shape_of(network)}, checkpoint)
+
+
+def shape_of(network: HeadNet) -> str:
+    """Return the name that `new_network` knows the network's shape by."""
+    if isinstance(network, PlainNet):
+        return next(name for name, shape in SHAPES.items() if shape == network.shape)
+    return "separable"
 
 
 def multiplications(network: HeadNet, width: int = 384, height: int = 288) -> int:

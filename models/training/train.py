@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import answer, cut
 from .dimensions import STRIDE
-from .distil import Student, Teacher, distillation_loss, load_teacher
-from .network import SHAPES, Maps, new_network
+from .distil import Student, Teacher, distillation_loss
+from .network import SHAPES, HeadNet, Maps, load_network, new_network, shape_of
 from .shards import Shard, load
 
 _WARM_UP = 200
@@ -111,17 +111,17 @@ class Training:
     second, not 52; with AVX2 alone it would take ten times as long); weights and their average are float32.
 
     Args:
-        shape: The network's shape, see `new_network`.
+        network: To be trained.
         rate: Learning rate after the warm-up; it falls to a fiftieth of it along half a cosine.
         total: Steps until it has fallen.
         teacher: A trained network to learn from.
     """
 
-    def __init__(self, shape: str, rate: float, total: int, teacher: Teacher | None = None) -> None:
+    def __init__(self, network: HeadNet, rate: float, total: int, teacher: Teacher | None = None) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._halves = self._device.type == "cuda" or _multiplies_halves()
-        self._shape, self._rate, self._total, self.step = shape, rate, total, 0
-        self._network = new_network(shape)
+        self._rate, self._total, self.step = rate, total, 0
+        self._network = network
         self._averaged = torch.optim.swa_utils.AveragedModel(self._network, avg_fn=_average, use_buffers=True)
         self._teacher = teacher
         # Whatever is trained, with a teacher or without one: it may hold more than the network.
@@ -134,10 +134,6 @@ class Training:
         self._optimiser = torch.optim.AdamW(
             [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=rate
         )
-
-    def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another run; blocks that it hadn't begin by adding nothing."""
-        self._network.load_state_dict(averaged_weights(checkpoint), strict=False)
 
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
@@ -154,7 +150,7 @@ class Training:
         partial = checkpoint.with_suffix(".part")
         torch.save(
             {name: part.state_dict() for name, part in parts.items()}
-            | {"shape": self._shape, "epoch": epoch, "step": self.step},
+            | {"shape": shape_of(self._network), "epoch": epoch, "step": self.step},
             partial,
         )
         partial.replace(checkpoint)
@@ -200,11 +196,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shape", choices=("separable", *SHAPES), default="separable")
+    parser.add_argument(
+        "--shape", choices=("separable", *SHAPES), default="separable", help="of a network from nothing"
+    )
     parser.add_argument("--teacher", type=Path, help="a checkpoint whose network is to be learnt from")
-    parser.add_argument("--teacher-shape", choices=("separable", *SHAPES), default="separable")
     parser.add_argument("--teacher-slope", type=float, default=0.0, help="its slope over the size, as it was exported")
-    parser.add_argument("--start", type=Path, help="begin from the averaged weights of another run's checkpoint")
+    parser.add_argument("--start", type=Path, help="begin from the network of another run's checkpoint")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -228,13 +225,12 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
             "gloo", init_method=f"file://{meeting}", rank=process, world_size=options.processes
         )
     torch.manual_seed(options.seed)
-    teacher = options.teacher and load_teacher(options.teacher, options.teacher_shape, options.teacher_slope)
-    training = Training(options.shape, options.rate, options.epochs * options.steps, teacher)
+    network = load_network(options.start) if options.start else new_network(options.shape)
+    teacher = Teacher(load_network(options.teacher), options.teacher_slope) if options.teacher else None
+    training = Training(network, options.rate, options.epochs * options.steps, teacher)
     first, last = 0, options.out / "last.pt"
     if last.exists():
         first = training.restore(last)
-    elif options.start:
-        training.start_from(options.start)
     for epoch in range(first, options.epochs):
         shards = [shard for folder in options.pictures for shard in load(folder)]
         begun = time.monotonic()
@@ -250,12 +246,6 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
             f"epoch {epoch + 1}/{options.epochs}, {len(shards)} shards, {spent:.0f} s: {told}; {left:.0f} min left",
             flush=True,
         )
-
-
-def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Return a checkpoint's averaged weights by name."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
-    return {name[7:]: value for name, value in state.items() if name.startswith("module.")}
 
 
 if __name__ == "__main__":
