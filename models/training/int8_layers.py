@@ -18,7 +18,7 @@ OUTPUTS = ("logit", "size", "offset", "offset")
 """Of the map's four channels."""
 TOP = 6.0
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating]
 
 
 def stretched(kernel: Array, bias: Array) -> tuple[Array, Array]:
