@@ -22,8 +22,8 @@ from edge.vision.head_maps import reader
 from edge.vision.scene import NO_HEADS, Heads
 
 _HALVED = 2.4
-"""A frame that becomes smaller by this factor or more is halved first, which OpenCV does quickly. Between 2 and this it is
-averaged by the fraction: halved and interpolated, a clip of 832 px had one person counted in vain."""
+"""A frame that becomes smaller by this factor or more is halved first, which OpenCV does quickly. Between 2 and this it
+is averaged by the fraction: halved and interpolated, a clip of 832 px had one person counted in vain."""
 _AVERAGED = 0.5
 """Frames that are scaled by more than this, but less than 1, are interpolated without being averaged first."""
 _MOST_HEADS = 100
