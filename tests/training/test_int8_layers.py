@@ -8,7 +8,7 @@ import pytest
 
 from models.training.int8_layers import OUTPUTS, RANGES, TOP, paired, recentred, stretched
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 
 def convolved(x: Array, kernel: Array, strides: tuple[int, int]) -> Array:
