@@ -41,8 +41,11 @@ class Stages:
     How long the stages take on this box.
 
     Attributes:
-        stages: name: {"p50", "p95"}, ms; `all` is everything but `decode`, on frames that the detector looked at.
-        fps: Frames a second that can be held while people walk.
+        stages: name: {"p50", "p95", "cpu_p50", "cpu_p95"}, ms of elapsed and of CPU time; `all` is everything but
+            `decode`, on frames that the detector looked at.
+        fps: Frames a second that can be held while people walk, beside whatever else ran on the box.
+        cpu_fps: The same by CPU time: what the box can hold that does nothing else.
+        cpu_share: Share of the elapsed time in which the stages had a core, 0 to 1; much less than 1 on a busy box.
         frames: How many were looked at.
         threads: Number of threads: median ms of the detector.
         memory_mb: The process's largest size.
@@ -51,6 +54,8 @@ class Stages:
 
     stages: Mapping[str, Mapping[str, float]]
     fps: float
+    cpu_fps: float
+    cpu_share: float
     frames: int
     threads: Mapping[str, float]
     memory_mb: int

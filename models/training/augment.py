@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import HEIGHT, PADDING, STRIDE, WIDTH
+from .dimensions import HEIGHT, PADDING, STRIDE, WIDTH
 
 SEEN = 0.4
 """Heads of which less is visible are neither asked for nor punished."""

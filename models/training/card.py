@@ -55,12 +55,14 @@ def tables(results: dict[str, Any]) -> str:
         rows = [(clip, *figures.values()) for clip, figures in results["doors"].items()]
         parts.append(_table(("clip", "true", "counted", "right", "F1"), rows))
     speed = results["speed"]
-    rows = [(n, *speed[f"threads_{n}"].values()) for n in (1, 2)]
-    parts.append("Speed on the machine that made this table, x86-64, 640 x 480 pictures:")
-    parts.append(_table(("threads", "detect, ms", "interpreter, ms", "share"), rows))
+    rows = [
+        (size, part["detect_ms"], speed["interpreter_ms"], part["beside_ms"]) for size, part in speed["frames"].items()
+    ]
+    parts.append("CPU time of one thread on the machine that made this table, x86-64:")
+    parts.append(_table(("picture, px", "detect, ms", "of that the interpreter, ms", "the rest, ms"), rows))
     parts.append(
-        f"Reading 30 heads off the maps takes {speed['decode_30_heads_ms']} ms. The file has {speed['file_kib']} KiB; "
-        f"the detector wants {speed['memory_mb']} MB more than the interpreter's library alone."
+        f"The file has {speed['file_kib']} KiB; the detector wants {speed['memory_mb']} MB more than the interpreter's "
+        "library alone."
     )
     return "\n\n".join(parts) + "\n"
 

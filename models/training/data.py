@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import HEIGHT, PADDING, WIDTH
+from .assets import Assets
+from .camera_effects import pass_on, spoil
+from .dimensions import HEIGHT, PADDING, WIDTH
 from .scene import Head, Kind, SceneMaker, heads, random_view
-from .sensor import pass_on, spoil
 from .shards import Shard, load, store
-from .stock import Stock
 
 SHARD = 250
 _SHAPES = [((400, 300), 0.55), ((400, 225), 0.25), ((300, 300), 0.1), ((225, 300), 0.06), ((169, 300), 0.04)]
@@ -36,13 +36,13 @@ class PictureMaker:
     """Makes finished pictures with labels; one a process."""
 
     def __init__(self) -> None:
-        self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
+        self._assets = Assets(2 * WIDTH, 2 * HEIGHT)
 
     def shard(self, seed: int, count: int, kinds: dict[Kind, float]) -> Shard:
         """Draw *count* pictures from *seed*, with people of their own; *kinds* says how often each kind is drawn."""
         random = np.random.default_rng(seed)
-        self._stock.new_people(random, 36, 3)
-        maker = SceneMaker(self._stock, random)
+        self._assets.new_people(random, 36, 3)
+        maker = SceneMaker(self._assets, random)
         pictures = np.full((count, HEIGHT, WIDTH, 3), PADDING, np.uint8)
         labels: list[tuple[float, ...]] = []
         tilts = np.zeros(count, np.float32)
@@ -54,7 +54,7 @@ class PictureMaker:
             for _ in range(patience):
                 view = random_view(random, *size, kind)
                 scene = maker.make(view, kind)
-                drawn, identity = self._stock.renderer.draw(scene.draws, view.pinhole, scene.light, scene.middle)
+                drawn, identity = self._assets.renderer.draw(scene.draws, view.pinhole, scene.light, scene.middle)
                 found = heads(scene, view, identity)
                 if any(head.visible > 0.4 for head in found):
                     break

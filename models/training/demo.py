@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import shapes
+from .assets import Assets
 from .people import Look
 from .render import Draw, Light
 from .scene import Scene, View, colours, look, textured
-from .stock import Stock
 from .walkers import Walker, crossings, middles, through, walking
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 15, 40
@@ -54,7 +54,7 @@ class DemoMaker:
     """Draws the clip's frames."""
 
     def __init__(self) -> None:
-        self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
+        self._assets = Assets(2 * WIDTH, 2 * HEIGHT)
         eye = np.array([0.0, 3.25, 1.35], np.float32)
         self._view: View = look(eye, 9, 0.0, 0.01, 88, 0.35, WIDTH, HEIGHT)
         self._looks = [self._look(walker) for walker in WALKERS]
@@ -62,21 +62,21 @@ class DemoMaker:
         self._still = self._room()
 
     def _look(self, walker: Walker) -> Look:
-        drawn = self._stock.wardrobe.look(np.random.default_rng(walker.seed))
+        drawn = self._assets.wardrobe.look(np.random.default_rng(walker.seed))
         body = drawn.body * np.float32(walker.tall * 1.7 / drawn.height)
         lean = np.clip(drawn.lean, -0.2, 0.2)
         return replace(drawn, body=body, height=1.7 * walker.tall, load=walker.load, lean=lean, arms="swing")
 
     def _room(self) -> list[Draw]:
         """Return floor, pavement, mat, wall, door frame and a few goods."""
-        stock, solid = self._stock, self._stock.solids["box"]
-        floor, wall = stock.kinds["floor"], textured(stock.kinds["wall"][3], 0.6)
+        assets, solid = self._assets, self._assets.solids["box"]
+        floor, wall = assets.kinds["floor"], textured(assets.kinds["wall"][3], 0.6)
         draws = [
-            Draw(stock.solids["floor"], shapes.transform((0, 0, 15)), colours(0.55), textured(floor[26], 0.8), 0,
+            Draw(assets.solids["floor"], shapes.transform((0, 0, 15)), colours(0.55), textured(floor[26], 0.8), 0,
                  False),
-            Draw(stock.solids["floor"], shapes.transform((0, -0.02, -15)), colours(0.6, 0.5), textured(floor[14], 0.6),
+            Draw(assets.solids["floor"], shapes.transform((0, -0.02, -15)), colours(0.6, 0.5), textured(floor[14], 0.6),
                  0, False),
-            Draw(stock.solids["patch"], shapes.transform((0, 0.006, 0.75), 0, (1.5, 1, 0.9)), colours(0.05),
+            Draw(assets.solids["patch"], shapes.transform((0, 0.006, 0.75), 0, (1.5, 1, 0.9)), colours(0.05),
                  textured(floor[8], 2), 0, False),
         ]  # fmt: skip
         for side in (-1, 1):
@@ -87,17 +87,17 @@ class DemoMaker:
         place = shapes.transform((0, 2.25, -0.1), 0, (2.0, 0.9, 0.2))
         draws.append(Draw(solid, place, colours((0.6, 0.57, 0.5)), wall, 0, False))
         for x, z, prop in ((-1.75, 2.3, 20), (1.8, 0.5, 33), (1.75, 2.6, 61)):
-            goods = stock.props[prop]
+            goods = assets.props[prop]
             paint = goods.colours if goods.colours is not None else colours((0.35, 0.2, 0.12))
             draws.append(Draw(goods.mesh, shapes.transform((x, 0, z), 0.3), paint, textured(goods.layer)))
         return draws
 
     def frame(self, t: float) -> tuple[npt.NDArray[np.uint8], dict[int, tuple[float, float]]]:
         """Return the frame at *t* seconds, BGR, and the heads' middles in it, 0 to 1, by walker."""
-        self._stock.renderer.drop_after(self._stock.fixed)
-        people = walking(self._stock, WALKERS, self._looks, t)
+        self._assets.renderer.drop_after(self._assets.fixed)
+        people = walking(self._assets, WALKERS, self._looks, t)
         scene = Scene(list(self._still), _light(), people, np.array([0, 0, 1], np.float32), "indoor")
-        drawn, found = middles(self._stock, scene, self._view)
+        drawn, found = middles(self._assets, scene, self._view)
         finished = drawn.astype(np.float32) + self._random.normal(0, 2.0, (HEIGHT, WIDTH, 1)).astype(np.float32)
         return np.clip(finished[:, :, ::-1], 0, 255).astype(np.uint8), found
 

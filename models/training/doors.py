@@ -27,11 +27,11 @@ from edge.evaluation.score import Event, Score, score, together
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 
+from .assets import Assets
+from .camera_effects import pass_on, spoil
 from .counting import counted
 from .data import shared_out
 from .scene import Scene, SceneMaker, View, look
-from .sensor import pass_on, spoil
-from .stock import Stock
 from .walkers import Walker, crossings, middles, through, walking
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 10, 20
@@ -91,15 +91,15 @@ class DoorMaker:
     """Draws doors; one a process."""
 
     def __init__(self) -> None:
-        self._stock = Stock(2 * WIDTH, 2 * HEIGHT)
+        self._assets = Assets(2 * WIDTH, 2 * HEIGHT)
 
     def door(self, seed: int) -> Door:
         """Return the door of a *seed*: an ordinary shop's where it is odd."""
         random = np.random.default_rng(seed)
-        stock, view, walkers = self._stock, random_view(random), random_walkers(random)
-        stock.renderer.drop_after(stock.fixed)
-        scene = SceneMaker(stock, random).furnished(view, "ordinary" if seed % 2 else "any")
-        looks = [stock.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
+        assets, view, walkers = self._assets, random_view(random), random_walkers(random)
+        assets.renderer.drop_after(assets.fixed)
+        scene = SceneMaker(assets, random).furnished(view, "ordinary" if seed % 2 else "any")
+        looks = [assets.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
         looks = [
             replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
             for one, walker in zip(looks, walkers, strict=True)
@@ -107,9 +107,9 @@ class DoorMaker:
         line, _ = _line(view)
         frames, paths = [], {number: [] for number in range(1, len(walkers) + 1)}  # type: ignore[var-annotated]
         for index in range(FPS * SECONDS):
-            stock.renderer.drop_after(stock.fixed)
-            now: Scene = replace(scene, people=walking(stock, walkers, looks, index / FPS))
-            drawn, found = middles(stock, now, view)
+            assets.renderer.drop_after(assets.fixed)
+            now: Scene = replace(scene, people=walking(assets, walkers, looks, index / FPS))
+            drawn, found = middles(assets, now, view)
             still = np.zeros((HEIGHT, WIDTH), np.float32)
             same = np.random.default_rng(seed)
             finished = pass_on(drawn, still, same) if seed % 2 else spoil(drawn, still, scene.mood, same)

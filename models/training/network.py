@@ -3,10 +3,13 @@ The head network: one small picture in; a map of scores, sizes and offsets out, 
 
 Only convolutions, depthwise convolutions, ReLU6, additions and doubling by repetition: all of them run in INT8 on any
 interpreter. Strided convolutions pad below and to the right only, as TensorFlow does, so that both give equal numbers.
+There are several shapes of it (`new_network`); all give the same maps.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -30,25 +33,32 @@ class Maps(NamedTuple):
 
 
 class Unit(nn.Module):
-    """A convolution, its normalisation and (unless it is linear) ReLU6."""
+    """
+    A convolution, its normalisation and (unless it is linear) ReLU6.
+
+    Args:
+        kernel: Rows and columns, or one number for both.
+    """
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
-        kernel: int = 1,
+        kernel: int | tuple[int, int] = 1,
         *,
         stride: int = 1,
+        dilation: int = 1,
         depthwise: bool = False,
         linear: bool = False,
     ) -> None:
         super().__init__()
-        self.stride, self.depthwise, self.linear = stride, depthwise, linear
-        self._slow_by_halves = stride == 2 or kernel > 3
-        self._pad = (0, kernel - 2, 0, kernel - 2) if stride == 2 else (kernel // 2,) * 4
+        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+        self.stride, self.depthwise, self.linear, self.dilation = stride, depthwise, linear, dilation
+        self._slow_by_halves = stride == 2 or rows > 3
+        self._pad = (0, columns - 2, 0, rows - 2)
         self.convolution = nn.Conv2d(
-            inputs, outputs, kernel, stride, groups=inputs if depthwise else 1, bias=False,
-            padding=0 if stride == 2 else kernel // 2,
+            inputs, outputs, (rows, columns), stride, groups=inputs if depthwise else 1, bias=False, dilation=dilation,
+            padding=0 if stride == 2 else dilation * (rows // 2),
         )  # fmt: skip
         self.norm = nn.BatchNorm2d(outputs)
 
@@ -60,7 +70,8 @@ class Unit(nn.Module):
 
     def _convolved(self, x: Tensor) -> Tensor:
         """Convolve; depthwise kernels whose gradients CPUs take long for in half precision in full precision."""
-        if not (self.depthwise and self._slow_by_halves and torch.is_autocast_enabled(x.device.type)):
+        slow = self.depthwise and self._slow_by_halves and torch.is_grad_enabled()
+        if not (slow and torch.is_autocast_enabled(x.device.type)):
             return self.convolution(x)
         with torch.autocast(x.device.type, enabled=False):
             return self.convolution(x.float()).to(x.dtype)
@@ -111,10 +122,39 @@ class Separable(nn.Module):
 
 
 class HeadNet(nn.Module):
-    """Three scales down, two up again, one head."""
+    """What all head networks have in common: the last convolution, and what they may be asked for."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.out = nn.Conv2d(last, 4, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        with torch.no_grad():
+            self.out.bias.copy_(torch.tensor([-4.0, 1.6, 0.0, 0.0]))
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """
+        Return what the network makes of (n, 3, height, width) of 0 to 255 on its way, each (n, channels, ...).
+
+        At a quarter, an eighth and a sixteenth of the input's size on the way down; at an eighth and a quarter on the
+        way up. The sides must be multiples of 16.
+        """
+        raise NotImplementedError
+
+    def maps(self, last: Tensor) -> Maps:
+        """Return the maps that belong to the last of the features."""
+        out = self.out(last)
+        return Maps(out[:, :1], out[:, 1:2], out[:, 2:])
+
+    def forward(self, x: Tensor) -> Maps:
+        """Take (n, 3, height, width) of 0 to 255."""
+        return self.maps(self.features(x)[-1])
+
+
+class SeparableNet(HeadNet):
+    """The network of 0.1 to 0.6: depthwise convolutions, three scales down, two up again."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(48)
         self.stem = Unit(3, 16, 3, stride=2)
         self.fine = nn.Sequential(Block(16, 24, 2, stride=2), Block(24, 24, 2))
         self.middle = nn.Sequential(Block(24, 40, 3, stride=2), *(Block(40, 40, 3) for _ in range(4)))
@@ -125,27 +165,128 @@ class HeadNet(nn.Module):
         self.at_middle = Separable(48, 48)
         self.at_fine = Separable(48, 48)
         self.head = Separable(48, 48)
-        self.out = nn.Conv2d(48, 4, 1)
-        nn.init.normal_(self.out.weight, std=0.01)
-        with torch.no_grad():
-            self.out.bias.copy_(torch.tensor([-4.0, 1.6, 0.0, 0.0]))
 
-    def forward(self, x: Tensor) -> Maps:
-        """Take (n, 3, height, width) of 0 to 255; sides must be multiples of 16."""
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: D102 - see HeadNet
         fine = self.fine(self.stem(x / 127.5 - 1.0))
         middle = self.middle(fine)
-        up = self.from_coarse(self.coarse(middle))
-        up = self.at_middle(_doubled(up) + self.from_middle(middle))
-        up = self.at_fine(_doubled(up) + self.from_fine(fine))
-        out = self.out(self.head(up))
-        return Maps(out[:, :1], out[:, 1:2], out[:, 2:])
+        coarse = self.coarse(middle)
+        up_middle = self.at_middle(_doubled(self.from_coarse(coarse)) + self.from_middle(middle))
+        up_fine = self.head(self.at_fine(_doubled(up_middle) + self.from_fine(fine)))
+        return fine, middle, coarse, up_middle, up_fine
+
+
+class Residual(nn.Module):
+    """Two full 3 x 3 convolutions, added to their input; begins by adding nothing, as `Block` does."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = Unit(channels, channels, 3)
+        self.second = Unit(channels, channels, 3, dilation=dilation, linear=True)
+        nn.init.zeros_(self.second.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
+        return functional.relu6(x + self.second(self.first(x)))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """
+    Channels and depths of a `PlainNet`.
+
+    Attributes:
+        fine, middle, coarse: Channels at a quarter, an eighth and a sixteenth of the input's size.
+        middle_dilations, coarse_dilations: One for each residual block there: the dilation of its second convolution.
+        up_middle, up_fine: Channels on the way up.
+    """
+
+    fine: int
+    middle: int
+    middle_dilations: tuple[int, ...]
+    coarse: int
+    coarse_dilations: tuple[int, ...]
+    up_middle: int
+    up_fine: int
+
+
+SHAPES = {
+    "fast32": Shape(32, 32, (1,), 64, (1, 2, 2, 2), 32, 32),
+    "mid80": Shape(32, 48, (1,), 80, (1, 2, 2, 2, 2), 48, 32),
+}
+
+
+class PlainNet(HeadNet):
+    """
+    Full convolutions of 16 channels and multiples of it, which processors' INT8 instructions are fastest at.
+
+    Inputs are (grey - 128) / 127.5, so that a byte less 128 is the INT8 input and nothing has to be normalised. The
+    stem sees four columns: with stride 2 that is exactly a convolution over pairs of columns, and as quick as three.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape.up_fine)
+        self.shape = shape
+        self.stem = Unit(3, 16, (3, 4), stride=2)
+        self.fine = Unit(16, shape.fine, 3, stride=2)
+        self.middle = nn.Sequential(
+            Unit(shape.fine, shape.middle, 3, stride=2),
+            *(Residual(shape.middle, dilation) for dilation in shape.middle_dilations),
+        )
+        self.coarse = nn.Sequential(
+            Unit(shape.middle, shape.coarse, 3, stride=2),
+            *(Residual(shape.coarse, dilation) for dilation in shape.coarse_dilations),
+        )
+        self.from_coarse = Unit(shape.coarse, shape.up_middle, linear=True)
+        self.from_middle = _lateral(shape.middle, shape.up_middle)
+        self.at_middle = Unit(shape.up_middle, shape.up_fine, 3, linear=True)
+        self.from_fine = _lateral(shape.fine, shape.up_fine)
+        self.head = Unit(shape.up_fine, shape.up_fine, 3)
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: D102 - see HeadNet
+        fine = self.fine(self.stem((x - 128.0) / 127.5))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        up_middle = functional.relu6(_doubled(self.from_coarse(coarse)) + self.from_middle(middle))
+        up_fine = self.head(functional.relu6(_doubled(self.at_middle(up_middle)) + self.from_fine(fine)))
+        return fine, middle, coarse, up_middle, up_fine
+
+
+def _lateral(inputs: int, outputs: int) -> nn.Module:
+    """Return what brings a scale's channels to those on the way up: nothing where they are as many."""
+    return nn.Identity() if inputs == outputs else Unit(inputs, outputs, linear=True)
 
 
 def _doubled(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def multiplications(width: int = 320, height: int = 240) -> int:
+def new_network(shape: str) -> HeadNet:
+    """Return an untrained network: "separable", or one of SHAPES."""
+    return SeparableNet() if shape == "separable" else PlainNet(SHAPES[shape])
+
+
+def load_network(checkpoint: Path) -> HeadNet:
+    """Return the network of a checkpoint, with its averaged weights, ready to be asked."""
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    weights = {name[7:]: value for name, value in state["averaged"].items() if name.startswith("module.")}
+    network = new_network(state.get("shape", "separable"))
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def save_network(network: HeadNet, checkpoint: Path) -> None:
+    """Write a checkpoint of the weights alone, for others to go on from."""
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"averaged": weights, "shape": shape_of(network)}, checkpoint)
+
+
+def shape_of(network: HeadNet) -> str:
+    """Return the name that `new_network` knows the network's shape by."""
+    if isinstance(network, PlainNet):
+        return next(name for name, shape in SHAPES.items() if shape == network.shape)
+    return "separable"
+
+
+def multiplications(network: HeadNet, width: int = 384, height: int = 288) -> int:
     """Return how many multiplications one picture costs."""
     total = 0
 
@@ -154,9 +295,9 @@ def multiplications(width: int = 320, height: int = 240) -> int:
         if isinstance(layer, nn.Conv2d):
             total += layer.weight.numel() * output.shape[2] * output.shape[3]
 
-    network = HeadNet().eval()
-    for layer in network.modules():
-        layer.register_forward_hook(count)
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
     with torch.no_grad():
-        network(torch.zeros(1, 3, height, width))
+        network.eval()(torch.zeros(1, 3, height, width))
+    for hook in hooks:
+        hook.remove()
     return total

@@ -13,7 +13,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .assets import MAKEHUMAN, Fitted, Floats, Ints, read_fitted, read_obj, read_rig, read_target, read_walk, rotation
+from .asset_readers import (
+    MAKEHUMAN,
+    Fitted,
+    Floats,
+    Ints,
+    read_fitted,
+    read_obj,
+    read_rig,
+    read_target,
+    read_walk,
+    rotation,
+)
 from .shapes import (
     BOTTOM,
     FACE,

@@ -13,7 +13,7 @@ import moderngl
 import numpy as np
 import numpy.typing as npt
 
-from .assets import Floats
+from .asset_readers import Floats
 from .shapes import SLOTS, Mesh
 
 _VERTEX = """

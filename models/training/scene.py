@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import shapes
-from .assets import Floats, rotation
+from .asset_readers import Floats, rotation
+from .assets import Assets, PersonAsset
 from .lens import Lens
 from .render import Draw, Light, Pinhole
-from .stock import Stock, StockedPerson
 
 _SKINS = np.array([[0.83, 0.60, 0.48], [0.70, 0.47, 0.34], [0.52, 0.32, 0.21], [0.33, 0.19, 0.12], [0.17, 0.09, 0.06]])
 _HAIRS = np.array(
@@ -105,7 +105,7 @@ class Scene:
 
     draws: list[Draw]
     light: Light
-    people: dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]]
+    people: dict[int, tuple[PersonAsset, npt.NDArray[np.float64]]]
     middle: Floats
     mood: str
 
@@ -164,7 +164,7 @@ def _any_colour(random: np.random.Generator, dark: float = 0.35) -> npt.NDArray[
     return np.asarray(np.clip(value * (grey + (1 - grey) * tint), 0, 0.95))
 
 
-def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
+def dyed(assets: Assets, someone: PersonAsset) -> tuple[Floats, Floats]:
     """Return a person's colours and textures: the same for the same dye."""
     random = np.random.default_rng(someone.dye)
     paint, cloth = colours(), textured()
@@ -176,7 +176,7 @@ def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
         paint[slot, :3] = _any_colour(random)
         kind = str(random.choice(list(_CLOTHS), p=list(_CLOTHS.values())))
         if slot != shapes.SHOES and kind != "plain":
-            cloth[slot, :2] = random.choice(stock.kinds[kind]), random.uniform(0.7, 4.0 if kind == "fabric" else 2.0)
+            cloth[slot, :2] = random.choice(assets.kinds[kind]), random.uniform(0.7, 4.0 if kind == "fabric" else 2.0)
             paint[slot, :3] = np.clip(paint[slot, :3] * (2.0 if kind == "fabric" else 1.4), 0.02, 1)
         if kind in {"print", "photograph"} and random.random() < 0.6:
             paint[slot, :3] = random.uniform(0.3, 1.0)
@@ -186,17 +186,17 @@ def dyed(stock: Stock, someone: StockedPerson) -> tuple[Floats, Floats]:
         paint[shapes.LONG_HAIR, :3] = np.clip(hair * random.uniform(1.5, 5.0) * (1.1, 1.0, 0.8), 0, 0.7)
     cloth[[shapes.SKIN, shapes.FACE], 2] = random.uniform(0.01, 0.12)
     cloth[[shapes.HAIR, shapes.LONG_HAIR]] = (
-        random.choice(stock.kinds["hair"]), random.uniform(2.0, 7.0), min(random.exponential(0.035), 0.15),
+        random.choice(assets.kinds["hair"]), random.uniform(2.0, 7.0), min(random.exponential(0.035), 0.15),
         random.uniform(6, 40),
     )  # fmt: skip
     return paint.astype(np.float32), cloth
 
 
 class SceneMaker:
-    """Draws random scenes from a stock."""
+    """Draws random scenes from the assets."""
 
-    def __init__(self, stock: Stock, random: np.random.Generator) -> None:
-        self._stock, self._random = stock, random
+    def __init__(self, assets: Assets, random: np.random.Generator) -> None:
+        self._assets, self._random = assets, random
 
     def make(self, view: View, kind: Kind = "any") -> Scene:
         """Return a furnished and peopled scene of a *kind* for *view*."""
@@ -205,7 +205,7 @@ class SceneMaker:
         draws, mood, spots = scene.draws, scene.mood, self._spots(view, 60)
         people = self._people(view, spots, habits)
         for number, (someone, matrix) in people.items():
-            paint, cloth = dyed(self._stock, someone)
+            paint, cloth = dyed(self._assets, someone)
             if habits.dark and random.random() < habits.dark:
                 paint[[shapes.TOP, shapes.OTHER, shapes.MORE], :3] *= random.uniform(0.05, 0.4)
             if mood == "night" and random.random() < 0.5:
@@ -241,9 +241,9 @@ class SceneMaker:
 
     def _people(
         self, view: View, spots: npt.NDArray[np.float64], habits: _Habits
-    ) -> dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]]:
+    ) -> dict[int, tuple[PersonAsset, npt.NDArray[np.float64]]]:
         """Stand people on some spots; groups walk the same way."""
-        random, stock = self._random, self._stock
+        random, assets = self._random, self._assets
         crowd = random.random()
         wanted = 0 if crowd < 0.07 else int(random.integers(1, 4)) if crowd < 0.5 else int(random.integers(3, 10))
         wanted = int(random.integers(10, 24)) if crowd > 0.9 else wanted
@@ -251,7 +251,7 @@ class SceneMaker:
             wanted = int(random.integers(*habits.crowd, endpoint=True))
         apart = random.uniform(*habits.apart)
         way = random.choice([0.0, np.pi, random.uniform(0, 6.28)])
-        people: dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]] = {}
+        people: dict[int, tuple[PersonAsset, npt.NDArray[np.float64]]] = {}
         taken: list[npt.NDArray[np.float64]] = []
         for spot in spots:
             if len(people) >= wanted:
@@ -259,7 +259,7 @@ class SceneMaker:
             near = spot if not taken or random.random() < 0.5 else taken[-1] + random.normal(0, 0.5, 3) * (1, 0, 1)
             if any(np.hypot(*(near - other)[[0, 2]]) < apart for other in taken):
                 continue
-            someone = stock.people[int(random.integers(len(stock.people)))]
+            someone = assets.people[int(random.integers(len(assets.people)))]
             if not habits.wide and someone.look.load in _WIDE_LOADS:
                 continue
             away = np.linalg.norm(np.array([near[0], someone.person.height - 0.1, near[2]]) - view.pinhole.eye)
@@ -273,24 +273,24 @@ class SceneMaker:
 
     def _ground(self, mood: str) -> list[Draw]:
         """Return floor inside, pavement outside, mats, stains and pools of light."""
-        random, stock = self._random, self._stock
-        inside, outside = random.choice(stock.kinds["floor"], 2)
+        random, assets = self._random, self._assets
+        inside, outside = random.choice(assets.kinds["floor"], 2)
         tint = np.clip(random.uniform(0.15, 1.0) * (1 + random.normal(0, 0.06, 3)), 0.05, 1.2)
         place = shapes.transform((0, 0, 15), random.choice([0, np.pi / 2]))
         draws = [
-            Draw(stock.solids["floor"], place, colours(tint), textured(inside, random.uniform(0.35, 1.5)), 0, False)
+            Draw(assets.solids["floor"], place, colours(tint), textured(inside, random.uniform(0.35, 1.5)), 0, False)
         ]
         glow = {"backlight": random.uniform(1.5, 6), "day": 0.6}.get(mood, 0.0)
         paint = colours(random.uniform(0.3, 1.0, 3) ** 0.3, glow)
         place = shapes.transform((0, -0.02, -15))
-        draws.append(Draw(stock.solids["floor"], place, paint, textured(outside, random.uniform(0.35, 1.2)), 0, False))
+        draws.append(Draw(assets.solids["floor"], place, paint, textured(outside, random.uniform(0.35, 1.2)), 0, False))
         if random.random() < 0.5:
             size = random.uniform(0.8, 2.4), 1, random.uniform(0.5, 1.6)
             spot = random.normal(0, 0.4), 0.006, random.uniform(0.3, 1.6)
-            layer = int(random.choice(stock.kinds["floor"] + stock.kinds["fabric"]))
+            layer = int(random.choice(assets.kinds["floor"] + assets.kinds["fabric"]))
             mat = colours(_any_colour(random))
             draws.append(
-                Draw(stock.solids["patch"], shapes.transform(spot, 0, size), mat, textured(layer, 2.0), 0, False)
+                Draw(assets.solids["patch"], shapes.transform(spot, 0, size), mat, textured(layer, 2.0), 0, False)
             )
         for _ in range(int(random.choice([0, 0, 0, 1, 2, 4, 6]))):
             size = random.uniform(0.05, 0.35)
@@ -302,18 +302,18 @@ class SceneMaker:
                 else colours(_any_colour(random, 0.9))
             )
             matrix = shapes.transform(spot, random.uniform(0, 6), (size, 1, size * random.uniform(0.6, 1.4)))
-            draws.append(Draw(int(random.choice(stock.blots)), matrix, paint, textured(), 0, False))
+            draws.append(Draw(int(random.choice(assets.blots)), matrix, paint, textured(), 0, False))
         return draws
 
     def _walls(self, mood: str) -> list[Draw]:
         """Return the door's wall with its frame and leaves, and sometimes a side wall."""
-        random, stock = self._random, self._stock
+        random, assets = self._random, self._assets
         if random.random() < 0.4:
             return []
-        layer = textured(int(random.choice(stock.kinds["wall"])), random.uniform(0.3, 1.0))
+        layer = textured(int(random.choice(assets.kinds["wall"])), random.uniform(0.3, 1.0))
         paint = colours(np.clip(random.uniform(0.2, 1.0) * (1 + random.normal(0, 0.08, 3)), 0, 1))
         frame = colours(_any_colour(random))
-        wide, tall, solid = random.uniform(0.9, 2.6), random.uniform(2.0, 2.4), stock.solids["box"]
+        wide, tall, solid = random.uniform(0.9, 2.6), random.uniform(2.0, 2.4), assets.solids["box"]
         draws = []
         for side in (-1, 1):
             matrix = shapes.transform((side * (wide / 2 + 3), 0, -0.1), 0, (6, 3.2, 0.2))
@@ -329,7 +329,7 @@ class SceneMaker:
         draws.append(Draw(solid, shapes.transform((0, tall, -0.1), 0, (wide + 0.2, 1.2, 0.2)), paint, layer, 0, False))
         draws.append(
             Draw(
-                stock.solids["patch"],
+                assets.solids["patch"],
                 shapes.transform((0, 0.004, -0.1), 0, (wide, 1, 0.24)),
                 frame,
                 textured(),
@@ -345,19 +345,19 @@ class SceneMaker:
 
     def _clutter(self, spots: npt.NDArray[np.float64]) -> list[Draw]:
         """Return furniture and goods, and round things of a head's size at all heights: none of them is a head."""
-        random, stock = self._random, self._stock
+        random, assets = self._random, self._assets
         draws: list[Draw] = []
         if not len(spots):
             return draws
         for _ in range(int(random.choice([0, 1, 2, 3, 5, 8]))):
             spot = spots[random.integers(len(spots))]
-            prop = stock.props[random.integers(len(stock.props))]
+            prop = assets.props[random.integers(len(assets.props))]
             paint = np.array(prop.colours) if prop.colours is not None else colours(_any_colour(random))
             cloth = textured(prop.layer, 1.0)
             if prop.layer:
                 paint = colours(random.uniform(0.6, 1.0, 3))
             elif random.random() < 0.3:
-                cloth = textured(int(random.choice(stock.kinds["fabric"])), 2.0)
+                cloth = textured(int(random.choice(assets.kinds["fabric"])), 2.0)
             up = random.choice([0.0, 0.0, 0.0, random.uniform(0.4, 1.3)])
             grown = random.uniform(0.75, 1.25)
             draws.append(
@@ -374,9 +374,9 @@ class SceneMaker:
             up = random.uniform(1.9, 2.6) if lamp else random.choice([0.1, random.uniform(0.1, 1.0)], p=[0.75, 0.25])
             glow = random.uniform(2, 12) if lamp else 0.0
             paint = colours(random.uniform(0.7, 1, 3) if lamp else _any_colour(random, 0.5), glow)
-            cloth = textured(int(random.choice(stock.kinds["fabric"])), 2) if random.random() < 0.4 else textured()
+            cloth = textured(int(random.choice(assets.kinds["fabric"])), 2) if random.random() < 0.4 else textured()
             matrix = shapes.transform((spot[0], up, spot[2]), random.uniform(0, 6.3), (size, size * flat, size))
-            draws.append(Draw(stock.solids[solid], matrix, paint, cloth, 0, not lamp))
+            draws.append(Draw(assets.solids[solid], matrix, paint, cloth, 0, not lamp))
         return draws
 
     def _rails(self, spots: npt.NDArray[np.float64]) -> list[Draw]:
@@ -392,7 +392,7 @@ class SceneMaker:
             up = 0.0 if turn[1, 1] > 0.99 else random.uniform(0.6, 1.9)
             matrix = shapes.transform((spot[0], up, spot[2]), random.uniform(0, 6.3)) @ turn
             matrix = matrix @ shapes.transform((0, 0, 0), 0, (thick, long, thick))
-            draws.append(Draw(self._stock.solids["cylinder"], matrix, paint, textured()))
+            draws.append(Draw(self._assets.solids["cylinder"], matrix, paint, textured()))
         return draws
 
     def _light(self, mood: str, view: View) -> Light:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .assets import Floats, Ints
+from .asset_readers import Floats, Ints
 
 SKIN, FACE, HAIR, HEADWEAR, TOP, BOTTOM, SHOES, LONG_HAIR, OTHER, MORE = range(10)
 SLOTS = 10

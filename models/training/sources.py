@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from .assets import CC0, MAKEHUMAN
+from .asset_readers import CC0, MAKEHUMAN
 
 LIST = Path(__file__).with_name("sources.tsv")
 _FOLDERS = {"makehuman": MAKEHUMAN, "cc0": CC0}

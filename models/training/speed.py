@@ -1,32 +1,35 @@
 """
-How long the detector takes, of that how much in the interpreter, and how much memory it wants.
+How much CPU time models take, in the interpreter alone and in the whole detector, and how much memory they want.
 
-    python -m models.training.speed models/head.json
+    python -m models.training.speed models/head.json OTHERS/head.json ...
 
-All in one run and on one picture of noise, so that the shares hold on a busy machine too. Memory is what a fresh
-process holds with the detector less what it holds with the interpreter's library alone.
+All models are measured in turns, in an order that is drawn anew each round, so that the ratios hold on a busy machine
+too. CPU time is that of the one thread that does everything. The pictures are noise. Memory is what a fresh process
+holds with the detector less what it holds with the interpreter's library alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.core.head_model import Contract, read
 from edge.vision.detector import Detector
 
-_ROUNDS = 200
-_HEADS = 30
+_ROUNDS = 150
+_BURST = 3
+"""Runs in a row of one model; the first, for which the caches are cold, isn't counted."""
+_SIZES = ((640, 480), (1280, 720))
 _MEMORY = """
 import sys
 import cv2, numpy
@@ -42,47 +45,62 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
-def speed(contract: Contract) -> dict[str, Any]:
-    """Return the median milliseconds of each stage of one detection of a 640 x 480 picture, and the memory in MB."""
+def compare(contracts: list[Contract], rounds: int = _ROUNDS) -> list[dict[str, Any]]:
+    """
+    Return the median CPU milliseconds of each model, and its ratio to the first model's interpreter.
+
+    {"model", "interpreter_ms", "interpreter_ratio", "frames": {size: {"detect_ms", "beside_ms", "ratio"}}}; "beside" is
+    what the detector takes beside the interpreter, "ratio" the whole detector over the first model's interpreter.
+    """
     cv2.setNumThreads(1)
-    picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-    found: dict[str, Any] = {}
-    for threads in (1, 2):
-        detector = Detector(contract, threads)
-        detector.detect(picture)
-        whole = _median_ms(partial(detector.detect, picture))
-        inside = _median_ms(detector._interpreter.invoke)  # noqa: SLF001 - the stages of a detection
-        found[f"threads_{threads}"] = {
-            "detect_ms": round(whole, 2), "interpreter_ms": round(inside, 2), "share": round(inside / whole, 3)
-        }  # fmt: skip
-    found["decode_30_heads_ms"] = round(_decode_ms(contract), 3)
-    found["file_kib"] = round(contract.file.stat().st_size / 1024)
-    found["memory_mb"] = round((_rss_kb(contract, "detector") - _rss_kb(contract, "bare")) / 1024, 1)
-    return found
+    pictures = {f"{w} x {h}": _noise(h, w) for w, h in _SIZES}
+    detectors = [Detector(contract) for contract in contracts]
+    times: list[dict[str, list[float]]] = [{name: [] for name in ("", *pictures)} for _ in contracts]
+    turns = [(number, name) for number in range(len(contracts)) for name in ("", *pictures)]
+    for _ in range(rounds):
+        random.shuffle(turns)
+        for number, name in turns:
+            detector = detectors[number]
+            for run in range(_BURST):
+                begun = time.thread_time()
+                if name:
+                    detector.detect(pictures[name])
+                else:
+                    detector._interpreter.invoke()  # noqa: SLF001 - the share of a detection that isn't ours
+                if run:
+                    times[number][name].append((time.thread_time() - begun) * 1000)
+    medians = [{name: float(np.median(spent)) for name, spent in of.items()} for of in times]
+    first = medians[0][""]
+    return [
+        {
+            "model": contract.identity,
+            "file": str(contract.file),
+            "interpreter_ms": round(own[""], 2),
+            "interpreter_ratio": round(own[""] / first, 3),
+            "frames": {
+                name: {
+                    "detect_ms": round(own[name], 2),
+                    "beside_ms": round(own[name] - own[""], 2),
+                    "ratio": round(own[name] / first, 3),
+                }
+                for name in pictures
+            },
+        }
+        for contract, own in zip(contracts, medians, strict=True)
+    ]
 
 
-def _decode_ms(contract: Contract) -> float:
-    """Return the time of the look at maps with thirty well separated heads in them."""
-    detector = Detector(contract)
-    detector.detect(np.zeros((contract.height, contract.width, 3), np.uint8))
-    rows, columns = contract.height // contract.stride, contract.width // contract.stride
-    score = np.zeros((1, rows, columns, 1), np.float32)
-    for index in range(_HEADS):
-        score[0, 4 + 10 * (index // 6), 6 + 12 * (index % 6), 0] = 0.9
-    sizes = np.ones((_HEADS, 1), np.float32)
-    detector._score.read = lambda _: score  # type: ignore[method-assign] # noqa: SLF001 - maps that we know
-    detector._size.read_at = lambda *_: sizes  # type: ignore[method-assign] # noqa: SLF001
-    assert len(detector._decode().scores) == _HEADS  # noqa: S101, SLF001
-    return _median_ms(detector._decode)  # noqa: SLF001
+def speed(contract: Contract) -> dict[str, Any]:
+    """Return one model's CPU times, its file's size and the memory it wants."""
+    return {
+        **compare([contract])[0],
+        "file_kib": round(contract.file.stat().st_size / 1024),
+        "memory_mb": round((_rss_kb(contract, "detector") - _rss_kb(contract, "bare")) / 1024, 1),
+    }
 
 
-def _median_ms(work: Callable[[], object]) -> float:
-    spent = []
-    for _ in range(_ROUNDS):
-        begun = time.perf_counter()
-        work()
-        spent.append(time.perf_counter() - begun)
-    return float(np.median(spent)) * 1000
+def _noise(height: int, width: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
 
 def _rss_kb(contract: Contract, what: str) -> int:
@@ -95,8 +113,10 @@ def _rss_kb(contract: Contract, what: str) -> int:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("contract", type=Path)
-    print(json.dumps(speed(read(parser.parse_args().contract)), indent=2))
+    parser.add_argument("contracts", type=Path, nargs="+")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS)
+    options = parser.parse_args()
+    print(json.dumps(compare([read(path) for path in options.contracts], options.rounds), indent=2))
 
 
 if __name__ == "__main__":

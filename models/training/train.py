@@ -1,9 +1,12 @@
-"""
-Train the head network.
+r"""
+Train a head network.
 
-    python -m models.training.train PICTURES... --out RUN --epochs 24
+    python -m models.training.train PICTURES... --out RUN --shape fast32 --epochs 24 \
+        --teacher models/training/head.pt --teacher-slope 0.12
 
-Goes on from RUN/last.pt if it is there. Pictures that arrive while it runs are used from the next epoch on.
+Goes on from RUN/last.pt if it is there; with other --epochs the learning rate falls along the new length. Pictures that
+arrive while it runs are used from the next epoch on. With a teacher the network learns from what that says of each
+picture as well as from the labels (`distil.py`).
 
 On two cores `--processes 2` is quicker than two threads. Each process takes a batch of its own, and their gradients are
 averaged.
@@ -26,11 +29,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, IterableDataset
 
 from .augment import answer, cut
-from .canvas import STRIDE
-from .network import HeadNet, Maps
+from .dimensions import STRIDE
+from .distil import Student, Teacher, distillation_loss
+from .network import SHAPES, HeadNet, Maps, load_network, new_network, shape_of
 from .shards import Shard, load
 
 _WARM_UP = 200
+_LABELS = 0.3
+"""Weight of the labels beside a teacher."""
 _CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
@@ -92,40 +98,47 @@ def _average(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:
     return averaged + max(0.002, 9 / (10 + float(number))) * (current - averaged)
 
 
+def _multiplies_halves() -> bool:
+    """Tell whether this CPU has instructions for bfloat16."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
 class Training:
     """
     A network, its average and its optimiser.
 
-    Convolutions are multiplied in bfloat16 (on one thread of an x86-64 with AVX-512: 69 cuts a second, not 52); weights
-    and their average are float32.
+    Convolutions are multiplied in bfloat16 where the processor can (on one thread of an x86-64 with AVX-512: 69 cuts a
+    second, not 52; with AVX2 alone it would take ten times as long); weights and their average are float32.
 
     Args:
+        network: To be trained.
         rate: Learning rate after the warm-up; it falls to a fiftieth of it along half a cosine.
         total: Steps until it has fallen.
+        teacher: A trained network to learn from.
     """
 
-    def __init__(self, rate: float, total: int) -> None:
+    def __init__(self, network: HeadNet, rate: float, total: int, teacher: Teacher | None = None) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._halves = self._device.type == "cuda" or _multiplies_halves()
         self._rate, self._total, self.step = rate, total, 0
-        self._network = HeadNet().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network
         self._averaged = torch.optim.swa_utils.AveragedModel(self._network, avg_fn=_average, use_buffers=True)
-        self._trained: torch.nn.Module = self._network
-        if distributed.is_initialized():
-            self._trained = DistributedDataParallel(self._network)
-        weights = [p for p in self._network.parameters() if p.ndim > 1]
-        others = [p for p in self._network.parameters() if p.ndim == 1]
+        self._teacher = teacher
+        # Whatever is trained, with a teacher or without one: it may hold more than the network.
+        self._whole: torch.nn.Module = Student(self._network, teacher) if teacher else self._network
+        for module in (self._whole, self._averaged, *([teacher] if teacher else [])):
+            module.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._trained = DistributedDataParallel(self._whole) if distributed.is_initialized() else self._whole
+        weights = [p for p in self._whole.parameters() if p.ndim > 1]
+        others = [p for p in self._whole.parameters() if p.ndim == 1]
         self._optimiser = torch.optim.AdamW(
             [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=rate
         )
 
-    def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another run; blocks that it hadn't begin by adding nothing."""
-        self._network.load_state_dict(averaged_weights(checkpoint), strict=False)
-
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
         saved = torch.load(checkpoint, weights_only=True)
-        self._network.load_state_dict(saved["network"])
+        self._whole.load_state_dict(saved["whole"])
         self._averaged.load_state_dict(saved["averaged"])
         self._optimiser.load_state_dict(saved["optimiser"])
         self.step = saved["step"]
@@ -133,10 +146,12 @@ class Training:
 
     def save(self, checkpoint: Path, epoch: int) -> None:
         """Write a checkpoint, whole or not at all."""
-        parts = {"network": self._network, "averaged": self._averaged, "optimiser": self._optimiser}
+        parts = {"whole": self._whole, "averaged": self._averaged, "optimiser": self._optimiser}
         partial = checkpoint.with_suffix(".part")
         torch.save(
-            {name: part.state_dict() for name, part in parts.items()} | {"epoch": epoch, "step": self.step}, partial
+            {name: part.state_dict() for name, part in parts.items()}
+            | {"shape": shape_of(self._network), "epoch": epoch, "step": self.step},
+            partial,
         )
         partial.replace(checkpoint)
 
@@ -144,22 +159,17 @@ class Training:
         """Train on at most so many batches and return the mean of each part of the loss."""
         sums: dict[str, float] = {}
         done = 0
-        self._network.train()
+        self._whole.train()
         for images, wanted in DataLoader(
             pictures, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="fork"
         ):
-            share = min(1.0, (self.step + 1) / _WARM_UP) * (
-                0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
-            )
+            falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
             for group in self._optimiser.param_groups:
-                group["lr"] = self._rate * share
-            inputs = images.to(self._device).permute(0, 3, 1, 2).float()
-            with torch.autocast(self._device.type, torch.bfloat16):
-                maps = self._trained(inputs)
-            parts = loss(maps, wanted.to(self._device))
+                group["lr"] = self._rate * min(1.0, (self.step + 1) / _WARM_UP) * (0.02 + 0.98 * falling)
+            parts = self._losses(images.to(self._device).permute(0, 3, 1, 2).float(), wanted.to(self._device), falling)
             self._optimiser.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(self._whole.parameters(), 5.0)
             self._optimiser.step()
             self._averaged.update_parameters(self._network)
             sums = {name: sums.get(name, 0.0) + part.item() for name, part in parts.items()}
@@ -168,13 +178,30 @@ class Training:
                 break
         return {name: value / max(1, done) for name, value in sums.items()}
 
+    def _losses(self, inputs: Tensor, wanted: Tensor, hints: float) -> dict[str, Tensor]:
+        """Return the parts of the loss of one batch; *hints* is the weight of the teacher's features."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._halves):
+            told = self._trained(inputs)
+        if self._teacher is None:
+            return loss(told, wanted)
+        # Depthwise convolutions are slower in half precision on CPUs.
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            taught = self._teacher(inputs)
+        parts = {name: _LABELS * part for name, part in loss(told[1], wanted).items()} | distillation_loss(told, taught)
+        return parts | {"features": hints * parts["features"]}
+
 
 def main() -> None:
     """Train, writing a checkpoint after each epoch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="begin from the averaged weights of another run's checkpoint")
+    parser.add_argument(
+        "--shape", choices=("separable", *SHAPES), default="separable", help="of a network from nothing"
+    )
+    parser.add_argument("--teacher", type=Path, help="a checkpoint whose network is to be learnt from")
+    parser.add_argument("--teacher-slope", type=float, default=0.0, help="its slope over the size, as it was exported")
+    parser.add_argument("--start", type=Path, help="begin from the network of another run's checkpoint")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -198,11 +225,12 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
             "gloo", init_method=f"file://{meeting}", rank=process, world_size=options.processes
         )
     torch.manual_seed(options.seed)
-    training, first, last = Training(options.rate, options.epochs * options.steps), 0, options.out / "last.pt"
+    network = load_network(options.start) if options.start else new_network(options.shape)
+    teacher = Teacher(load_network(options.teacher), options.teacher_slope) if options.teacher else None
+    training = Training(network, options.rate, options.epochs * options.steps, teacher)
+    first, last = 0, options.out / "last.pt"
     if last.exists():
         first = training.restore(last)
-    elif options.start:
-        training.start_from(options.start)
     for epoch in range(first, options.epochs):
         shards = [shard for folder in options.pictures for shard in load(folder)]
         begun = time.monotonic()
@@ -218,12 +246,6 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
             f"epoch {epoch + 1}/{options.epochs}, {len(shards)} shards, {spent:.0f} s: {told}; {left:.0f} min left",
             flush=True,
         )
-
-
-def averaged_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Return a checkpoint's averaged weights by name."""
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["averaged"]
-    return {name[7:]: value for name, value in state.items() if name.startswith("module.")}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import shapes
+from .assets import Assets, PersonAsset
 from .people import Look
 from .render import Draw
 from .scene import Scene, View, dyed, heads
-from .stock import Stock, StockedPerson
 
 _STRIDE_M = 1.35
 """A whole cycle of the walk."""
@@ -63,8 +63,8 @@ def through(
 
 
 def walking(
-    stock: Stock, walkers: Sequence[Walker], looks: Sequence[Look], t: float
-) -> dict[int, tuple[StockedPerson, npt.NDArray[np.float64]]]:
+    assets: Assets, walkers: Sequence[Walker], looks: Sequence[Look], t: float
+) -> dict[int, tuple[PersonAsset, npt.NDArray[np.float64]]]:
     """Return those who are in sight at *t* seconds, by number (1 and up), uploaded and with their places."""
     people = {}
     for number, (walker, appearance) in enumerate(zip(walkers, looks, strict=True), 1):
@@ -72,24 +72,24 @@ def walking(
         if place is None:
             continue
         x, z, yaw, walked = place
-        walk = stock.wardrobe.walk
+        walk = assets.wardrobe.walk
         phase = walked / _STRIDE_M * len(walk) % len(walk)
         before, after = walk[int(phase)], walk[(int(phase) + 1) % len(walk)]
         part = phase - int(phase)
         step = {name: (1 - part) * way + part * after[name] for name, way in before.items()}
         step = {name: way / np.linalg.norm(way) for name, way in step.items()}
-        person = stock.wardrobe.pose(appearance, step, np.random.default_rng(walker.seed))
-        stocked = StockedPerson(stock.renderer.upload(person.mesh), person, appearance, walker.seed)
-        people[number] = stocked, shapes.transform((x, 0, z), yaw)
+        person = assets.wardrobe.pose(appearance, step, np.random.default_rng(walker.seed))
+        uploaded = PersonAsset(assets.renderer.upload(person.mesh), person, appearance, walker.seed)
+        people[number] = uploaded, shapes.transform((x, 0, z), yaw)
     return people
 
 
-def middles(stock: Stock, scene: Scene, view: View) -> tuple[npt.NDArray[np.uint8], dict[int, tuple[float, float]]]:
+def middles(assets: Assets, scene: Scene, view: View) -> tuple[npt.NDArray[np.uint8], dict[int, tuple[float, float]]]:
     """Draw *scene* with its people; return the picture, RGB, and the heads' middles in it, 0 to 1, by number."""
     draws = list(scene.draws)
     for number, (someone, matrix) in scene.people.items():
-        draws.append(Draw(someone.mesh, matrix, *dyed(stock, someone), number))
-    drawn, identity = stock.renderer.draw(draws, view.pinhole, scene.light, scene.middle)
+        draws.append(Draw(someone.mesh, matrix, *dyed(assets, someone), number))
+    drawn, identity = assets.renderer.draw(draws, view.pinhole, scene.light, scene.middle)
     found = {}
     for number in scene.people:
         for head in heads(replace(scene, people={number: scene.people[number]}), view, identity):

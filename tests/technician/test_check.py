@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from edge.technician.check import camera as check_camera
 from edge.technician.check import check
 from edge.technician.check.check_result import CheckResult
 from edge.technician.measuring import Look
+from edge.vision import measurement
 from tests.publisher.rig import wait_until
 from tests.technician.rig import REPOSITORY, Books, footfall, write_config
 
@@ -230,7 +232,7 @@ def test_a_service_that_says_nothing(tmp_path: Path, service: str) -> None:
 
 
 def test_the_stages_are_timed(tmp_path: Path) -> None:
-    """Each stage has its p50 and p95, and what can be held follows from them."""
+    """Each stage has its p50 and p95, of elapsed and of CPU time, and what can be held follows from them."""
     run = footfall("bench", "--config", write_config(tmp_path), "--seconds", "2", "--json")
     told = json.loads(run.stdout)
     stages = told["stages"]
@@ -238,8 +240,12 @@ def test_the_stages_are_timed(tmp_path: Path) -> None:
     assert 0 == run.returncode
     assert ["decode", "picture check", "gate", "detector", "tracker", "line", "all"] == list(stages)
     assert all(0 <= share["p50"] <= share["p95"] for share in stages.values())
+    assert all(0 <= share["cpu_p50"] <= share["cpu_p95"] for share in stages.values())
     assert stages["detector"]["p50"] <= stages["all"]["p50"]
+    assert 0 < stages["detector"]["cpu_p50"] <= stages["all"]["cpu_p50"]
     assert told["fps"] == pytest.approx(1000 / stages["all"]["p95"], rel=0.02)
+    assert told["cpu_fps"] == pytest.approx(1000 / stages["all"]["cpu_p95"], rel=0.02)
+    assert told["cpu_share"] > 0
     assert "1" in told["threads"]
     assert 20 < told["memory_mb"] < 2_000
 
@@ -252,6 +258,34 @@ def test_bench_for_a_person(tmp_path: Path) -> None:
     assert "detector" in run.stdout
     assert "pictures a second can be held while people walk" in run.stdout
     assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_a_stage_that_waits_takes_no_cpu_time() -> None:
+    """Elapsed time counts the wait, CPU time doesn't: so a busy box is told from a slow one."""
+    watch = measurement._Stopwatch()
+    for _ in range(3):
+        with watch("detector"), watch("all"):
+            time.sleep(0.05)
+        watch.end_of_frame(keep=True)
+    found = watch.percentiles()["all"]
+
+    assert found["p50"] >= 50
+    assert found["cpu_p95"] < 25
+    assert watch.cpu_share() < 0.5
+
+
+@pytest.mark.parametrize(("cpu_fps", "state"), [(20.0, "ok"), (9.0, "warn"), (2.0, "fail")])
+def test_a_busy_box_is_not_called_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpu_fps: float, state: str
+) -> None:
+    """The verdict is from CPU time, however few pictures a second were held beside something else."""
+    stages = measuring.Stages({}, 1.5, cpu_fps, 0.1, 30, {}, 100, "ai_edge_litert", "footfall-head")
+    monkeypatch.setattr(measuring, "time_stages", lambda *_: stages)
+    path = write_config(tmp_path)
+    _, speed = check_camera.check_model(path, schema.load(path))
+
+    assert ("speed", state) == (speed.what, speed.state)
+    assert f"{cpu_fps:g} pictures a second can be held" in speed.found
 
 
 def test_an_interpreter_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from models.training.augment import SEEN, answer, cut
-from models.training.canvas import HEIGHT, STRIDE, WIDTH
+from models.training.dimensions import HEIGHT, STRIDE, WIDTH
 
 Floats = npt.NDArray[np.float32]
 

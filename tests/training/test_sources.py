@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from models.training.assets import CC0, MAKEHUMAN
+from models.training.asset_readers import CC0, MAKEHUMAN
 from models.training.sources import faults, sources
 
 

@@ -15,10 +15,15 @@ import pytest
 
 from edge.core import head_model
 from edge.core.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
+from edge.core.head_model import TOP, Contract
+from edge.vision.camera import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 
 SHIPPED = head_model.read()
+OTHER = head_model.read(Path(__file__).parent / "models" / "head.json")
+"""A model of the other form: bytes as they are in and three maps out, or signed bytes in and one map out."""
+SEPARATE, JOINT = sorted((SHIPPED, OTHER), key=lambda contract: "maps" in contract.outputs)
 
 
 # --- the file and its contract ---------------------------------------------------------------------------------------
@@ -26,10 +31,15 @@ SHIPPED = head_model.read()
 
 @pytest.fixture(name="head")
 def _head(tmp_path: Path) -> Path:
-    """Return the contract of a copy of the shipped model, to be changed."""
-    for name in ("head.json", "head.tflite"):
-        shutil.copy(head_model.shipped(name), tmp_path / name)
-    return tmp_path / "head.json"
+    """Return the contract of a copy of the model with three maps, to be changed."""
+    return copied(SEPARATE, tmp_path)
+
+
+def copied(contract: Contract, folder: Path) -> Path:
+    """Copy a model and its contract into *folder*, and return the copy's contract."""
+    for path in (contract.path, contract.file):
+        shutil.copy(path, folder)
+    return folder / contract.path.name
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -89,7 +99,7 @@ def test_a_file_that_is_no_model(head: Path) -> None:
             r"the shape of offset should be \(1, \d+, \d+, 2\), but is \(1, \d+, \d+, 1\)",
         ),
         (lambda c: c.update(stride=8), "the shape of score should be"),
-        (lambda c: c["outputs"].pop("size"), "outputs should be score, size and offset, but is offset, score"),
+        (lambda c: c["outputs"].pop("size"), "outputs should be score, size and offset, or maps, but is offset, score"),
         (lambda c: c.update(stride=0), "contract should be a JSON object as the training code writes it"),
         (lambda c: c["input"].update(width=-320), "contract should be a JSON object as the training code writes it"),
         (lambda c: c["thresholds"].update(weak=float("inf")), "contract should be a JSON object"),
@@ -106,6 +116,30 @@ def test_other_tensors_than_described(head: Path, change: Callable[[dict[str, An
 
     with pytest.raises(ModelMismatch, match=complaint):
         Detector(head_model.read(head))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda c: c["input"].update(dtype="uint8"), r"its input should be uint8 .* but is int8"),
+        (lambda c: c["input"].update(dtype="float32"), "contract should be a JSON object"),
+        (lambda c: c["outputs"]["maps"]["ranges"].pop("size"), "ranges of maps should be logit, size, offset, but"),
+        (lambda c: c["outputs"]["maps"].pop("ranges"), "ranges of maps should be logit, size, offset, but is nothing"),
+        (lambda c: c["outputs"]["maps"]["ranges"].update(size=[4, 4]), "contract should be a JSON object"),
+        (lambda c: c["outputs"]["maps"]["ranges"].update(size=[0, float("inf")]), "contract should be a JSON object"),
+        (lambda c: c["outputs"]["maps"]["ranges"].update(size=[1]), "contract should be a JSON object"),
+        (lambda c: c["outputs"]["maps"].update(shape=[1, 72, 96, 5]), "its output maps should be"),
+        (lambda c: c["outputs"].update(face=c["outputs"]["maps"]), "outputs should be score, size and offset, or maps"),
+        (lambda c: c.update(stride=8), "the shape of maps should be"),
+    ],
+)
+def test_other_tensors_than_one_map(tmp_path: Path, change: Callable[[dict[str, Any]], object], complaint: str) -> None:
+    """The contract of a model with one map is held to in the same way, its ranges too."""
+    path = copied(JOINT, tmp_path)
+    rewrite(path, change)
+
+    with pytest.raises(ModelMismatch, match=complaint):
+        Detector(head_model.read(path))
 
 
 def test_a_models_name_is_told() -> None:
@@ -194,6 +228,60 @@ def test_a_picture_is_letterboxed(detector: Detector) -> None:
     assert np.all(canvas[top + height :] == SHIPPED.padding)
 
 
+def test_a_large_picture_is_averaged(detector: Detector) -> None:
+    """What is finer than the model's pixels becomes their mean, instead of a pattern that isn't there."""
+    stripes = np.zeros((1152, 1536, 3), np.uint8)
+    stripes[:, ::2] = 255
+    detector.detect(stripes)
+
+    assert np.all(np.abs(detector._canvas.astype(int) - 128) <= 2)
+
+
+@pytest.mark.parametrize("shape", [(1153, 1537), (721, 1281), (577, 1025), (2000, 900)])
+def test_a_large_picture_keeps_its_place(detector: Detector, shape: tuple[int, int]) -> None:
+    """However often it is halved, also with odd sides, each pixel of the model is what lies there in the picture."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    pixels = np.stack((255 * rows / shape[0], 255 * columns / shape[1], 0 * rows), axis=2).astype(np.uint8)
+    detector.detect(pixels)
+    assert detector._letterbox is not None
+    x, y, width, height = detector._letterbox
+    seen = detector._canvas[y : y + height, x : x + width].astype(float)
+    down, across = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+
+    assert np.allclose(seen[:, :, 2], 255 * down[:, None], atol=2)
+    assert np.allclose(seen[:, :, 1], 255 * across[None], atol=2)
+
+
+def test_signed_bytes_are_the_bytes_less_128() -> None:
+    """As the model with one map is given them."""
+    detector = Detector(JOINT)
+    pixels = noise(288, 384, 3)
+    detector.detect(pixels)
+    given = detector._interpreter.get_tensor(detector._input)[0]
+
+    assert np.array_equal(given.astype(int), pixels[:, :, ::-1].astype(int) - 128)
+
+
+def test_the_same_weights_find_the_same_heads_in_either_form() -> None:
+    """Both models hold the weights of 0.6.0; on the demo clip each finds nearly all that the other is sure of."""
+    detectors = [Detector(contract) for contract in (SEPARATE, JOINT)]
+    clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=1)
+    found = missing = 0
+    while (frame := clip.read()) is not None:
+        one, other = (detector.detect(frame.pixels) for detector in detectors)
+        for sure, all_ in ((one, other), (other, one)):
+            for centre, diameter, score in zip(*sure, strict=True):
+                if score < SHIPPED.strong + 0.1:
+                    continue
+                found += 1
+                away = np.hypot(*(all_.centres - centre).T)
+                missing += not np.any((away < 0.15 * diameter) & (np.abs(all_.scores - score) < 0.15))
+    clip.close()
+
+    assert found > 40
+    assert missing <= found // 20
+
+
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +290,7 @@ class Maps:
 
     def __init__(self, detector: Detector) -> None:
         details = detector._interpreter.get_output_details()
+        self._ranges = detector.contract.ranges
         self._tensors: dict[int, npt.NDArray[Any]] = {}
         self._of: dict[str, tuple[int, npt.NDArray[np.float32], Any]] = {}
         for name, (index, shape) in detector.contract.outputs.items():
@@ -210,8 +299,14 @@ class Maps:
 
     def put(self, row: int, column: int, score: float, size: float = 1.5, offset: tuple[float, float] = (0, 0)) -> None:
         """Put a peak into the maps: its score, the logarithm of its diameter in cells, its offset in cells."""
-        for name, value in (("score", score), ("size", size), ("offset", offset)):
-            self._of[name][1][0, row, column] = value
+        if "maps" not in self._of:
+            for name, value in (("score", score), ("size", size), ("offset", offset)):
+                self._of[name][1][0, row, column] = value
+            return
+        values = np.log(score / (1 - score)), size, *offset
+        for channel, (name, value) in enumerate(zip(("logit", "size", "offset", "offset"), values, strict=True)):
+            low, high = self._ranges[name]
+            self._of["maps"][1][0, row, column, channel] = TOP * (value - low) / (high - low)
 
     def set_tensor(self, _index: int, _value: object) -> None:
         """Look at no picture."""
@@ -229,9 +324,9 @@ class Maps:
         return self._tensors[index]
 
 
-@pytest.fixture(name="maps")
-def _maps() -> tuple[Detector, Maps]:
-    detector = Detector(SHIPPED)
+@pytest.fixture(name="maps", params=[SEPARATE, JOINT], ids=["three maps", "one map"])
+def _maps(request: pytest.FixtureRequest) -> tuple[Detector, Maps]:
+    detector = Detector(request.param)
     maps = Maps(detector)
     detector._interpreter = maps
     return detector, maps

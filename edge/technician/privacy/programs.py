@@ -30,6 +30,7 @@ _MADE_HERE = re.compile(r"(^|/)(__pycache__/|[^/]+\.dist-info/(RECORD|INSTALLER|
 _MOST_NAMED = 4
 _OUTPUTS = {
     "score": "how likely a head is here",
+    "logit": "how likely a head is here",
     "size": "how large it is",
     "offset": "where in its cell its centre lies",
 }
@@ -128,9 +129,9 @@ def model(settings: PublisherSettings) -> Section:
         f"sha256 {digest}" if digest == contract.sha256 else f"sha256 {digest}, NOT {contract.sha256}",
         good=digest == contract.sha256,
     )
-    for name, (_, shape) in contract.outputs.items():
+    for name, shape in contract.channels.items():
         known = name in _OUTPUTS
-        found = f"{' x '.join(map(str, shape[1:]))} numbers: {_OUTPUTS.get(name, 'NOT KNOWN to this program')}"
+        found = f"{' x '.join(map(str, shape))} numbers: {_OUTPUTS.get(name, 'NOT KNOWN to this program')}"
         section.judge(name, found, good=known)
     section.tell("of a person", "nothing: no face, no feature, nothing that tells one from another")
     return section

@@ -11,7 +11,7 @@ Picture = npt.NDArray[np.uint8]
 
 def spoil(picture: Picture, moving: npt.NDArray[np.float32], mood: str, random: np.random.Generator) -> Picture:
     """
-    Return a clean picture, (h, w, 3) uint8 RGB, as a sensor and its encoder would give it.
+    Return a clean picture, (h, w, 3) uint8 RGB, as a camera and its encoder would give it.
 
     Only people are blurred by walking: *moving*, (h, w), is 1 where they are. *mood* is the scene's light; night is
     noisier, and often grey.

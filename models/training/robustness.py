@@ -1,7 +1,7 @@
 """
 Count real doors as other cameras might have shown them: mirrored, brighter, darker, coarser, grey.
 
-    python -m models.training.variants models/head.json --clips ../shared/clips
+    python -m models.training.robustness models/head.json --clips ../shared/clips
 
 A few clips say little of which of two models is better: one more or fewer is luck. So each is counted in six forms and
 with eleven pairs of thresholds, and the mean F1 is told. That takes about three minutes.

@@ -1,7 +1,7 @@
 """
 Make training pictures of the real heads' train parts, for yardsticks: networks that show what real pictures would buy.
 
-    python -m models.training.yardstick DATA/real --heads ../shared/heads
+    python -m models.training.real_data_baseline DATA/real --heads ../shared/heads
 
 What is trained on them is measured and thrown away: their rights don't allow more. Each picture gives six parts, from
 the whole of it down to 200 px across. Heads that are labelled by a point are taken to be 22 px wide.
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .canvas import HEIGHT, PADDING, WIDTH
+from .dimensions import HEIGHT, PADDING, WIDTH
 from .labelled import HeadSet
 from .shards import Shard, store
 

@@ -1,11 +1,12 @@
 """
-Let scores rise with the size of the head, so that one threshold does for all sizes.
+Measure how much less a score says of a small head than of a large one, so that one threshold can serve all sizes.
 
-    python -m models.training.level MODEL/head.json --pictures OTHERS
+    python -m models.training.measure_size_calibration MODEL/head.json --pictures OTHERS
 
-prints by how much, from rendered pictures: a network is less sure of where in a large head its middle is, and so of the
-head. Score and size come from one convolution, so the rise goes into its weights (`export`) and costs the box nothing.
-The model must have been exported without a rise, and the pictures be none that it was trained on.
+prints the slope for `export --size-slope`, from rendered pictures: a network is less sure of where in a large head its
+middle is, and so of the head. Score and size come from one convolution, so the slope goes into its weights
+(`size_calibration`) and costs the box nothing. The model must have been exported without a slope, and the pictures be
+none that it was trained on.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def by_size(
 
 
 def main() -> None:
-    """Print the rise for each folder of pictures."""
+    """Print the slope for each folder of pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contract", type=Path)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
@@ -64,8 +65,8 @@ def main() -> None:
             judged &= (detected.scores > _WEAKEST) & (detected.scores < 1)
             rows.append(np.stack((detected.scores, detected.diameters, found >= 0))[:, judged])
         scores, diameters, hits = np.concatenate(rows, axis=1)
-        rise, error = by_size(scores, diameters, hits > 0)
-        print(f"{folder}: {rise:.2f}, standard error {error:.2f}")
+        slope, error = by_size(scores, diameters, hits > 0)
+        print(f"{folder}: {slope:.2f}, standard error {error:.2f}")
 
 
 if __name__ == "__main__":
