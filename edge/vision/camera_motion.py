@@ -47,7 +47,7 @@ class CameraMotionSettings:
     """A structure that was elsewhere for this long shows a move, seconds."""
     replaced_s: float = 45.0
     """So does one that was found nowhere for this long, while something else stood everywhere in its place, seconds."""
-    replaced_share: float = 0.6
+    replaced_share: float = 0.4
     """In the place of at least this share of it, in three of four tiles of the picture."""
     unclear_s: float = 2.0
     """After a jump of the picture it is unclear for this long whether the camera was shaken, seconds."""

@@ -77,13 +77,6 @@ class Structure(NamedTuple):
             (rows, columns),
         )
 
-    @property
-    def spread(self) -> float:
-        """The root-mean-square distance of the points from their middle, weighted, cells."""
-        weight = self.weight / self.weight.sum()
-        x, y = self.x - (weight * self.x).sum(), self.y - (weight * self.y).sum()
-        return math.sqrt(float((weight * (x * x + y * y)).sum()))
-
 
 @dataclass(frozen=True, slots=True)
 class Transform:

@@ -38,21 +38,21 @@ class StaticViewSettings:
     """A known cell is known anew once something else was steady there for this long, seconds."""
     trusted_s: float = 8.0
     """A known edge is a part of the structure once it was seen in place for this long in all, seconds."""
-    mature_s: float = 30.0
-    """A known edge counts in full once it was seen in place for this long in all, seconds."""
+    mature_s: float = 120.0
+    """A known edge counts in full once it was in place for this long in all, or since the camera began, seconds."""
+    least_mature_s: float = 20.0
+    """But not sooner than this after the camera began, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
-    least_edges: int = 600
+    least_edges: float = 400.0
     """
-    Fewer known edge cells than this, of 4,800, are too little structure to tell anything by. One sun spot that wanders
-    over a plain floor has up to 550; of 60 drawn views with furniture the poorest has 900.
+    Less structure than this, edge cells of 4,800 by their weight, tells nothing. A sun spot that wanders over a plain
+    floor has up to 550 edge cells, but none for long.
     """
     least_standing: int = 100
     """Edge cells that a structure in the view's place must have at least."""
     least_tiles: int = 7
-    """So are edges that lie in fewer of the picture's 12 tiles (4 x 3) than this."""
-    least_spread: float = 17.0
-    """So are edges that lie nearer together than this, root mean square, cells: they may be one door, or one box."""
+    """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either."""
     tile_edges: int = 8
     """A tile has structure if it has this many edge cells."""
     stood_s: float = 40.0
@@ -80,6 +80,8 @@ class StaticView:
         self._steady = np.zeros((2, *shape), np.float32)
         self._steady_s = np.zeros(shape, np.float32)
         """For how long the newest edge has been steady."""
+        self._run_s = 0.0
+        """For how long this view has been learnt."""
         self._structure: Structure | None = None
         shifts = range(-self.settings.slack, self.settings.slack + 1)
         self._slack = sorted(
@@ -135,6 +137,7 @@ class StaticView:
             renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
         """
         settings = self.settings
+        self._run_s += elapsed_s
         picture = np.roll(picture, (-round(shift.down), -round(shift.right)), (1, 2))
         size = steepness(self._steady)
         change = steepness(picture - self._steady)
@@ -190,7 +193,8 @@ class StaticView:
 
     def _weight(self) -> npt.NDArray[np.float32]:
         seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
-        weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / self.settings.mature_s, 1.0)
+        mature_s = min(max(self._run_s, self.settings.least_mature_s), self.settings.mature_s)
+        weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / mature_s, 1.0)
         return weight
 
     def _edges(self) -> Structure | None:
@@ -199,12 +203,12 @@ class StaticView:
         border = self.settings.slack + 1
         edges[:border] = edges[-border:] = False
         edges[:, :border] = edges[:, -border:] = False
-        if np.count_nonzero(edges) < self.settings.least_edges:
+        weight = self._weight()
+        if float(weight[edges].sum()) < self.settings.least_edges:
             return None
         if len(self._tiles_with(edges)) < self.settings.least_tiles:
             return None
-        structure = Structure.of(self._known, edges, self._weight())
-        return structure if structure.spread >= self.settings.least_spread else None
+        return Structure.of(self._known, edges, weight)
 
 
 _SAME = 0.7
