@@ -44,7 +44,7 @@ class StaticViewSettings:
     """But not sooner than this after the camera began, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
-    least_edges: float = 400.0
+    least_edges: float = 300.0
     """
     Less structure than this, edge cells of 4,800 by their weight, tells nothing. A sun spot that wanders over a plain
     floor has up to 550 edge cells, but none for long.
@@ -81,7 +81,7 @@ class StaticView:
         self._steady_s = np.zeros(shape, np.float32)
         """For how long the newest edge has been steady."""
         self._run_s = 0.0
-        """For how long this view has been learnt."""
+        """For how long the camera has looked at this view."""
         self._structure: Structure | None = None
         shifts = range(-self.settings.slack, self.settings.slack + 1)
         self._slack = sorted(
@@ -137,7 +137,7 @@ class StaticView:
             renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
         """
         settings = self.settings
-        self._run_s += elapsed_s
+        self._run_s += elapsed_s if renew else 0.0
         picture = np.roll(picture, (-round(shift.down), -round(shift.right)), (1, 2))
         size = steepness(self._steady)
         change = steepness(picture - self._steady)
