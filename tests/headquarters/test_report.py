@@ -86,7 +86,8 @@ def test_the_page_fits_every_screen(chromium: str, page: Path, tmp_path: Path, w
     wide, shown, cut, smallest = measured(
         chromium, page, tmp_path, width,
         "[page.documentElement.scrollWidth, page.documentElement.clientWidth,"
-        " [...page.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => [s.scrollWidth, s.clientWidth, s.textContent.slice(0, 60)]),"
+        " [...page.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth)"
+        ".map(s => [s.scrollWidth, s.clientWidth, s.textContent.slice(0, 60)]),"
         " Math.min(...[...page.querySelectorAll('p,td,th,h2,.chart text')]"
         ".map(e => parseFloat(window.getComputedStyle(e).fontSize)))]",
     )  # fmt: skip

@@ -156,6 +156,8 @@ from pathlib import Path
 from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
 
+pytestmark = pytest.mark.processes
+
 ledger = Ledger(Path(sys.argv[1]), "b9", 0)
 walkers = Walkers(run=9)
 with ledger.transaction():

@@ -17,6 +17,8 @@ from edge.core.tally import BEAT_MS
 from edge.publisher.ledger import maintenance
 from tests.publisher.rig import Box, Walkers
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 NINE = "2026-03-02T09:00:00+08:00"
 OLD_LEDGER = Path(__file__).with_name("ledger_865bbaf") / "ledger.sqlite.gz"

@@ -17,6 +17,8 @@ import pytest
 from edge.core import errors
 from edge.sandbox.readiness import SENTENCES, Word
 
+pytestmark = pytest.mark.processes
+
 REPOSITORY = Path(__file__).parents[2]
 
 BODY = """
