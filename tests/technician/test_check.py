@@ -346,7 +346,7 @@ def test_measuring_is_sealed(tmp_path: Path) -> None:
         figures = running.figures()
 
     assert filters >= 2
-    assert {"width", "height", "fps", "frames", "flags"} == figures.keys()
+    assert {"width", "height", "fps", "frames", "flags", "plain"} == figures.keys()
 
 
 def _wait_for_filters(pid: int) -> int:
