@@ -18,7 +18,10 @@ from edge.technician.privacy import programs
 ROOT = Path(__file__).parents[1]
 UNCHANGED = 1
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen"),
+]
 
 MAKE = """
 set -euo pipefail

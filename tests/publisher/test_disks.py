@@ -20,6 +20,8 @@ from edge.publisher.ledger.ledger import Ledger
 from edge.publisher.ledger.view import LedgerView
 from tests.publisher.rig import Box, Listener, Mosquitto, Walkers, wait_until
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 NINE = "2026-03-02T09:00:00+08:00"
 HOURS = 3
@@ -155,8 +157,6 @@ import os, sys
 from pathlib import Path
 from edge.publisher.ledger.ledger import Ledger
 from tests.publisher.rig import Walkers
-
-pytestmark = pytest.mark.processes
 
 ledger = Ledger(Path(sys.argv[1]), "b9", 0)
 walkers = Walkers(run=9)
