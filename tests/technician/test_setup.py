@@ -409,7 +409,7 @@ def test_a_second_user(browser: Browser, config_file: Path) -> None:
         second.open(first.run("location.href"))
         again = second.text("body")
         first.run("document.querySelector('#left').textContent = ''")
-        first.wait("document.querySelector('#left').textContent.startsWith('ends by itself in')")
+        first.wait("document.querySelector('#left').textContent.startsWith('ends in')")
 
     assert "opened in another browser already" in told
     assert "belongs to one browser" in again
@@ -525,7 +525,7 @@ def test_an_error_starts_it_again_too(tmp_path: Path) -> None:
 
     assert code == 74
     assert "camera /dev/video77: there is no such device; plug the camera in" in told
-    assert "the vision of door ended (exit code 74)" in told
+    assert "the vision process of door ended (exit code 74)" in told
     assert notes.read_text(encoding="utf-8").splitlines()[-1] == f"systemctl start {UNIT}"
 
 
