@@ -22,7 +22,7 @@ from edge.core.errors import SealError
 from edge.sandbox import landlock, seccomp
 from tests.attempt import OUTCOME
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 ROOT = os.geteuid() == 0
 REPOSITORY = Path(__file__).parents[2]
