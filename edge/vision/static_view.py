@@ -44,7 +44,7 @@ class StaticViewSettings:
     """But not sooner than this after the camera began, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
-    least_edges: float = 220.0
+    least_edges: float = 400.0
     """
     Less structure than this, edge cells of 4,800 by their weight, tells nothing. A sun spot that wanders over a plain
     floor has up to 550 edge cells, but none for long.
