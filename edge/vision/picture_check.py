@@ -94,8 +94,8 @@ class PictureCheck:
     """
     Looks at each frame of one camera.
 
-    Found and gone within: dark and covered 6 s and 3 s; frozen 10 s and at once; moved 16 s where the old view is found
-    elsewhere in the picture, 60 s where it isn't, and 6 s; slow 10 s and 10 s.
+    Found and gone within: dark and covered 6 s and 3 s; frozen 10 s and at once; moved mostly 13 s where the old view
+    is found elsewhere in the picture, 60 s where it isn't, and 6 s; slow 10 s and 10 s.
 
     Args:
         fps: Frames a second that were asked for. Slow is under 4, or under a third of them where that is less.

@@ -1,7 +1,7 @@
 """
 Measure the picture check: `python -m tests.picture_check [still | moves | knocks | faults | clips] [--quick]`.
 
-Without a name, all of it, which takes about an hour of one core. docs/reliability.md has the figures.
+Without a name, all of it, which takes about an hour of one core. It prints its figures and keeps none.
 """
 
 from __future__ import annotations
