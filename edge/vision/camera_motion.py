@@ -12,7 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from edge.vision.registration import UNMOVED, Structure, Transform, follow, left_behind, search
+from edge.vision.registration import UNMOVED, Structure, Transform, follow, least_half, left_behind, search
 from edge.vision.static_view import StaticView
 from edge.vision.thumbnail import Gradient
 
@@ -33,8 +33,17 @@ class CameraMotionSettings:
     """It is also elsewhere if this share of it is found there by two searches in a row,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
-    most_left_behind: float = 0.11
-    """No more of it than this share may be in place and not there: when a door moves, the floor around it stays."""
+    most_left_behind: float = 0.06
+    """
+    No more of it than this share, beyond chance, may be in place and not there: when a door moves, the floor around it
+    stays.
+    """
+    sudden_s: float = 20.0
+    """Of a view with little structure only a sudden move is told: it was in place no longer ago than this, seconds,"""
+    sudden_cells: float = 3.0
+    """since then the points have moved this far in the mean, cells (a sun spot wanders a cell in ten seconds),"""
+    least_half: float = 0.4
+    """and this share of each half of it is found there, upper and lower, left and right."""
     moved_cells: float = 3.7
     """The camera was moved if one point in ten is this far from where it was, cells of 1/80 of the picture's width."""
     shaken_cells: float = 4.0
@@ -68,6 +77,8 @@ class CameraMotion:
         """How the view is shifted within the slack, cells; only while it is in place."""
         self._usual = 1.0
         self._in_place_ms = -math.inf
+        self._firm_ms, self._firm_shift = -math.inf, UNMOVED
+        """When the view was in place last, and surely not shifted by more than the slack; and how it was shifted."""
         self._elsewhere: Transform | None = None
         self._elsewhere_ms = 0.0
         self._candidate: Transform | None = None
@@ -92,6 +103,12 @@ class CameraMotion:
         """Whether the view was where it should be when last looked at."""
         return self._elsewhere is None and self._lost_ms is None
 
+    def may_hide(self, t_ms: float, lasts_s: float) -> bool:
+        """Tell whether the camera may look elsewhere: it does, or the view has been lost for less than *lasts_s*."""
+        if self._elsewhere is not None:
+            return True
+        return self._lost_ms is not None and t_ms - self._lost_ms < lasts_s * 1000
+
     def look(self, view: StaticView, picture: Gradient, t_ms: float, *, jumped: bool = False) -> None:
         """
         Measure where the structure of *view* is in *picture*.
@@ -113,14 +130,18 @@ class CameraMotion:
             self._jump_ms = t_ms
             self._search_wait_ms = 0.0
         if share >= enough:
-            self._back(t_ms, share, shift)
+            self._back(view, t_ms, share, shift)
             return
         there = self._find(view, picture, t_ms)
-        if there is not None and self._is_elsewhere(structure, picture, (share, shift), *there):
+        if (
+            there is not None
+            and (view.is_ample or self._is_sudden(structure, picture, there[0], t_ms))
+            and self._is_elsewhere(structure, picture, (share, shift), *there)
+        ):
             self._away(structure, there[0], t_ms)
         elif share >= settings.in_place * self._usual:
             if there is not None or self._elsewhere is None:
-                self._back(t_ms, share, shift)
+                self._back(view, t_ms, share, shift)
         elif self._elsewhere is None and self._lost_ms is None:
             self._lost_ms = t_ms
 
@@ -131,7 +152,7 @@ class CameraMotion:
             return False
         if self._elsewhere is not None:
             return t_ms - self._elsewhere_ms >= settings.moved_s * 1000
-        if self._lost_ms is None or t_ms - self._lost_ms < settings.replaced_s * 1000:
+        if not view.is_ample or self._lost_ms is None or t_ms - self._lost_ms < settings.replaced_s * 1000:
             return False
         share, edges = view.replaced()
         return share >= settings.replaced_share and edges >= view.settings.least_standing
@@ -173,6 +194,16 @@ class CameraMotion:
         self._search_wait_ms = min(max(1000.0, 2 * self._search_wait_ms), self.settings.longest_search_s * 1000)
         return search(structure, picture)
 
+    def _is_sudden(self, structure: Structure, picture: Gradient, there: Transform, t_ms: float) -> bool:
+        """Tell whether all of the structure has gone *there* faster than anything wanders."""
+        settings = self.settings
+        if least_half(structure, picture, there) < settings.least_half:
+            return False
+        if self._elsewhere is not None:
+            return True
+        lately = t_ms - self._firm_ms <= settings.sudden_s * 1000
+        return lately and there.displacement(structure, self._firm_shift) >= settings.sudden_cells
+
     def _is_elsewhere(
         self, structure: Structure, picture: Gradient, here: tuple[float, Transform], there: Transform, share: float
     ) -> bool:
@@ -200,12 +231,14 @@ class CameraMotion:
             self._search_wait_ms = 0.0
         return likely and agrees
 
-    def _back(self, t_ms: float, share: float, shift: Transform) -> None:
+    def _back(self, view: StaticView, t_ms: float, share: float, shift: Transform) -> None:
         """Note that the view is in place."""
         if self._elsewhere is not None:
             self._extend_shaking(t_ms)
         self._elsewhere = self._candidate = self._lost_ms = None
         self._in_place_ms, self.shift = t_ms, shift
+        if share >= self.settings.in_place and view.is_within_slack(shift):
+            self._firm_ms, self._firm_shift = t_ms, shift
         self._search_wait_ms = self._search_wait_ms if share < self.settings.searched_below * self._usual else 0.0
         self._usual += 0.02 * (share - self._usual)
 

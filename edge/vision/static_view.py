@@ -44,14 +44,16 @@ class StaticViewSettings:
     """But not sooner than this after the camera began, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
-    least_edges: float = 400.0
+    least_edges: float = 110.0
+    """Less structure than this, edge cells of 4,800 by their weight, tells nothing."""
+    ample_edges: float = 600.0
     """
-    Less structure than this, edge cells of 4,800 by their weight, tells nothing. A sun spot that wanders over a plain
-    floor has up to 550 edge cells, but none for long.
+    With less structure than this only a sudden move is told: a sun spot that wanders over a plain floor has up to 550
+    edge cells, and it may be all the structure there is.
     """
     least_standing: int = 100
     """Edge cells that a structure in the view's place must have at least."""
-    least_tiles: int = 7
+    least_tiles: int = 6
     """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either."""
     tile_edges: int = 8
     """A tile has structure if it has this many edge cells."""
@@ -83,6 +85,8 @@ class StaticView:
         self._run_s = 0.0
         """For how long the camera has looked at this view."""
         self._structure: Structure | None = None
+        self._edges_seen = 0.0
+        """How much structure there is, edge cells by their weight."""
         shifts = range(-self.settings.slack, self.settings.slack + 1)
         self._slack = sorted(
             (Transform(float(right), float(down)) for down in shifts for right in shifts),
@@ -93,6 +97,11 @@ class StaticView:
     def structure(self) -> Structure | None:
         """The known edges, or None if there is too little structure to tell anything by."""
         return self._structure
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is so much structure that it can't be one thing that wanders over a plain floor."""
+        return self._structure is not None and self._edges_seen >= self.settings.ample_edges
 
     def in_place(self, picture: Gradient, enough: float = 1.0, likely: Transform = UNMOVED) -> tuple[float, Transform]:
         """
@@ -113,6 +122,10 @@ class StaticView:
                 break
         return best, best_shift
 
+    def is_within_slack(self, shift: Transform) -> bool:
+        """Tell whether *shift* is less than the slack: at its edge, the view may in truth be shifted farther."""
+        return max(abs(shift.right), abs(shift.down)) < self.settings.slack
+
     def contrast(self, picture: Gradient, shift: Transform) -> float:
         """Return how much of the known edges' contrast *picture* has, 0 to about 1: little in fog, none behind tape."""
         down, right = round(shift.down), round(shift.right)
@@ -123,7 +136,7 @@ class StaticView:
         return float((weight * np.minimum(along, size)).sum() / max(1e-6, float((weight * size).sum())))
 
     def learn(
-        self, picture: Gradient, hidden: Cells, elapsed_s: float, shift: Transform, noise: float, *, renew: bool
+        self, picture: Gradient, hidden: Cells, elapsed_s: float, shift: Transform, noise: float, *, renew: bool, extend: bool
     ) -> None:
         """
         Let the view follow *picture*.
@@ -135,6 +148,7 @@ class StaticView:
             shift: How *picture* is shifted against the view: at most the slack.
             noise: The noise of the thumbnail, grey levels.
             renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
+            extend: Whether more edges may become known.
         """
         settings = self.settings
         self._run_s += elapsed_s if renew else 0.0
@@ -151,7 +165,7 @@ class StaticView:
         rate = confirmed * np.float32(elapsed_s) / np.clip(self._seen_s, np.float32(5.0), np.float32(600.0))
         self._known += rate * (self._steady - self._known)
         self._seen_s += confirmed * np.float32(elapsed_s)
-        new = ~known & (self._steady_s >= settings.known_s)
+        new = ~known & (self._steady_s >= settings.known_s) & np.bool_(extend)
         if renew:
             self._absent_s += (known & ~same & steady & ~hidden) * np.float32(elapsed_s)
             new |= known & ~same & (self._steady_s >= settings.renewed_s)
@@ -204,7 +218,8 @@ class StaticView:
         edges[:border] = edges[-border:] = False
         edges[:, :border] = edges[:, -border:] = False
         weight = self._weight()
-        if float(weight[edges].sum()) < self.settings.least_edges:
+        self._edges_seen = float(weight[edges].sum())
+        if self._edges_seen < self.settings.least_edges:
             return None
         if len(self._tiles_with(edges)) < self.settings.least_tiles:
             return None
