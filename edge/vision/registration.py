@@ -147,12 +147,9 @@ def least_half(structure: Structure, picture: Gradient, transform: Transform) ->
     weight = structure.weight * inside
     if not weight.any():
         return 0.0
-    shares = []
-    for place in (structure.x, structure.y):
-        middle = np.median(place[inside])
-        for half in (place <= middle, place >= middle):
-            shares.append(float((weight * (half & present)).sum() / (weight * half).sum()))
-    return min(shares)
+    places = structure.x, structure.y, -structure.x, -structure.y
+    halves = [place >= np.median(place[inside]) for place in places]
+    return min(float((weight * (half & present)).sum() / (weight * half).sum()) for half in halves)
 
 
 def left_behind(structure: Structure, picture: Gradient, transform: Transform, shift: Transform) -> float:

@@ -53,10 +53,10 @@ class StaticViewSettings:
     """
     least_standing: int = 100
     """Edge cells that a structure in the view's place must have at least."""
-    least_tiles: int = 6
-    """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either."""
-    tile_edges: int = 8
-    """A tile has structure if it has this many edge cells."""
+    least_tiles: int = 7
+    """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either: a door, or a sun spot, may."""
+    tile_edges: float = 5.0
+    """A tile has structure if it has this many edge cells by their weight."""
     stood_s: float = 40.0
     """What has been steady for this long, seconds, where the view was, has come in its place."""
     slack: int = 2
@@ -136,7 +136,15 @@ class StaticView:
         return float((weight * np.minimum(along, size)).sum() / max(1e-6, float((weight * size).sum())))
 
     def learn(
-        self, picture: Gradient, hidden: Cells, elapsed_s: float, shift: Transform, noise: float, *, renew: bool, extend: bool
+        self,
+        picture: Gradient,
+        hidden: Cells,
+        elapsed_s: float,
+        shift: Transform,
+        noise: float,
+        *,
+        renew: bool,
+        doubtful: bool,
     ) -> None:
         """
         Let the view follow *picture*.
@@ -148,7 +156,7 @@ class StaticView:
             shift: How *picture* is shifted against the view: at most the slack.
             noise: The noise of the thumbnail, grey levels.
             renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
-            extend: Whether more edges may become known.
+            doubtful: Whether this may be another view than the one that is learnt: nothing becomes known then.
         """
         settings = self.settings
         self._run_s += elapsed_s if renew else 0.0
@@ -159,13 +167,15 @@ class StaticView:
         rate = np.where(steady, np.float32(0.2), np.float32(1.0)) * ~hidden
         self._steady += rate * (picture - self._steady)
         self._steady_s = np.where(hidden, self._steady_s, (self._steady_s + np.float32(elapsed_s)) * steady)
+        if doubtful:
+            return
         same = self._same()
         known = self._seen_s > 0
         confirmed = known & same & steady & ~hidden
         rate = confirmed * np.float32(elapsed_s) / np.clip(self._seen_s, np.float32(5.0), np.float32(600.0))
         self._known += rate * (self._steady - self._known)
         self._seen_s += confirmed * np.float32(elapsed_s)
-        new = ~known & (self._steady_s >= settings.known_s) & np.bool_(extend)
+        new = ~known & (self._steady_s >= settings.known_s)
         if renew:
             self._absent_s += (known & ~same & steady & ~hidden) * np.float32(elapsed_s)
             new |= known & ~same & (self._steady_s >= settings.renewed_s)
@@ -183,11 +193,11 @@ class StaticView:
         """
         edges = (self._seen_s >= self.settings.trusted_s) & (steepness(self._known) > EDGE_LEVEL)
         other = ~self._same() & (self._steady_s >= self.settings.stood_s)
-        weight = np.where(edges, self._weight(), 0.0)
-        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(edges)]
+        weight = edges * self._weight()
+        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(weight)]
         standing = (steepness(self._steady) > EDGE_LEVEL) & (self._steady_s >= self.settings.stood_s)
-        count = int(np.count_nonzero(standing)) if len(self._tiles_with(standing)) >= self.settings.least_tiles else 0
-        return (float(np.quantile(shares, 0.25)) if shares else 0.0), count
+        enough = len(self._tiles_with(standing)) >= self.settings.least_tiles
+        return (float(np.quantile(shares, 0.25)) if shares else 0.0), int(np.count_nonzero(standing)) * enough
 
     def renew(self) -> None:
         """Take what is steady now for the view, wherever it differs from what was known."""
@@ -201,9 +211,9 @@ class StaticView:
         """Return where the newest edge is the known one: the same direction, or none in both."""
         return _alike(self._known, self._steady)
 
-    def _tiles_with(self, edges: Cells) -> list[tuple[slice, slice]]:
-        """Return those of the picture's 12 tiles that have enough of *edges*."""
-        return [tile for tile in _tiles(self.shape) if np.count_nonzero(edges[tile]) >= self.settings.tile_edges]
+    def _tiles_with(self, weight: npt.NDArray[np.generic]) -> list[tuple[slice, slice]]:
+        """Return those of the picture's 12 tiles that have enough edges, each cell's counted as *weight* says."""
+        return [tile for tile in _tiles(self.shape) if weight[tile].sum() >= self.settings.tile_edges]
 
     def _weight(self) -> npt.NDArray[np.float32]:
         seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
@@ -217,11 +227,9 @@ class StaticView:
         border = self.settings.slack + 1
         edges[:border] = edges[-border:] = False
         edges[:, :border] = edges[:, -border:] = False
-        weight = self._weight()
-        self._edges_seen = float(weight[edges].sum())
-        if self._edges_seen < self.settings.least_edges:
-            return None
-        if len(self._tiles_with(edges)) < self.settings.least_tiles:
+        weight = edges * self._weight()
+        self._edges_seen = float(weight.sum())
+        if self._edges_seen < self.settings.least_edges or len(self._tiles_with(weight)) < self.settings.least_tiles:
             return None
         return Structure.of(self._known, edges, weight)
 
