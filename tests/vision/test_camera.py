@@ -16,7 +16,9 @@ import pytest
 from edge.config.schema import Camera
 from edge.core.clock import ManualClock
 from edge.core.errors import CameraError, CameraLost, CameraMissing
-from edge.vision.camera import Capture, ClipSource, CsiSource, Source, open_source
+from edge.vision.camera import Capture, Source, open_source
+from edge.vision.clip import ClipSource
+from edge.vision.csi_camera import CsiSource
 from edge.vision.scene import Frame
 from tests.publisher.rig import wait_until
 
