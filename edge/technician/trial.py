@@ -68,7 +68,11 @@ class _Child:
     def start(self) -> None:
         address = "@" + self.told.getsockname()[1:].decode()
         self.process = subprocess.Popen(
-            self.command, pass_fds=self.descriptors, process_group=0, env={**os.environ, "NOTIFY_SOCKET": address}
+            self.command,
+            pass_fds=self.descriptors,
+            process_group=0,
+            env={**os.environ, "NOTIFY_SOCKET": address},
+            preexec_fn=prctl.die_with_parent,  # noqa: PLW1509 - this process has one thread
         )
         self._due_s = time.monotonic() + START_S
 

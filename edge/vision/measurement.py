@@ -25,6 +25,7 @@ import numpy as np
 from edge.config.schema import VisionSettings
 from edge.core import head_model
 from edge.core.clock import Clock
+from edge.core.errors import CameraLost
 from edge.core.tally import Flag
 from edge.vision.camera import Capture, open_source
 from edge.vision.clip import ClipSource
@@ -38,6 +39,8 @@ _SAYING = (1, 2)
 """Standard output and error, which the service's seal takes away: here somebody waits for figures, or for the cause."""
 _SETTLE_S = 1.0
 """A camera's first second finds its exposure; it isn't judged by it."""
+_STOPPED_S = 3.0
+"""A camera that has given pictures and gives none for so long, in s, has stopped."""
 _MOST_THREADS = 4
 _WARM_UP = 5
 _TRIES = 20
@@ -77,6 +80,9 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             frame = capture.take(seconds - (last_s - began_s))
             if frame is None and capture.over:
                 break
+            if frame is None and frames and time.monotonic() - last_s > _STOPPED_S:
+                said = f"it gave {frames} picture{'s' * (frames > 1)} and then no more"
+                raise CameraLost(camera.source, said, "look at its plug and cable; another program may use it")
             last_s = time.monotonic()
             if frame is None:
                 continue

@@ -69,7 +69,7 @@ def test_an_avi_that_says_600(tmp_path: Path) -> None:
     """An AVI has no times, so a rate that can't be true leaves none; somebody who knows settles it."""
     path = odd_clips.set_avi_rate(odd_clips.write(tmp_path / "recorder.avi"), 600)
 
-    with pytest.raises(ClipUntimed, match="its header says 600 frames a second.*--fps-of-clip N") as untimed:
+    with pytest.raises(ClipUntimed, match=r"its header says 600 frames a second.*--fps-of-clip N") as untimed:
         ClipSource(str(path), fps=60)
     assert 78 == untimed.value.exit_code
     assert [(n, round(n * 80.0, 3)) for n in range(FRAMES)] == played(path, fps_of_clip=12.5)
@@ -79,7 +79,7 @@ def test_a_bare_stream(tmp_path: Path) -> None:
     """It has neither rate nor times, and isn't taken for 25 frames a second."""
     path = odd_clips.write_bare(tmp_path / "camera.mjpeg")
 
-    with pytest.raises(ClipUntimed, match="it is a bare stream.*--fps-of-clip N"):
+    with pytest.raises(ClipUntimed, match=r"it is a bare stream.*--fps-of-clip N"):
         ClipSource(str(path), fps=60)
     assert [(n, n * 100.0) for n in range(FRAMES)] == played(path, fps_of_clip=10)
 
