@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge.core import head_model
 from edge.core.tally import Flag
 from edge.evaluation.evaluate import read_truth
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
