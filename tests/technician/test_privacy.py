@@ -367,7 +367,8 @@ def test_byte_code_that_is_another(tmp_path: Path) -> None:
     for name in ("good", "evil", "gone"):
         (package / f"{name}.py").write_text(f"def seal(): return {name!r}\n")
     made = {
-        name: Path(py_compile.compile(str(package / f"{name}.py"), doraise=True)) for name in ("good", "evil", "gone")
+        name: Path(str(py_compile.compile(str(package / f"{name}.py"), doraise=True)))
+        for name in ("good", "evil", "gone")
     }
     header, code = made["evil"].read_bytes()[:16], made["good"].read_bytes()[16:]
     made["evil"].write_bytes(header + code)
