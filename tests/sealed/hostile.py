@@ -484,6 +484,11 @@ WAYS = [
         ],
     ),
     Way(
+        "asking the diode",
+        "how much of it the publisher has read: a captured publisher could answer by reading or not",
+        [lambda w: fcntl.ioctl(w.diode, termios.FIONREAD, bytes(4))],
+    ),
+    Way(
         "watching files",
         "inotify and fanotify: see which file another process opens, and show which one this one does",
         [watch_a_file, lambda _: system_call("fanotify_init", 0, 0), lambda _: system_call("fanotify_mark", 0, 0, 0)],
