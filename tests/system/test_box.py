@@ -120,8 +120,8 @@ def test_this_debians_systemd_understands_each_line(counting: Shop) -> None:
     found = dict(re.findall(r"(footfall-(?:vision|publisher)\S*)\s+([0-9.]+)", exposures))
 
     assert (0, []) == (verified.returncode, [line for line in verified.stdout.splitlines() if "footfall" in line])
-    assert float(found["footfall-vision@door.service"]) <= 1.5
-    assert float(found["footfall-publisher.service"]) <= 2.0
+    assert float(found["footfall-vision@door.service"]) <= 1.0
+    assert float(found["footfall-publisher.service"]) <= 1.4
 
 
 def test_a_flood_of_words_stays_in_memory_and_small(counting: Shop) -> None:
