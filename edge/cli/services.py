@@ -13,7 +13,7 @@ from edge.cli import options, types
 from edge.cli.command import command
 from edge.core.clock import Clock, KernelClock
 from edge.core.errors import CameraMissing, EdgeError, ModelMissing
-from edge.core.systemd import Notifier
+from edge.core.systemd import Notifier, drop_in_for
 
 if TYPE_CHECKING:
     from edge.config.schema import PublisherSettings, VisionSettings
@@ -134,12 +134,7 @@ def _look_for(settings: VisionSettings) -> None:
     unseen = [path for path in (clip, model) if path is not None and not path.exists()]
     if not unseen or not namespaces.is_own_root():
         return
-    folders = " ".join(sorted({str(path.absolute().parent) for path in unseen}))
-    advice = (
-        "this service sees only /usr, /opt/footfall and /etc/footfall: put the file into /etc/footfall; or type: sudo "
-        f"systemctl edit footfall-vision@{settings.name}, and write two lines: [Service] and "
-        f"BindReadOnlyPaths={folders}"
-    )
+    advice = drop_in_for(f"footfall-vision@{settings.name}", {path.absolute().parent for path in unseen})
     if clip in unseen:
         raise CameraMissing(source, "there is no such clip", advice)
     raise ModelMissing(unseen[0], advice)
