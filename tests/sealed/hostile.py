@@ -559,7 +559,8 @@ WAYS = [
         "its command line",
         "write the picture over its arguments",
         [overwrite_arguments],
-        "a few hundred bytes that others on the box may read, but not the publisher: /proc is closed to it",
+        "a few hundred bytes that others on the box may read, as whoever types `ps` or `systemctl status`, but not the "
+        "publisher: /proc is closed to it",
     ),
     Way(
         "the status",
