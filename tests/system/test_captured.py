@@ -244,10 +244,13 @@ def test_privacy_finds_each_change(counting: Shop) -> None:
     counting.settle()
 
 
-SCREAM = (
-    "import sqlite3; c = sqlite3.connect('/var/lib/footfall/ledger.sqlite', timeout=60); "
-    'c.execute("UPDATE hours SET payload = CAST(\'" + chr(27) + "]0;OWNED\' || payload AS BLOB)"); c.commit()'
-)
+SCREAM = """
+import sqlite3
+ledger = sqlite3.connect("/var/lib/footfall/ledger.sqlite", timeout=60)
+said = "UPDATE hours SET payload = CAST(char(27) || ']0;OWNED' || char(7) || payload AS BLOB)"
+assert ledger.execute(said).rowcount > 0
+ledger.commit()
+"""
 
 
 def test_what_a_captured_publisher_writes_is_escaped(counting: Shop) -> None:
