@@ -16,7 +16,7 @@ from edge.vision.detector import Detector
 from edge.vision.motion_gate import MotionGate
 from edge.vision.picture_check import PictureCheck
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.tracker import Tracker
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN
@@ -54,7 +54,7 @@ class Pipeline:
         self._check = PictureCheck(fps)
         self._size = (0, 0)
         self._tracker: Tracker
-        self._counter: Counter
+        self._counter: CrossingCounter
         self._pending: list[Crossing] = []
         self.flags = Flag(0)
         self.refused: Sequence[Refused] = ()
@@ -119,10 +119,10 @@ class Pipeline:
         """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""
         self._lines = lines
         if self._size != (0, 0):
-            self._counter = Counter(lines, *self._size)
+            self._counter = CrossingCounter(lines, *self._size)
 
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""
         self._size = (width, height)
         self._tracker = Tracker(width, height, strong=self._contract.strong, weak=self._contract.weak)
-        self._counter = Counter(self._lines, width, height)
+        self._counter = CrossingCounter(self._lines, width, height)

@@ -58,6 +58,8 @@ class Sighting(NamedTuple):
         x, y: Filtered head centre, px of the frame.
         diameter: Filtered head diameter, px of the frame.
         t_ms: The frame's time.
+        score: The mean score of the track's detections, the newest ones first of all, 0 to 1.
+        confidence: How far the track is believed.
     """
 
     track: int
@@ -65,6 +67,8 @@ class Sighting(NamedTuple):
     y: float
     diameter: float
     t_ms: float
+    score: float = 0.0
+    confidence: float = 0.0
 
 
 class Crossing(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from edge.config.schema import Line
 from edge.evaluation.score import Event
 from edge.vision.scene import Heads
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.tracker import Tracker
 from tests.simulator.eye import STRONG, WEAK
 from tests.simulator.walkers import HEIGHT, LINE, LINE_Y, PX, WIDTH
@@ -46,7 +46,7 @@ class Ours:
         self.tracker = Tracker(WIDTH, height, STRONG, WEAK)
         ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
         line = Line.model_validate({**ends, "inside": (0.5, 0.99)})
-        self.counter = Counter({"door": line}, WIDTH, height)
+        self.counter = CrossingCounter({"door": line}, WIDTH, height)
 
     def look(self, heads: Heads, t_s: float) -> list[Event]:
         """Count."""

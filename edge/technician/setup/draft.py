@@ -23,7 +23,7 @@ from edge.technician.setup.advice import SceneStatistics, advise
 from edge.technician.setup.rewrite import Wanted
 from edge.technician.setup.shared_tracks import SharedTracks
 from edge.vision.scene import Direction, Sighting
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
 
 _MOST_LINES = 8
 """A page holds no more lines than this."""
@@ -54,7 +54,7 @@ class Drawn:
     line: Line | None = None
     faults: tuple[str, ...] = ()
     counts: dict[Direction, int] = field(default_factory=lambda: {"in": 0, "out": 0})
-    counter: Counter | None = None
+    counter: CrossingCounter | None = None
 
 
 class Draft:
@@ -203,7 +203,7 @@ class Draft:
         if line.line is None:
             return
         if line.counter is None:
-            line.counter = Counter({line.name: line.line}, *self._size)
+            line.counter = CrossingCounter({line.name: line.line}, *self._size)
         for crossing in line.counter.update(sightings, ended):
             line.counts[crossing.direction] += 1
 
