@@ -23,8 +23,9 @@ from edge.config.schema import Line
 from edge.core.errors import ConfigError
 from edge.core.head_model import Contract
 from edge.evaluation import timelines
-from edge.evaluation.score import Event, RefusedEvent, Score, score, together
+from edge.evaluation.score import Event, Score, score, together
 from edge.vision.clip_counter import count_clip
+from edge.vision.explain import Explanation, in_words
 from edge.vision.scene import Direction
 
 CLIP_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
@@ -64,7 +65,7 @@ class Truth(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One clip, counted and held against its truth; `seconds` is its length, `refused` was seen and not counted."""
+    """One clip, counted and held against its truth; `seconds` is its length, `explained` says why."""
 
     clip: str
     seconds: float
@@ -72,11 +73,11 @@ class Evaluation:
     true: tuple[Event, ...]
     notes: tuple[str, ...]
     score: Score
-    refused: tuple[RefusedEvent, ...] = ()
+    explained: tuple[Explanation, ...] = ()
 
 
-CountClip = Callable[[Path, Line], Iterable[Event | RefusedEvent]]
-"""Returns the crossings of a line that are counted in a clip, and those that are seen in it and not counted."""
+CountClip = Callable[[Path, Line], Iterable[Event | Explanation]]
+"""Returns the crossings of a line that are counted in a clip, and why each way over it was counted or not."""
 
 
 def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = None, as_json: bool = False) -> Score:
@@ -101,12 +102,11 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
 def counted_by(contract: Contract, fps: float) -> CountClip:
     """Return what counts a clip as a box does, looking at *fps* frames a second."""
 
-    def count(clip: Path, line: Line) -> Iterator[Event | RefusedEvent]:
+    def count(clip: Path, line: Line) -> Iterator[Event | Explanation]:
         for step in count_clip(clip, {"line": line}, contract, fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
-            for refused in step.refused:
-                yield RefusedEvent(refused.t_ms / 1000, refused.direction, refused.reason)
+            yield from step.explained
 
     return count
 
@@ -132,7 +132,7 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
                     true=tuple(Event(event.t, event.dir) for event in truth.certain),
                     notes=tuple(event.note for event in truth.certain),
                     score=truth.score(counted),
-                    refused=tuple(event for event in seen if isinstance(event, RefusedEvent)),
+                    explained=tuple(event for event in seen if isinstance(event, Explanation)),
                 )
             )
     return evaluations
@@ -177,9 +177,9 @@ def _print(evaluations: Sequence[Evaluation], total: Score) -> None:
     for evaluation in evaluations:
         for error in evaluation.score.errors:
             console.print(f"{evaluation.clip}  {error.t_s:7.2f} s  {error.direction:3}  {error.fault}", markup=False)
-        for refused in evaluation.refused:
-            said = f"{refused.t_s:7.2f} s  {refused.direction:3}  not counted: {refused.reason}"
-            console.print(f"{evaluation.clip}  {said}", markup=False)
+        for explanation in evaluation.explained:
+            if explanation.verdict == "refused":
+                console.print(f"{evaluation.clip} {in_words(explanation)}", markup=False)
 
 
 def _cells(result: Score) -> list[str]:
@@ -195,9 +195,11 @@ def _as_json(evaluations: Sequence[Evaluation], total: Score, contract: Contract
                 "clip": evaluation.clip,
                 **_score_json(evaluation.score),
                 "refused": [
-                    {"t": round(refused.t_s, 2), "dir": refused.direction, "reason": refused.reason}
-                    for refused in evaluation.refused
+                    {"t": round(e.t_ms / 1000, 2), "dir": e.direction, "reason": e.reason}
+                    for e in evaluation.explained
+                    if e.verdict == "refused"
                 ],
+                "explained": [e._asdict() for e in evaluation.explained],
             }
             for evaluation in evaluations
         ],

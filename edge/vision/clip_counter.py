@@ -9,8 +9,9 @@ from pathlib import Path
 from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.vision.camera import ClipSource
+from edge.vision.explain import Explanation
 from edge.vision.pipeline import Pipeline
-from edge.vision.scene import Crossing, Refused
+from edge.vision.scene import Crossing
 
 DEFAULT_FPS = 15.0
 """Frames a second that are looked at, as a camera on a box would be asked for."""
@@ -23,14 +24,14 @@ class Step:
 
     Attributes:
         crossings: What it confirmed.
-        refused: What it confirmed and didn't count.
+        explained: Why each way over a line was counted or not.
         looked: Whether a frame was looked at; not in the last step, which stands for the clip's end.
         position: Frames of the clip gone by, skipped ones too.
         of: Frames that the clip says it has.
     """
 
     crossings: Sequence[Crossing]
-    refused: Sequence[Refused]
+    explained: Sequence[Explanation]
     position: int
     of: int
     looked: bool = True
@@ -48,7 +49,7 @@ def count_clip(clip: Path, lines: Mapping[str, Line], contract: Contract, fps: f
     try:
         pipeline = Pipeline(contract, lines, fps)
         while (frame := source.read()) is not None:
-            yield Step(pipeline.look(frame), pipeline.refused, source.position, source.frames)
-        yield Step(pipeline.finish(), pipeline.refused, source.position, source.frames, looked=False)
+            yield Step(pipeline.look(frame), pipeline.explained, source.position, source.frames)
+        yield Step(pipeline.finish(), pipeline.explained, source.position, source.frames, looked=False)
     finally:
         source.close()

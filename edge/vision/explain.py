@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from edge.vision.scene import Direction, Sighting
 
 OVER: Final = "one head over the line"
 
+Kind = Literal["picture", "part", "nearly"]
+KINDS: Final[tuple[Kind, ...]] = ("picture", "part", "nearly")
+"""
+Why a way over a line was not counted: the picture was bad; the head was a part of another one, or not sure to be one;
+nobody is known to have gone over.
+"""
 Verdict = Literal["counted", "refused", "nearly"]
 Reason = Literal[
     "one head over the line",
@@ -26,6 +32,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         t_ms, line, direction: When the head was on the line, ms of the source's time; as of the crossing it would be.
+        reason: Why; one of `Reason`, or what the picture check says against the picture.
         verdict: "refused": it went over and does not count by itself; "nearly": it is not known to have gone over.
         x, y: Where it was on the line, px of the frame.
         confidence: Belief in the track when it was last seen, tenths.
@@ -39,7 +46,7 @@ class Explanation(NamedTuple):
     line: str
     direction: Direction
     verdict: Verdict
-    reason: Reason
+    reason: str
     x: int
     y: int
     confidence: int
@@ -59,3 +66,21 @@ class Rejected(NamedTuple):
 
     reason: Reason
     points: tuple[Sighting, ...]
+
+
+def kind_of(explanation: Explanation) -> Kind:
+    """Return why it was not counted, in a word."""
+    if explanation.verdict == "nearly":
+        return "nearly"
+    return "part" if explanation.reason in get_args(Reason) else "picture"
+
+
+def in_words(explanation: Explanation) -> str:
+    """Return one decision as a line of text: time, line, direction, verdict and reason, place, beliefs."""
+    e = explanation
+    decided = e.verdict if e.verdict == "counted" else f"not counted: {e.reason}"
+    beliefs = (
+        f"confidence {e.confidence / 10:.1f}, score {e.score} %, unseen {e.unseen} ms, {e.depth / 10:.1f} d beyond"
+    )
+    apart = f", {e.apart / 10:.1f} d from the counted one" if e.apart else ""
+    return f"{e.t_ms / 1000:8.2f} s  {e.line}  {e.direction:3}  {decided}  (at {e.x}, {e.y} px: {beliefs}{apart})"

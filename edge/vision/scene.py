@@ -1,5 +1,5 @@
 """
-What the stages of vision hand to each other: Frame, Heads, Sighting, Crossing, Refused.
+What the stages of vision hand to each other: Frame, Heads, Sighting, Crossing.
 
 Axes of every picture: x to the right, y DOWN, px of the frame as the camera gave it. Times are the source's own, in
 ms: boot time for a camera, time from the first frame for a clip.
@@ -84,21 +84,6 @@ class Crossing(NamedTuple):
     t_ms: float
     line: str
     direction: Direction
-
-
-class Refused(NamedTuple):
-    """
-    A crossing that was confirmed and not counted.
-
-    Attributes:
-        t_ms, line, direction: As of the crossing that it would have been.
-        reason: Why, in a word or a few.
-    """
-
-    t_ms: float
-    line: str
-    direction: Direction
-    reason: str
 
 
 def from_edge(x: float, y: float, width: float, height: float) -> float:

@@ -112,9 +112,12 @@ def door(assets: Assets, detector: Detector, seed: int) -> DoorHeads:
             draws.append(Draw(someone.mesh, matrix, *dyed(assets, someone), number))
         drawn, identity = assets.renderer.draw(draws, view.pinhole, now.light, now.middle)
         for number in now.people:
-            for head in heads(replace(now, people={number: now.people[number]}), view, identity):
-                if head.visible >= LEAST_VISIBLE:
-                    true.append((index, number, head.x, head.y, head.diameter, head.visible))
+            alone = replace(now, people={number: now.people[number]})
+            true += [
+                (index, number, head.x, head.y, head.diameter, head.visible)
+                for head in heads(alone, view, identity)
+                if head.visible >= LEAST_VISIBLE
+            ]
         picture = view.lens.apply(drawn, view.pinhole.focal, smooth=True)
         same = np.random.default_rng(seed)
         finished = pass_on(picture, still, same) if seed % 2 else spoil(picture, still, scene.mood, same)

@@ -105,9 +105,19 @@ class CrossingCounter:
 
     def _explain(self, candidate: CandidateCrossing, verdict: Verdict, reason: Reason, apart: float = 0) -> None:
         passage, crossing, last = candidate.passage, candidate.crossing, candidate.history.points[-1]
-        numbers = (passage.x, passage.y, 10 * last.confidence, 100 * last.score, passage.unseen_ms, 10 * passage.depth)
-        told = round(crossing.t_ms), crossing.line, crossing.direction, verdict, reason
-        self.explained.append(Explanation(*told, *map(round, numbers), round(10 * apart)))
+        numbers = {
+            "t_ms": passage.t_ms,
+            "x": passage.x,
+            "y": passage.y,
+            "unseen": passage.unseen_ms,
+            "confidence": 10 * last.confidence,
+            "score": 100 * last.score,
+            "depth": 10 * passage.depth,
+            "apart": 10 * apart,
+        }
+        rounded = {name: round(number) for name, number in numbers.items()}
+        told = Explanation(line=crossing.line, direction=crossing.direction, verdict=verdict, reason=reason, **rounded)
+        self.explained.append(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edge.vision.explain import Rejected
+from edge.vision.explain import Reason, Rejected
 from edge.vision.scene import Heads, Sighting, from_edge
 from edge.vision.tracking.association import assign
 from edge.vision.tracking.settings import SETTINGS, TrackingSettings
@@ -107,7 +107,7 @@ class Tracker:
                 gone.append(track.point())
             elif not track.was_confirmed and len(track.pending) >= _EXPLAINED_HITS:
                 is_part = track.owner is not None
-                reason = "part of a more confident head" if is_part else "not detected often enough"
+                reason: Reason = "part of a more confident head" if is_part else "not detected often enough"
                 self.rejected.append(Rejected(reason, tuple(track.pending)))
         self.tracks = kept
         return gone
