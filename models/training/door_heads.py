@@ -11,11 +11,10 @@ frame: `models.training.fit_tracking` measures the detector's errors on these fi
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from edge.core.head_model import read
 from edge.vision.detector import Detector
@@ -24,47 +23,16 @@ from .assets import Assets
 from .camera_effects import pass_on, spoil
 from .data import shared_out
 from .doors import random_view
+from .fit_tracking import FPS, DoorHeads
 from .render import Draw
 from .scene import SceneMaker, dyed, heads
 from .walkers import Walker, through, walking
 
-WIDTH, HEIGHT, FPS, SECONDS = 384, 288, 10, 20
+WIDTH, HEIGHT, SECONDS = 384, 288, 20
 LEAST_SCORE = 0.12
 """Found heads are kept from this score on, below every threshold."""
 LEAST_VISIBLE = 0.1
 """True heads of which a smaller share can be seen are left out."""
-
-
-@dataclass(frozen=True)
-class DoorHeads:
-    """
-    What is true of one rendered door, and what the detector found.
-
-    Attributes:
-        size: Width and height of the picture, px.
-        times_ms: Time of each frame, (frames,).
-        true: (n, 6) float32: frame, person's number, x, y, diameter (px), visible share of the head.
-        found: (m, 5) float32: frame, x, y, diameter (px), score.
-    """
-
-    size: tuple[int, int]
-    times_ms: npt.NDArray[np.float64]
-    true: npt.NDArray[np.float32]
-    found: npt.NDArray[np.float32]
-
-    def save(self, path: Path) -> None:
-        """Write *path* at once, never a part of it."""
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, size=self.size, times_ms=self.times_ms, true=self.true, found=self.found)
-        partial.replace(path)
-
-    @staticmethod
-    def load(path: Path) -> DoorHeads:
-        """Read one file."""
-        with np.load(path) as saved:
-            width, height = map(int, saved["size"])
-            return DoorHeads((width, height), saved["times_ms"], saved["true"], saved["found"])
 
 
 def random_walkers(random: np.random.Generator) -> list[Walker]:

@@ -49,7 +49,7 @@ def run(
     The picture is *height* px high, of which ours alone is told, as of the *settings*.
     """
     world, eye = World(traffic, seed), Eye(errors, seed + 1, height)
-    counters: list[Rival] = [make(fps) for make in rivals] or [Ours(fps, height, settings)]
+    counters: list[Rival] = [make(fps) for make in rivals] or [Ours(fps, height, settings, errors.strong)]
     counted: list[list[Event]] = [[] for _ in counters]
     spent_s = [0.0] * len(counters)
     true: list[Event] = []

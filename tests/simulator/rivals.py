@@ -38,13 +38,16 @@ class Ours:
 
     Args:
         height: Of the picture, px.
+        strong: Score from which a head may begin a track.
     """
 
     name = "Footfall"
 
-    def __init__(self, fps: float, height: int = HEIGHT, settings: TrackingSettings = SETTINGS) -> None:
+    def __init__(
+        self, fps: float, height: int = HEIGHT, settings: TrackingSettings = SETTINGS, strong: float = STRONG
+    ) -> None:
         del fps
-        self.tracker = Tracker(WIDTH, height, STRONG, WEAK, settings)
+        self.tracker = Tracker(WIDTH, height, strong, WEAK, settings)
         ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
         line = Line.model_validate({**ends, "inside": (0.5, 0.99)})
         self.counter = CrossingCounter({"door": line}, WIDTH, height, settings)

@@ -58,9 +58,7 @@ class Track:
         self.owner: Track | None = None
         self.confirmed = self.was_confirmed = False
         self.pending: list[Sighting] = []
-        self._position_var = (settings.position_noise * head.diameter) ** 2
-        self._cross_var = 0.0
-        self._speed_var = (settings.start_speed * head.diameter) ** 2
+        self._forget_motion()
         self.take(head)
 
     @property
@@ -98,8 +96,9 @@ class Track:
     def predict(self, t_ms: float) -> None:
         """Move on to *t_ms*, unseen so far; what is static stays where it is."""
         if self.is_static:
-            self.vx = self.vy = self._cross_var = self._speed_var = 0.0
-            self._position_var = (self.settings.position_noise * self.diameter) ** 2
+            self.vx = self.vy = 0.0
+            self._forget_motion()
+            self._position_var *= self.settings.weak_noise**2  # it may be setting out
         else:
             self._move((t_ms - self.t_ms) / 1000)
         self.t_ms = t_ms
@@ -171,3 +170,8 @@ class Track:
         self._position_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + acceleration * dt_s / 3))
         self._cross_var += dt_s * (self._speed_var + acceleration * dt_s / 2)
         self._speed_var += acceleration * dt_s
+
+    def _forget_motion(self) -> None:
+        self._position_var = (self.settings.position_noise * self.diameter) ** 2
+        self._cross_var = 0.0
+        self._speed_var = (self.settings.start_speed * self.diameter) ** 2
