@@ -156,8 +156,12 @@ class TrackHistory:
     def follow(self, point: Sighting) -> list[CandidateCrossing]:
         """Go on to *point*; return what that decides."""
         self.points.append(point)
-        passages = [(state.pixel_line, state.follow(point)) for state in self.states]
-        return [CandidateCrossing(line, passage, self) for line, passage in passages if passage]
+        candidates = []
+        for state in self.states:
+            passage = state.follow(point)
+            if passage is not None:
+                candidates.append(CandidateCrossing(state.pixel_line, passage, self))
+        return candidates
 
     def separation(self, other: TrackHistory, start_ms: float, end_ms: float) -> float | None:
         """

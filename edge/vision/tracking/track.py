@@ -47,6 +47,12 @@ class Track:
         pending: Its points of while it wasn't reported, the newest `_MOST_PENDING`.
     """
 
+    __slots__ = (
+        *("number", "settings", "x", "y", "vx", "vy", "diameter", "t_ms", "score", "confidence", "owner", "hits"),
+        *("born_x", "born_y", "born_ms", "judged_ms", "seen_x", "seen_y", "seen_ms", "unseen_ms", "apart", "pending"),
+        *("still_x", "still_y", "still_ms", "confirmed", "was_confirmed", "_position_var", "_cross_var", "_speed_var"),
+    )
+
     def __init__(self, number: int, head: Detection, t_ms: float, settings: TrackingSettings) -> None:
         self.number, self.settings = number, settings
         self.x = self.born_x = self.seen_x = self.still_x = head.x

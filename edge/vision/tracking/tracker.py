@@ -94,12 +94,16 @@ class Tracker:
         self.ended, self.rejected = [], []
         for track in self.tracks:
             track.predict(t_ms)
+            unseen_ms = t_ms - track.seen_ms
+            if unseen_ms <= settings.left_ms:
+                kept.append(track)  # as nearly always: no track ends sooner
+                continue
             is_out = from_edge(track.x, track.y, self._width, self._height) <= 0
             if track.was_confirmed:
                 patience_ms = settings.left_ms if is_out else settings.lost_ms
             else:
                 patience_ms = settings.tentative_ms if track.hits > 1 and track.owner is None else settings.left_ms
-            if t_ms - track.seen_ms <= patience_ms:
+            if unseen_ms <= patience_ms:
                 kept.append(track)
                 continue
             self.ended.append(track.number)
