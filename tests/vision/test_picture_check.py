@@ -22,10 +22,10 @@ from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness
 from edge.vision import process
 from edge.vision.camera import ClipSource
+from edge.vision.explain import Explanation
 from edge.vision.odometer import Odometers
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
-from edge.vision.explain import Explanation
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from tests import clips
 

@@ -60,6 +60,7 @@ class Track:
         self.t_ms = self.born_ms = self.judged_ms = self.seen_ms = self.still_ms = t_ms
         self.diameter = head.diameter
         self.vx = self.vy = self.score = self.confidence = self.unseen_ms = 0.0
+        self._position_var = self._cross_var = self._speed_var = 0.0
         self.hits = self.apart = 0
         self.owner: Track | None = None
         self.confirmed = self.was_confirmed = False
@@ -97,7 +98,8 @@ class Track:
 
     def variance(self) -> float:
         """Return the variance of the distance, per axis, at which its head should now be found, px^2."""
-        return self._position_var + (self.settings.position_noise * self.diameter) ** 2
+        noise = self.settings.position_noise * self.diameter
+        return self._position_var + noise * noise
 
     def predict(self, t_ms: float) -> None:
         """Move on to *t_ms*, unseen so far; what is static stays where it is."""

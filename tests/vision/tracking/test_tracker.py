@@ -448,7 +448,8 @@ def test_a_small_ghost_does_not_block_a_large_head() -> None:
 @pytest.mark.parametrize("missed", [8, 15, 19])
 def test_a_lost_head_is_confirmed_in_time(missed: int) -> None:
     """However long a followed head was missed, three detections where it was are enough to report it again."""
-    frames: list[list[Place]] = [[(320, 240)]] * 20 + [[]] * missed + [[(320, 240)]] * 4
+    stands: list[list[Place]] = [[(320, 240)]]
+    frames = [*stands * 20, *[[]] * missed, *stands * 4]
     _, reports = follow(frames)
 
     assert any(reports[-1:])

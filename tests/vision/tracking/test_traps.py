@@ -92,7 +92,7 @@ def past_a_lamp(rnd: random.Random) -> tuple[Path, Path, Path]:
 
 
 def test_lamps_at_the_line() -> None:
-    """Of a thousand who go past lamps at the line, shoulders of whom are taken for heads, 1.5 % at most count wrongly."""
+    """Of a thousand who pass lamps at the line, with shoulders taken for heads, 1.5 % at most count wrongly."""
     wrong = 0
     for seed in range(20):
         counted = count(*past_a_lamp(random.Random(seed)), jitter=0.08, seed=seed)
