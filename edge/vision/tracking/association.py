@@ -23,7 +23,8 @@ def assign(tracks: Sequence[Track], heads: list[Detection], settings: TrackingSe
     gate, size_var, size_change = settings.gate, settings.size_noise**2, settings.size_change
     pairs: list[tuple[float, int, int]] = []
     for row, track in enumerate(tracks if heads else ()):
-        variance, x, y, diameter = track.variance(), track.x, track.y, track.diameter
+        x, y, diameter = track.x, track.y, track.diameter
+        variance = track.variance(settings.position_noise * diameter)
         reach = min(math.sqrt(gate * variance), settings.reach * diameter)
         weak_reach = min(reach, settings.weak_reach * diameter) if track.hits >= _KNOWN_MOTION_HITS else reach
         left, right = x - reach, x + reach

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from edge.config.schema import Line
 from edge.vision.explain import OVER, Explanation, Reason, Rejected, Verdict
+from edge.vision.pixel_line import PixelLine, in_px
 from edge.vision.scene import Crossing, Direction, Sighting, from_edge
-from edge.vision.tracking.line_state import LineState, Passage, PixelLine, in_px
+from edge.vision.tracking.line_state import LineState, Passage
 from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 
 _REMEMBERED = 100
@@ -34,7 +35,7 @@ class CrossingCounter:
         width, height: The picture, px.
 
     Attributes:
-        explained: What the last update decided: crossings that were counted, refused and nearly made.
+        explained: What the last update decided: who was counted, refused, or nearly over.
     """
 
     def __init__(
@@ -105,19 +106,10 @@ class CrossingCounter:
 
     def _explain(self, candidate: CandidateCrossing, verdict: Verdict, reason: Reason, apart: float = 0) -> None:
         passage, crossing, last = candidate.passage, candidate.crossing, candidate.history.points[-1]
-        numbers = {
-            "t_ms": passage.t_ms,
-            "x": passage.x,
-            "y": passage.y,
-            "unseen": passage.unseen_ms,
-            "confidence": 10 * last.confidence,
-            "score": 100 * last.score,
-            "depth": 10 * passage.depth,
-            "apart": 10 * apart,
-        }
-        rounded = {name: round(number) for name, number in numbers.items()}
-        told = Explanation(line=crossing.line, direction=crossing.direction, verdict=verdict, reason=reason, **rounded)
-        self.explained.append(told)
+        place = round(passage.x), round(passage.y)
+        beliefs = (10 * last.confidence, 100 * last.score, passage.unseen_ms, 10 * passage.depth, 10 * apart)
+        told = (round(crossing.t_ms), crossing.line, crossing.direction, verdict, reason)
+        self.explained.append(Explanation._make((*told, *place, *map(round, beliefs))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +127,24 @@ class CandidateCrossing:
         return Crossing(self.passage.t_ms, self.pixel_line.name, direction)
 
     def separation(self, other: CandidateCrossing) -> float | None:
-        """Return how far both heads were apart until both were over; None if they didn't go over together."""
-        if self.pixel_line is not other.pixel_line or self.passage.side != other.passage.side:
-            return None
+        """
+        Return how far both heads were apart in nearly all frames until both were over; None if it doesn't matter.
+
+        The unit is the larger diameter, shortened by the ratio of the two: who goes side by side is as near to the
+        camera, and heads alike in size are two people's sooner than others are.
+        """
+        settings = self.history.settings
         first_ms, last_ms = sorted((self.passage.t_ms, other.passage.t_ms))
-        together_ms = self.history.settings.together_ms
-        if self.history is other.history or last_ms - first_ms >= together_ms:
+        same_way = self.pixel_line is other.pixel_line and self.passage.side == other.passage.side
+        if not same_way or self.history is other.history or last_ms - first_ms >= settings.together_ms:
             return None
-        return self.history.separation(other.history, first_ms - together_ms, last_ms)
+        theirs = {point.t_ms: point for point in other.history.points}
+        apart = sorted(
+            _separation(point, theirs[point.t_ms])
+            for point in self.history.points
+            if first_ms - settings.together_ms <= point.t_ms <= last_ms and point.t_ms in theirs
+        )
+        return apart[int(settings.pair_share * len(apart))] if len(apart) >= _LEAST_SEEN else None
 
 
 @dataclass(slots=True)
@@ -162,24 +164,6 @@ class TrackHistory:
             if passage is not None:
                 candidates.append(CandidateCrossing(state.pixel_line, passage, self))
         return candidates
-
-    def separation(self, other: TrackHistory, start_ms: float, end_ms: float) -> float | None:
-        """
-        Return how far both were apart in nearly all frames from *start_ms* to *end_ms*; None if that can't be told.
-
-        The unit is the larger diameter, shortened by the ratio of the two: who goes side by side is as near to the
-        camera, and heads alike in size are two people's sooner than others are. It can't be told of two that were
-        hardly seen at once.
-        """
-        theirs = {point.t_ms: point for point in other.points}
-        apart = sorted(
-            _separation(point, theirs[point.t_ms])
-            for point in self.points
-            if start_ms <= point.t_ms <= end_ms and point.t_ms in theirs
-        )
-        if len(apart) < _LEAST_SEEN:
-            return None
-        return apart[int(self.settings.pair_share * len(apart))]
 
 
 def _separation(one: Sighting, other: Sighting) -> float:

@@ -1,5 +1,5 @@
 """
-One followed head: a Kalman filter of constant velocity, how far it is believed, and whose part it may be.
+One followed head: where it is, how far it is believed, and whose part it may be.
 
 Only place, size, motion and the detector's score are used; nothing here can tell one person from another. Motion is in
 seconds, since frames come unevenly. Lengths are in px here, and their settings in head diameters.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from edge.vision.moving_point import MovingPoint
 from edge.vision.scene import Sighting
 from edge.vision.tracking.settings import TrackingSettings
 
@@ -27,45 +28,43 @@ class Detection(NamedTuple):
     strong: bool
 
 
-class Track:
+class Track(MovingPoint):
     """
     One head through time: tentative, then confirmed; unseen for a while it is lost, and at last deleted.
 
     Attributes:
         number: Never used again for another head.
-        x, y, vx, vy, diameter: Centre and velocity, px and px / s, at *t_ms*, the newest frame's time.
+        diameter, t_ms: px, and the newest frame's time.
         score: The mean of its detections' scores, the newest ones first of all.
         owner: The head that this one is suspected to be a part of.
-        born_x, born_y, born_ms: Where and when it was first seen.
-        judged_ms: Since when it is judged whether it is a head of its own: its birth, or when it was suspected again.
+        born_x, born_y, born_ms, judged_ms: Where and when it was first seen, and since when it is judged by that.
         seen_x, seen_y, seen_ms, unseen_ms: Where and when it was last seen, and for how long it hadn't been then.
         still_x, still_y, still_ms: Where and when it came to rest.
-        hits: In how many frames it was seen since `judged_ms`.
-        apart: Detections in a row in which it was too far from its owner to be a part of it.
+        hits, apart: Detections since `judged_ms`; of the newest, those too far from its owner to be a part of it.
         confidence: Grows with each detection and shrinks with each miss.
         confirmed, was_confirmed: Whether it is reported now, and was at any time.
         pending: Its points of while it wasn't reported, the newest `_MOST_PENDING`.
     """
 
     __slots__ = (
-        *("number", "settings", "x", "y", "vx", "vy", "diameter", "t_ms", "score", "confidence", "owner", "hits"),
-        *("born_x", "born_y", "born_ms", "judged_ms", "seen_x", "seen_y", "seen_ms", "unseen_ms", "apart", "pending"),
-        *("still_x", "still_y", "still_ms", "confirmed", "was_confirmed", "_position_var", "_cross_var", "_speed_var"),
+        *("number", "settings", "diameter", "t_ms", "score", "confidence", "owner", "hits", "apart", "pending"),
+        *("born_x", "born_y", "born_ms", "judged_ms", "seen_x", "seen_y", "seen_ms", "unseen_ms"),
+        *("still_x", "still_y", "still_ms", "confirmed", "was_confirmed"),
     )
 
     def __init__(self, number: int, head: Detection, t_ms: float, settings: TrackingSettings) -> None:
+        noise, speed = settings.position_noise * head.diameter, settings.start_speed * head.diameter
+        super().__init__(head.x, head.y, noise, speed)
         self.number, self.settings = number, settings
-        self.x = self.born_x = self.seen_x = self.still_x = head.x
-        self.y = self.born_y = self.seen_y = self.still_y = head.y
+        self.born_x = self.seen_x = self.still_x = head.x
+        self.born_y = self.seen_y = self.still_y = head.y
         self.t_ms = self.born_ms = self.judged_ms = self.seen_ms = self.still_ms = t_ms
         self.diameter = head.diameter
-        self.vx = self.vy = self.score = self.confidence = self.unseen_ms = 0.0
-        self._position_var = self._cross_var = self._speed_var = 0.0
+        self.score = self.confidence = self.unseen_ms = 0.0
         self.hits = self.apart = 0
         self.owner: Track | None = None
         self.confirmed = self.was_confirmed = False
         self.pending: list[Sighting] = []
-        self._forget_motion()
         self.take(head)
 
     @property
@@ -96,40 +95,28 @@ class Track:
         """Return where it is now."""
         return Sighting(self.number, self.x, self.y, self.diameter, self.t_ms, self.score, self.confidence)
 
-    def variance(self) -> float:
-        """Return the variance of the distance, per axis, at which its head should now be found, px^2."""
-        noise = self.settings.position_noise * self.diameter
-        return self._position_var + noise * noise
-
     def predict(self, t_ms: float) -> None:
         """Move on to *t_ms*, unseen so far; what is static stays where it is."""
+        settings, dt_s = self.settings, (t_ms - self.t_ms) / 1000
         if self.is_static:
-            self.vx = self.vy = 0.0
-            self._forget_motion()
-            self._position_var *= self.settings.weak_noise**2  # it may be setting out
+            # It may be setting out.
+            noise = settings.weak_noise * settings.position_noise
+            self.forget_motion(noise * self.diameter, settings.start_speed * self.diameter)
         else:
-            self._move((t_ms - self.t_ms) / 1000)
+            self.move(dt_s, settings.acceleration * self.diameter * self.diameter)
+            if self.t_ms > self.seen_ms:
+                self.slow_down(dt_s, settings.slowing_s)
         self.t_ms = t_ms
-        self.confidence = max(self.settings.least, self.confidence - self.settings.miss)
-        if self.confidence < self.settings.doubt:
+        self.confidence = max(settings.least, self.confidence - settings.miss)
+        if self.confidence < settings.doubt:
             self.confirmed = False
 
     def take(self, head: Detection) -> None:
         """Take *head*, of the frame to which the track was moved on, for its own."""
         settings = self.settings
         if self.hits:
-            noise = settings.position_noise * self.diameter * (1 if head.strong else settings.weak_noise)
-            position_var, cross_var = self._position_var, self._cross_var
-            total_var = position_var + noise * noise
-            position_gain, speed_gain = position_var / total_var, cross_var / total_var
-            dx, dy = head.x - self.x, head.y - self.y
-            self.x += position_gain * dx
-            self.y += position_gain * dy
-            self.vx += speed_gain * dx
-            self.vy += speed_gain * dy
-            self._speed_var -= speed_gain * cross_var
-            self._cross_var = (1 - position_gain) * cross_var
-            self._position_var = (1 - position_gain) * position_var
+            noise = settings.position_noise * self.diameter
+            self.correct(head.x, head.y, noise if head.strong else settings.weak_noise * noise)
         self.hits += 1
         gained = settings.miss + (1 if head.strong else settings.weak_hit)
         self.confidence = min(self.confidence + gained, settings.most)
@@ -166,20 +153,3 @@ class Track:
         told = [waited._replace(track=self.number) for waited in self.pending]
         self.pending = []
         return told
-
-    def _move(self, dt_s: float) -> None:
-        acceleration = self.settings.acceleration * self.diameter * self.diameter
-        self.x += self.vx * dt_s
-        self.y += self.vy * dt_s
-        if self.t_ms > self.seen_ms:
-            slowed = math.exp(-dt_s / self.settings.slowing_s)
-            self.vx *= slowed
-            self.vy *= slowed
-        self._position_var += dt_s * (2 * self._cross_var + dt_s * (self._speed_var + acceleration * dt_s / 3))
-        self._cross_var += dt_s * (self._speed_var + acceleration * dt_s / 2)
-        self._speed_var += acceleration * dt_s
-
-    def _forget_motion(self) -> None:
-        self._position_var = (self.settings.position_noise * self.diameter) ** 2
-        self._cross_var = 0.0
-        self._speed_var = (self.settings.start_speed * self.diameter) ** 2

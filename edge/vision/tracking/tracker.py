@@ -150,12 +150,7 @@ class Tracker:
                 self._continue_lost(track)
 
     def _owner_beside(self, track: Track, before: Track | None = None) -> Track | None:
-        """
-        Return the nearest head of which *track* may be a part, if there is one.
-
-        A new track may be a part of an older one; one that isn't suspected to be a part of *before* any longer, of any
-        other.
-        """
+        """Return the nearest head of which *track*, new or no longer a part of *before*, may be a part."""
         near = [
             (distance, owner.number, owner)
             for owner in self.tracks
