@@ -9,6 +9,7 @@ event with "doubtful": true counts neither way.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from edge.config.schema import Line
-from edge.core.errors import ConfigError
+from edge.core.errors import ClipTruncated, ClipUntimed, ConfigError
 from edge.core.head_model import Contract
 from edge.evaluation import timelines
 from edge.evaluation.score import Event, Score, score, together
 from edge.vision.clip_counter import count_clip
+from edge.vision.clip_times import read_times
 from edge.vision.explain import Explanation, in_words
 from edge.vision.scene import Direction
+
+log = logging.getLogger(__name__)
 
 CLIP_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
@@ -64,6 +68,20 @@ class Truth(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class ClipCondition:
+    """
+    What a person should know about a clip.
+
+    Attributes:
+        missing: Frames that it promises and doesn't have.
+        note: What is doubtful about its times; empty if nothing is.
+    """
+
+    missing: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One clip, counted and held against its truth; `seconds` is its length, `explained` says why."""
 
@@ -74,21 +92,39 @@ class Evaluation:
     notes: tuple[str, ...]
     score: Score
     explained: tuple[Explanation, ...] = ()
+    condition: ClipCondition = ClipCondition()
 
 
-CountClip = Callable[[Path, Line], Iterable[Event | Explanation]]
-"""Returns the crossings of a line that are counted in a clip, and why each way over it was counted or not."""
+CountClip = Callable[[Path, Line], Iterable[Event | Explanation | ClipCondition]]
+"""
+Returns the crossings of a line that are counted in a clip, why each way over it was counted or not, and at most one
+ClipCondition.
+"""
 
 
-def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = None, as_json: bool = False) -> Score:
+def run(
+    folder: Path,
+    contract: Contract,
+    *,
+    fps: float,
+    fps_of_clip: float | None = None,
+    html: Path | None = None,
+    as_json: bool = False,
+) -> Score:
     """
     Evaluate the clips of *folder*, print the result, and write the page *html* if one is asked for.
 
+    What is doubtful about the clips' times goes to stderr.
+
     Raises:
         ConfigError: there is no clip with a truth file, or a truth file can't be read.
-        CameraMissing, DetectorError: a clip or the model can't be used.
+        CameraMissing, ClipUntimed, DetectorError: a clip or the model can't be used.
+        ClipTruncated: frames are missing in some of them; what is there was evaluated and printed.
     """
-    evaluations = evaluate(folder, counted_by(contract, fps))
+    evaluations = evaluate(folder, counted_by(contract, fps, fps_of_clip))
+    for evaluation in evaluations:
+        if evaluation.condition.note:
+            log.warning("%s: %s", evaluation.clip, evaluation.condition.note)
     total = together(evaluation.score for evaluation in evaluations)
     if as_json:
         print(json.dumps(_as_json(evaluations, total, contract), indent=2))
@@ -96,17 +132,40 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
         _print(evaluations, total)
     if html is not None:
         html.write_text(timelines.page(evaluations, total, contract.identity), encoding="utf-8")
+    cut = [evaluation for evaluation in evaluations if evaluation.condition.missing]
+    if cut:
+        names = ", ".join(evaluation.clip for evaluation in cut)
+        raise ClipTruncated(names, sum(evaluation.condition.missing for evaluation in cut))
     return total
 
 
-def counted_by(contract: Contract, fps: float) -> CountClip:
-    """Return what counts a clip as a box does, looking at *fps* frames a second."""
+def counted_by(contract: Contract, fps: float, fps_of_clip: float | None = None) -> CountClip:
+    """
+    Return what counts a clip as a box does, looking at *fps* frames a second.
 
-    def count(clip: Path, line: Line) -> Iterator[Event | Explanation]:
-        for step in count_clip(clip, {"line": line}, contract, fps):
+    Where a clip's times can't be known, the `fps` of its truth file says them, since the events there hang on it.
+
+    Args:
+        contract: The head model's.
+        fps: Frames a second to look at.
+        fps_of_clip: Each clip's own frames a second, where somebody knows better than the clips.
+    """
+
+    def count(clip: Path, line: Line) -> Iterator[Event | Explanation | ClipCondition]:
+        settled_fps, settled = fps_of_clip, ""
+        if settled_fps is None:
+            try:
+                read_times(str(clip))
+            except ClipUntimed as exc:
+                settled_fps = read_truth(clip.with_suffix(".json")).fps
+                settled = f"{exc.cause}; the rate of its truth file is used, {settled_fps:g} frames a second"
+        step = None
+        for step in count_clip(clip, {"line": line}, contract, fps, fps_of_clip=settled_fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
             yield from step.explained
+        if step is not None:
+            yield ClipCondition(step.missing, "; ".join(filter(None, (settled, step.note))))
 
     return count
 
@@ -133,6 +192,7 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
                     notes=tuple(event.note for event in truth.certain),
                     score=truth.score(counted),
                     explained=tuple(event for event in seen if isinstance(event, Explanation)),
+                    condition=next((found for found in seen if isinstance(found, ClipCondition)), ClipCondition()),
                 )
             )
     return evaluations
@@ -194,6 +254,7 @@ def _as_json(evaluations: Sequence[Evaluation], total: Score, contract: Contract
             {
                 "clip": evaluation.clip,
                 **_score_json(evaluation.score),
+                "missing": evaluation.condition.missing,
                 "refused": [
                     {"t": round(e.t_ms / 1000, 2), "dir": e.direction, "reason": e.reason}
                     for e in evaluation.explained

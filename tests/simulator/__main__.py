@@ -184,8 +184,10 @@ def cases(many: int, few: int) -> Iterator[tuple[str, str, list[Case]]]:
     )
     own = measured()
     yield (
-        ("With the shipped detector's own errors\n\nMeasured on rendered doors "
-        f"(models/training/detector_errors.json), 10 fps but where another is named, {few:,} crossings each"),
+        (
+            "With the shipped detector's own errors\n\nMeasured on rendered doors "
+            f"(models/training/detector_errors.json), 10 fps but where another is named, {few:,} crossings each"
+        ),
         "traffic",
         [
             Case("alone", alone, own, few),

@@ -23,7 +23,7 @@ from edge.core import head_model
 from edge.core.head_model import Contract
 from edge.evaluation.evaluate import read_truth
 from edge.evaluation.score import Event, Score, together
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.clip_counter import DEFAULT_FPS
 from edge.vision.detector import Detector
 from edge.vision.picture_check import PictureCheck
