@@ -83,7 +83,7 @@ class Pipeline:
             # Another scene: whoever was followed in the one before isn't where this one has somebody.
             self._begin(width, height)
         with self._timed("gate"):
-            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, tracking=self._tracker.alive)
+            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, tracking=bool(self._tracker.tracks))
         if passes:
             with self._timed("detector"):
                 self.heads = self._detector.detect(frame.pixels)

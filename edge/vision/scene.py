@@ -7,6 +7,7 @@ ms: boot time for a camera, time from the first frame for a clip.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -89,3 +90,16 @@ class Crossing(NamedTuple):
 def from_edge(x: float, y: float, width: float, height: float) -> float:
     """Return how far a place is inside the edge of a picture of *width* by *height*, px; 0 on it, less outside."""
     return min(x, y, width - x, height - y)
+
+
+def came_over_edge(first: Sighting, last: Sighting, width: float, height: float) -> Sighting | None:
+    """Return where and when a head, seen at *first* and then at *last*, was on the picture's edge, if it was."""
+    dx, dy = last.x - first.x, last.y - first.y
+    share = min(
+        (first.x if dx > 0 else first.x - width) / dx if dx else math.inf,
+        (first.y if dy > 0 else first.y - height) / dy if dy else math.inf,
+    )
+    ago_ms = share * (last.t_ms - first.t_ms)
+    if not 0 < ago_ms < math.inf:
+        return None
+    return first._replace(x=first.x - share * dx, y=first.y - share * dy, t_ms=first.t_ms - ago_ms)

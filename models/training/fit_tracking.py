@@ -28,8 +28,8 @@ FPS = 10
 """Of the rendered doors."""
 SAME = 0.6
 """A found head is a true one if it is nearer to its middle than this, diameters of the true head."""
-BESIDE = 2.5
-"""Another found one that is nearer to a true head than this is a part beside it, diameters; farther, it is clutter."""
+BESIDE = 1.5
+"""Another found one that is nearer to a true head than this is a part of the nearest, diameters; else it is clutter."""
 SEEN = 0.5
 """Heads of which a smaller share can be seen are hidden: whether they are found says nothing about the detector."""
 SCORES = (0.12, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 1.0)
@@ -130,12 +130,12 @@ def gather(door: DoorHeads, weak: float, into: Gathered) -> None:
             if last == index - 1:
                 into.steps.append(error - before)
             sizes[int(number)] = index, error
-            parts = [part for part in _others(found, owners) if _distance(part, (x, y)) < BESIDE * diameter]
+            parts = [part for part in _others(found, owners) if _nearest(part, true) == row]
             beside.setdefault(int(number), []).append(bool(parts))
             into.parts += [(part[4], part[4] / score, _distance(part, (x, y)) / diameter) for part in parts]
         later = found_in[index + FPS] if index + FPS < len(found_in) else np.empty((0, 5), np.float32)
         for other in _others(found, owners):
-            if all(_distance(other, (x, y)) >= BESIDE * diameter for _, _, x, y, diameter, _ in true.tolist()):
+            if _nearest(other, true) is None:
                 again = any(_distance(row, (other[1], other[2])) < STATIC * other[3] for row in later.tolist())
                 into.clutter.append((other[4], again))
     into.found += people.values()
@@ -160,6 +160,13 @@ def _owners(found: Rows, true: Rows) -> npt.NDArray[np.intp]:
 def _others(found: Rows, owners: npt.NDArray[np.intp]) -> list[list[float]]:
     rows: list[list[float]] = found[owners < 0].tolist()
     return rows
+
+
+def _nearest(other: Sequence[float], true: Rows) -> int | None:
+    """Return the index of the true head that *other* is a part of, if it is one."""
+    away = [_distance(other, (x, y)) / diameter for _, _, x, y, diameter, _ in true.tolist()]
+    nearest = min(range(len(away)), key=away.__getitem__, default=None)
+    return nearest if nearest is not None and away[nearest] < BESIDE else None
 
 
 def _distance(row: Sequence[float], place: tuple[float, float]) -> float:

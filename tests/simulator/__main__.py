@@ -142,7 +142,7 @@ def soak(hours: float, fps: float = 10.0) -> tuple[list[float], int, int]:
             if len(held) == 6:
                 break
     tracemalloc.stop()
-    return held, len(ours.tracker.tracks), len(ours.counter.followed)
+    return held, len(ours.tracker.tracks), len(ours.counter.histories)
 
 
 def cases(many: int, few: int) -> Iterator[tuple[str, str, list[Case]]]:

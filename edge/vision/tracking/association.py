@@ -16,9 +16,8 @@ def assign(tracks: Sequence[Track], heads: list[Detection], settings: TrackingSe
     """
     Give each of *heads* to the track that most likely made it; return the heads that are left.
 
-    The likeliest pair of all goes first. Likelihood counts a track's own uncertainty against it: one that was long
-    unseen could be anywhere near, and must not take the head of one that was seen a moment ago. The assignment that is
-    best in sum (Hungarian method) counted no better on the same traffic.
+    The likeliest pair of all goes first. A track's own uncertainty counts against it: one that was long unseen must not
+    take the head of one that was just seen. The best assignment in sum (Hungarian method) counted no better.
     """
     gate, size_var, size_change = settings.gate, settings.size_noise**2, settings.size_change
     pairs: list[tuple[float, int, int]] = []

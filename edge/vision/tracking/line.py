@@ -1,8 +1,4 @@
-"""
-Decide which heads went over which line. Each crossing is counted once, when it is sure.
-
-Of two heads that go over together one counts if they went as close beside each other as a head and a part of it do.
-"""
+"""Decide which heads went over which line; of a head and a part of it that go over together, one counts."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from edge.vision.tracking.line_state import LineState, Passage
 from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 
 _REMEMBERED = 100
-"""So many points of a track are remembered: more than the tracker holds back, and three seconds at 30 fps."""
+"""So many points of a track are remembered: three seconds at 30 fps, and more than the tracker holds back."""
 _KEPT_MS = 6_000
 """A counted crossing is compared with those that are reported up to so long after it."""
 _LEAST_SEEN = 2
@@ -28,13 +24,10 @@ _LEAST_SEEN = 2
 
 class CrossingCounter:
     """
-    Counts who goes over the lines of one camera. State: a small record and the newest points of each live track.
-
-    Args:
-        lines: name: line, in shares of the picture.
-        width, height: The picture, px.
+    Counts who goes over *lines*, in shares of a picture of *width* x *height* px.
 
     Attributes:
+        histories: What is remembered of each live track: a small record a line, and its newest points.
         explained: What the last update decided: who was counted, refused, or nearly over.
     """
 
@@ -44,34 +37,27 @@ class CrossingCounter:
         self._settings = settings
         self._lines = [in_px(name, line, width, height) for name, line in lines.items()]
         self._width, self._height = width, height
-        self._histories: dict[int, TrackHistory] = {}
+        self.histories: dict[int, TrackHistory] = {}
         self._counted: list[CandidateCrossing] = []
         self.explained: list[Explanation] = []
-
-    @property
-    def followed(self) -> set[int]:
-        """The numbers of the tracks that are remembered."""
-        return set(self._histories)
 
     def update(
         self, sightings: Sequence[Sighting], ended: Iterable[int], rejected: Iterable[Rejected] = ()
     ) -> list[Crossing]:
         """
-        Return the crossings that *sightings* confirm, in their order.
+        Return the crossings that *sightings* confirm, in their order; several of one track stand oldest first.
 
-        Args:
-            sightings: What the tracker reported; several of one track stand oldest first.
-            ended: Tracks that will never be seen again.
-            rejected: Tracks that ended and were never taken for a person; they are only explained.
+        The tracks in *ended* will never be seen again. Those in *rejected* were never taken for people and are only
+        explained.
         """
         self.explained = []
         candidates: list[CandidateCrossing] = []
         for sighting in sightings:
-            history = self._histories.get(sighting.track)
+            history = self.histories.get(sighting.track)
             if history is None:
-                history = self._histories[sighting.track] = self._new_history()
+                history = self.histories[sighting.track] = self._new_history()
             candidates += history.follow(sighting)
-        for history in [self._histories.pop(track) for track in ended if track in self._histories]:
+        for history in [self.histories.pop(track) for track in ended if track in self.histories]:
             last = history.points[-1]
             left = from_edge(last.x, last.y, self._width, self._height) <= 0
             passages = [(state.pixel_line, state.end(left=left)) for state in history.states]

@@ -1,8 +1,4 @@
-"""
-How one head stands to one line: beyond the band around the line it has a side, and in the band it keeps the one it had.
-
-A head that turns back in the band counts nothing; one that goes round an end changes its side and counts nothing.
-"""
+"""How one head stands to one line: beyond the band it has a side, and in the band it keeps the one it had."""
 
 from __future__ import annotations
 

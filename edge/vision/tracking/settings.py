@@ -2,8 +2,8 @@
 The numbers of the counting model; docs/counting.md has the equations in which they stand.
 
 Unit d is the diameter of the head in question, so that neither the picture's size nor the camera's height matters.
-After each sentence stands what measured the value: `fit` is `python -m models.training.fit_tracking`, on rendered doors
-with known truth; `ablation` is `python -m tests.simulator.ablation`, on recorded and simulated doors.
+After each sentence stands what measured it: `fit` is `python -m models.training.fit_tracking`, on rendered doors with
+known truth; `ablation` is `python -m tests.simulator.ablation`, on recorded and simulated doors.
 """
 
 from __future__ import annotations

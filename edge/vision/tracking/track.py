@@ -1,8 +1,7 @@
 """
 One followed head: where it is, how far it is believed, and whose part it may be.
 
-Only place, size, motion and the detector's score are used; nothing here can tell one person from another. Motion is in
-seconds, since frames come unevenly. Lengths are in px here, and their settings in head diameters.
+Only place, size, motion and the detector's score are used; nothing here can tell one person from another.
 """
 
 from __future__ import annotations
@@ -150,6 +149,5 @@ class Track(MovingPoint):
         if not self.is_credible:
             return []
         self.confirmed = self.was_confirmed = True
-        told = [waited._replace(track=self.number) for waited in self.pending]
-        self.pending = []
+        told, self.pending = [waited._replace(track=self.number) for waited in self.pending], []
         return told

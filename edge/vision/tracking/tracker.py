@@ -1,10 +1,8 @@
 """
 Follow each head from frame to frame, by place, size and motion; by nothing that could tell one person from another.
 
-People come in at the picture's border and leave through it: a head that appears in its middle is one that was lost near
-by. No two people's heads are nearer to each other than a head and its own shoulder: one that appears beside another is
-suspected to be a part of it until it is seen apart. So, farther off, is one of which the detector is much less
-confident: a hand, or a bag.
+People come in and leave over the picture's border: a head that appears in its middle is one that was lost near by. A
+head that appears beside another one is suspected to be a part of it, a shoulder or a bag, until it is seen apart.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from edge.vision.explain import Reason, Rejected
-from edge.vision.scene import Heads, Sighting, from_edge
+from edge.vision.scene import Heads, Sighting, came_over_edge, from_edge
 from edge.vision.tracking.association import assign
 from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 from edge.vision.tracking.track import Detection, Track
@@ -32,8 +30,7 @@ class Tracker:
 
     Args:
         width, height: The picture, px.
-        strong: Score from which a head may begin a track.
-        weak: Score from which it may continue one, as a head that is half hidden does.
+        strong, weak: Scores from which a head may begin a track, and may continue one as a half hidden one does.
 
     Attributes:
         tracks: The live tracks; only to look at, and only until the next update.
@@ -52,21 +49,13 @@ class Tracker:
         self.ended: list[int] = []
         self.rejected: list[Rejected] = []
 
-    @property
-    def alive(self) -> bool:
-        """Whether any head is being followed, seen or not, confirmed or not."""
-        return bool(self.tracks)
-
     def update(self, heads: Heads, t_ms: float) -> list[Sighting]:
         """
         Return where the confirmed tracks were seen in this frame.
 
         When a track is confirmed, or is again, its earlier points come with it, oldest first: a fast walker may be over
         the line by then. Where a head came in or went out over the picture's border is reported like a detection.
-
-        Args:
-            heads: The frame's heads.
-            t_ms: The frame's time; not before that of the last update.
+        *t_ms* is never before that of the last update.
         """
         points = self._move_on(t_ms)
         rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
@@ -121,16 +110,9 @@ class Tracker:
 
     def _entry(self, first: Sighting, last: Sighting) -> list[Sighting]:
         """Return where a head came over the border just before its *first* point, if it moves away from there."""
-        dx, dy = last.x - first.x, last.y - first.y
-        share = min(
-            (first.x if dx > 0 else first.x - self._width) / dx if dx else math.inf,
-            (first.y if dy > 0 else first.y - self._height) / dy if dy else math.inf,
-        )
-        ago_ms = share * (last.t_ms - first.t_ms)
-        near = self._is_near_border(first.x, first.y, first.diameter)
-        if not near or not 0 < ago_ms <= self._settings.tentative_ms:
-            return []
-        return [first._replace(x=first.x - share * dx, y=first.y - share * dy, t_ms=first.t_ms - ago_ms)]
+        point = came_over_edge(first, last, self._width, self._height)
+        is_near = self._is_near_border(first.x, first.y, first.diameter)
+        return [point] if is_near and point and first.t_ms - point.t_ms <= self._settings.tentative_ms else []
 
     def _verify(self, seen: Sequence[Track]) -> None:
         """Decide which of those *seen* now are heads of their own, and which of these are lost ones."""

@@ -300,7 +300,7 @@ def test_dead_tracks_are_forgotten() -> None:
     for number in range(10_000):
         counter.update([Sighting(number, 320, 120, HEAD, number)], ended=[number])
 
-    assert not counter.followed
+    assert not counter.histories
 
 
 def test_numbers_are_not_shared() -> None:
@@ -482,4 +482,4 @@ def test_a_rejected_track_is_explained() -> None:
     counter.update([], [], [Rejected("not detected often enough", tuple(of(7, DOWN)))])
 
     assert [(e.verdict, e.reason) for e in counter.explained] == [("refused", "not detected often enough")]
-    assert not counter.followed
+    assert not counter.histories

@@ -126,7 +126,7 @@ def test_a_head_seen_once_is_nobody() -> None:
     tracker, reports = follow([[(100, 100)], *[[]] * 12])
 
     assert numbers(reports) == set()
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_weak_heads_begin_nothing() -> None:
@@ -134,7 +134,7 @@ def test_weak_heads_begin_nothing() -> None:
     tracker, reports = follow([[(x, y, 0.4)] for x, y, *_ in walk(320, 20, 0, 20, 20)])
 
     assert numbers(reports) == set()
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_weak_heads_continue_a_track() -> None:
@@ -195,7 +195,7 @@ def test_unseen_is_not_reported() -> None:
     tracker, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 5)], []])
 
     assert reports[-1] == []
-    assert tracker.alive
+    assert tracker.tracks
 
 
 def test_found_again_where_it_vanished() -> None:
@@ -230,7 +230,7 @@ def test_gone_through_the_edge() -> None:
     for index in range(6, 14):
         tracker.update(NO_HEADS, index * STEP_MS)
 
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_crossing_paths() -> None:

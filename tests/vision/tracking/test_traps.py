@@ -142,8 +142,8 @@ def test_state_of_the_dead() -> None:
     for index in range(40):
         ours.look(NO_HEADS, 20_000 + index / FPS)
 
-    assert not ours.tracker.alive
-    assert not ours.counter.followed
+    assert not ours.tracker.tracks
+    assert not ours.counter.histories
 
 
 def test_side_by_side() -> None:
@@ -288,7 +288,7 @@ def test_no_heads() -> None:
     ours = Ours(FPS)
 
     assert [ours.look(NO_HEADS, index / FPS) for index in range(36_000)] == [[]] * 36_000
-    assert not ours.tracker.alive
+    assert not ours.tracker.tracks
 
 
 def simulate(
