@@ -92,10 +92,10 @@ class CrossingCounter:
 
     def _explain(self, candidate: CandidateCrossing, verdict: Verdict, reason: Reason, apart: float = 0) -> None:
         passage, crossing, last = candidate.passage, candidate.crossing, candidate.history.points[-1]
-        place = round(passage.x), round(passage.y)
+        place = (passage.x, passage.y)
         beliefs = (10 * last.confidence, 100 * last.score, passage.unseen_ms, 10 * passage.depth, 10 * apart)
         told = (round(crossing.t_ms), crossing.line, crossing.direction, verdict, reason)
-        self.explained.append(Explanation._make((*told, *place, *map(round, beliefs))))
+        self.explained.append(Explanation._make((*told, *map(round, (*place, *beliefs)))))
 
 
 @dataclass(frozen=True, slots=True)

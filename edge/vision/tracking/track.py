@@ -98,8 +98,7 @@ class Track(MovingPoint):
         """Move on to *t_ms*, unseen so far; what is static stays where it is."""
         settings, dt_s = self.settings, (t_ms - self.t_ms) / 1000
         if self.is_static:
-            # It may be setting out.
-            noise = settings.weak_noise * settings.position_noise
+            noise = settings.weak_noise * settings.position_noise  # it may be setting out
             self.forget_motion(noise * self.diameter, settings.start_speed * self.diameter)
         else:
             self.move(dt_s, settings.acceleration * self.diameter * self.diameter)

@@ -99,8 +99,7 @@ class Tracker:
             if track.confirmed and is_out and self._is_near_border(track.seen_x, track.seen_y, track.diameter):
                 gone.append(track.point())
             elif not track.was_confirmed and len(track.pending) >= _EXPLAINED_HITS:
-                is_part = track.owner is not None
-                reason: Reason = "part of a more confident head" if is_part else "not detected often enough"
+                reason: Reason = "part of a more confident head" if track.owner else "not detected often enough"
                 self.rejected.append(Rejected(reason, tuple(track.pending)))
         self.tracks = kept
         return gone
