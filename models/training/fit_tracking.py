@@ -29,7 +29,9 @@ FPS = 10
 SAME = 0.6
 """A found head is a true one if it is nearer to its middle than this, diameters of the true head."""
 BESIDE = 1.5
-"""Another found one that is nearer to a true head than this is a part of the nearest, diameters; else it is clutter."""
+"""Another found one that is nearer to a true head than this is a part of the nearest, diameters."""
+FAR = 4.0
+"""It is clutter if it is farther from every true head than this, diameters; between the two it may be somebody's hand."""
 SEEN = 0.5
 """Heads of which a smaller share can be seen are hidden: whether they are found says nothing about the detector."""
 SCORES = (0.12, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 1.0)
@@ -38,6 +40,12 @@ SIZES = (0, 20, 35, 60, 1000)
 QUANTILES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 STATIC = 0.3
 """Clutter that is found again a second later, nearer than this, diameters, stands still: a lamp, a face on a poster."""
+
+TYPICAL = (
+    *("missed", "miss_run_s", "missed_at_border", "position_noise", "size_noise", "part_share", "part_run_s"),
+    *("clutter_a_frame", "static_clutter_a_frame"),
+)
+"""Of these the median over the doors is told, too: one dim door has more misses than ten others."""
 
 Rows = npt.NDArray[np.float32]
 
@@ -135,7 +143,7 @@ def gather(door: DoorHeads, weak: float, into: Gathered) -> None:
             into.parts += [(part[4], part[4] / score, _distance(part, (x, y)) / diameter) for part in parts]
         later = found_in[index + FPS] if index + FPS < len(found_in) else np.empty((0, 5), np.float32)
         for other in _others(found, owners):
-            if _nearest(other, true) is None:
+            if _nearest(other, true, FAR) is None:
                 again = any(_distance(row, (other[1], other[2])) < STATIC * other[3] for row in later.tolist())
                 into.clutter.append((other[4], again))
     into.found += people.values()
@@ -162,11 +170,11 @@ def _others(found: Rows, owners: npt.NDArray[np.intp]) -> list[list[float]]:
     return rows
 
 
-def _nearest(other: Sequence[float], true: Rows) -> int | None:
-    """Return the index of the true head that *other* is a part of, if it is one."""
+def _nearest(other: Sequence[float], true: Rows, within: float = BESIDE) -> int | None:
+    """Return the index of the true head that is nearest to *other*, if it is nearer than *within*, diameters."""
     away = [_distance(other, (x, y)) / diameter for _, _, x, y, diameter, _ in true.tolist()]
     nearest = min(range(len(away)), key=away.__getitem__, default=None)
-    return nearest if nearest is not None and away[nearest] < BESIDE else None
+    return nearest if nearest is not None and away[nearest] < within else None
 
 
 def _distance(row: Sequence[float], place: tuple[float, float]) -> float:
@@ -253,12 +261,17 @@ def main() -> None:
     options = parser.parse_args()
     contract = read(options.contract)
     gathered = Gathered()
+    doors: list[dict[str, Any]] = []
     paths = sorted(options.folder.glob("*.npz"))
     if not paths:
         parser.error(f"there are no doors in {options.folder}; models.training.door_heads renders some")
     for path in paths:
-        gather(DoorHeads.load(path), contract.weak, gathered)
-    made = {"doors": len(paths), **report(gathered, contract), "quantiles": list(QUANTILES)}
+        door, alone = DoorHeads.load(path), Gathered()
+        gather(door, contract.weak, gathered)
+        gather(door, contract.weak, alone)
+        doors.append(report(alone, contract))
+    typical = {name: _rounded(float(np.median([door[name] for door in doors]))) for name in TYPICAL}
+    made = {"doors": len(paths), "typical": typical, **report(gathered, contract), "quantiles": list(QUANTILES)}
     options.out.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(made, indent=1))
 

@@ -241,13 +241,13 @@ _INTRODUCTION = """\
 This page is made by a command; its figures are never edited by hand:
 
 ```sh
-python -m tests.simulator.ablation
+python -m tests.simulator.ablation --crossings {crossings}
 ```
 
 The first three columns: {doors} recorded doors with {true} crossings, head model {model}, {fps:g} frames a second; as a
 total at the shipped thresholds, and as the mean of F1 over {pairs} pairs of thresholds around them.
 The others: simulated doors, F1 over {crossings:,} crossings each, seed {seed}.
-Each part is switched off alone.
+Each row is without one part, and with all others.
 """
 
 

@@ -82,8 +82,8 @@ def test_the_simulator_takes_the_committed_report() -> None:
     told = json.loads(Path(MEASURED).read_text(encoding="utf-8"))
     errors = measured()
 
-    assert errors.recall == pytest.approx(1 - told["missed"])
-    assert errors.shoulder == told["part_share"]
+    assert errors.recall == pytest.approx(1 - told["typical"]["missed"])
+    assert errors.shoulder == told["typical"]["part_share"]
     assert errors.scores[0] == told["scores_of_heads"][0]
     assert errors.scores[-1] == told["scores_of_heads"][-1]
     assert errors.strong == told["thresholds"][0] == head_model.read().strong
