@@ -31,7 +31,7 @@ SAME = 0.6
 BESIDE = 1.5
 """Another found one that is nearer to a true head than this is a part of the nearest, diameters."""
 FAR = 4.0
-"""It is clutter if it is farther from every true head than this, diameters; between the two it may be somebody's hand."""
+"""Farther from every true head than this, diameters, it is clutter; between the two it may be somebody's hand."""
 SEEN = 0.5
 """Heads of which a smaller share can be seen are hidden: whether they are found says nothing about the detector."""
 SCORES = (0.12, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 1.0)
