@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -21,9 +22,9 @@ from rich.text import Text
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import HourUnfit
-from edge.core.hour import WELL_WATCHED, Hour
+from edge.core.hour import TEST, WELL_WATCHED, Hour
 from edge.core.signals import Notice, stop_signals
-from edge.core.topics import parse_status_topic
+from edge.core.topics import parse_hour_topic, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import HOUR, KnownHours
 from edge.headquarters.receive import receive
@@ -35,6 +36,10 @@ OVERDUE = timedelta(seconds=3_900)
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
+_LEAST_NAME = 12
+"""Characters of a camera's name that a narrow terminal shows at least."""
+_TEST_SHOWN = timedelta(hours=1)
+"""So long the table shows that a test hour has arrived."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class Box:
     last: Hour | None = None
     hours: KnownHours = field(default_factory=KnownHours)
     fault: str = ""
+    tested: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -120,6 +126,8 @@ class Board:
                 box.take(hour)
                 return _hour_line(box, hour)
         except HourUnfit as exc:
+            if exc.reason == TEST:
+                return self._note_test(message.topic, now)
             self.unfit += 1
             parts = message.topic.split("/")
             known = self.boxes.get((parts[2], parts[3])) if len(parts) > 3 else None  # noqa: PLR2004 - levels of a topic
@@ -132,6 +140,12 @@ class Board:
             return None
         box.status, box.since = status, None if message.retained else now
         return f"{box.name} is {status}"
+
+    def _note_test(self, topic: str, now: datetime) -> str:
+        """Note that a test hour has arrived, so that whoever stands at the door can be told so."""
+        box = self.box(*(parse_hour_topic(topic) or ("", "")))
+        box.tested = now
+        return f"{box.name}: a test hour has arrived; it counts nobody"
 
     def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
         """Note what a store knows."""
@@ -155,15 +169,18 @@ class Board:
             words.append(f"{self.unfit:,} messages can't be booked")
         if len(boxes) > rows:
             words.append(f"{len(boxes) - rows:,} more below")
+        cells = [_cells(box, now) for box in boxes[:rows]]
         table = Table(title="; ".join(words), title_justify="left", expand=True)
-        table.add_column("camera", no_wrap=True)
-        table.add_column("status", no_wrap=True)
-        table.add_column("last hour", no_wrap=True)
-        for heading in ("in", "out", "watched", "missing"):
-            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=_LEAST_NAME)
+        table.add_column("status", no_wrap=True, overflow="ellipsis", min_width=len("reporting"))
+        table.add_column("last hour", no_wrap=True, overflow="ellipsis", min_width=len("none yet"))
+        for index, heading in enumerate(("in", "out", "watched", "missing"), 3):
+            # These are what the table is for: on a narrow terminal the others give way.
+            least = max([cell_len(heading), *(row[index].cell_len for row in cells)])
+            table.add_column(heading, justify="right", no_wrap=True, min_width=least)
         table.add_column("flags", overflow="ellipsis", no_wrap=True)
-        for box in boxes[:rows]:
-            table.add_row(*_cells(box, now))
+        for row in cells:
+            table.add_row(*row)
         return table
 
 
@@ -265,7 +282,8 @@ def _cells(box: Box, now: datetime) -> list[Text]:
             Text(share, style="yellow" if low else "dim" if watched is None else ""),
         ]
     cells.append(Text(str(missing) if missing else "", style="red"))
-    cells.append(Text(" ".join([*([box.fault] if box.fault else []), *(box.last.flags if box.last else ())])))
+    tested = [f"test {box.tested:%H:%M}Z"] if box.tested is not None and now - box.tested < _TEST_SHOWN else []
+    cells.append(Text(" ".join([*tested, *([box.fault] if box.fault else []), *(box.last.flags if box.last else ())])))
     return cells
 
 
