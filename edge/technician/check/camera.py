@@ -161,7 +161,7 @@ def check_model(path: Path, config: Config) -> Iterator[CheckResult]:
     found = f"{stages.cpu_fps:g} pictures a second can be held, asked for {camera.fps:g}{beside}"
     if stages.cpu_fps >= camera.fps:
         yield ok("speed", found)
-    elif stages.cpu_share < _OWN_SHARE:
+    elif stages.cpu_fps >= camera.fps / 3 and stages.cpu_share < _OWN_SHARE:
         # Programs that share a core's caches and its clock make CPU time longer, too.
         yield warn("speed", f"{found}, while other programs had {1 - stages.cpu_share:.0%} of the core", _BUSY_ADVICE)
     elif stages.cpu_fps >= camera.fps / 3:
