@@ -192,8 +192,9 @@ def test_counts_without_an_hour_are_shown(path: Path, monkeypatch: pytest.Monkey
     assert re.search(r"counted since [12] min ago: 36 in, 12 out; in no hour yet, as the clock isn't sync", run.stdout)
 
 
-def test_counts_since_the_start_are_those_of_the_newest_run(path: Path) -> None:
+def test_counts_since_the_start_are_those_of_the_newest_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart of vision begins anew; what was counted before is in the hours."""
+    monkeypatch.setattr(KernelClock, "trusted", lambda _clock: True)
     needs_uptime(8)
     books = now_books(path, 6)
     books.let(2, in_=5)
