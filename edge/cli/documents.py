@@ -42,7 +42,9 @@ def _languages(_context: click.Context, _parameter: click.Parameter, chosen: tup
 )
 @click.option("--basis", metavar="TEXT", help="The legal basis, in place of the usual one of the language.")
 @click.option("--size", type=click.Choice(["a4", "a5"]), default="a4", help="The paper's size. Default: a4.")
-def sign(*, file: Path, controller: str, contact: str, languages: tuple[str, ...], basis: str | None, size: str) -> None:
+def sign(
+    *, file: Path, controller: str, contact: str, languages: tuple[str, ...], basis: str | None, size: str
+) -> None:
     """
     Make the sign beside the door, a page to print in each language.
 

@@ -1,4 +1,4 @@
-"""What a technician does at the door: plan it, draw the line, count beside the box, and show that headquarters hears."""
+"""What a technician does at the door: plan it, draw the line, count beside the box, show that headquarters hears."""
 
 from __future__ import annotations
 

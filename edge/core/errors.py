@@ -245,9 +245,9 @@ class ReportUnwritable(EdgeError, OSError):
 
     exit_code = 74
 
-    def __init__(self, path: Path, cause: str, advice: str = "") -> None:
+    def __init__(self, path: Path, cause: str, advice: str) -> None:
         self.path = path
-        super().__init__(cause, advice or "run this with sudo, or name another folder with --reports", subject=str(path))
+        super().__init__(cause, advice, subject=str(path))
 
 
 class VisionEnded(EdgeError):

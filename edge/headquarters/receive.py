@@ -53,11 +53,7 @@ def receive(topic: str, payload: bytes, now: datetime, *, trial: bool = False) -
         raise HourUnfit("invalid", "timezone: is no time zone that is known here")
     if (hour.site, hour.camera) != names:
         raise HourUnfit("names", f"it says {hour.site}/{hour.camera}, but came as {'/'.join(names)}")
-    if TEST in hour.flags:
-        raise HourUnfit(TEST, f"`footfall send-test` sent it at {stamp(hour.start)}; it counts nobody")
-    if "trial" in hour.flags:
-        if not trial:
-            raise HourUnfit("trial", "its clock was made up for a trial; it is no hour that ever was")
+    if _is_trial(hour, trial=trial):
         return hour
     if hour.end > now + _AHEAD:
         raise HourUnfit(
@@ -68,6 +64,15 @@ def receive(topic: str, payload: bytes, now: datetime, *, trial: bool = False) -
             "ancient", f"it starts at {stamp(hour.start)}, before a box could have kept it: its clock is wrong"
         )
     return hour
+
+
+def _is_trial(hour: Hour, *, trial: bool) -> bool:
+    """Tell whether the hour is of a made-up clock; raises HourUnfit if it is, and *trial* is False, or for a test."""
+    if TEST in hour.flags:
+        raise HourUnfit(TEST, f"`footfall send-test` sent it at {stamp(hour.start)}; it counts nobody")
+    if "trial" in hour.flags and not trial:
+        raise HourUnfit("trial", "its clock was made up for a trial; it is no hour that ever was")
+    return "trial" in hour.flags
 
 
 def stamp(moment: datetime) -> str:

@@ -95,13 +95,8 @@ def _last_day(store: Store, sites: Sequence[str], now: datetime) -> tuple[date, 
     """Return the last whole day of the site with the newest hour; on a site's first day that day, and False."""
     extent = store.extent()
     if extent is None:
-        raise ConfigError(
-            "report",
-            [
-                f"store {store.name}: there are no hours in it yet; a box sends an hour when it is over, and"
-                " `footfall collect` stores it"
-            ],
-        )
+        advice = "a box sends an hour when it is over, and `footfall collect` stores it"
+        raise ConfigError("report", [f"store {store.name}: there are no hours in it yet; {advice}"])
     newest = min(extent[1], now)
     of_newest = max(
         store.hours(newest - timedelta(days=2), newest + timedelta(hours=1), sites),

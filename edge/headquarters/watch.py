@@ -179,7 +179,9 @@ class Board:
             words.append(f"{len(boxes) - rows:,} more below")
         cells = [_cells(box, now, narrow=width < _WIDE) for box in boxes[:rows]]
         # Counts, status and hour are what the table is for: names and flags share what room is left.
-        widths = [max([cell_len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(_HEADINGS)]
+        widths = [
+            max([cell_len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(_HEADINGS)
+        ]
         room = width - sum(widths[1:-1]) - 2 * len(_HEADINGS)
         widths[0] = max(_LEAST_NAME, min(widths[0], room - min(widths[-1], _FLAGS_ROOM)))
         widths[-1] = max(0, room - widths[0])
@@ -232,7 +234,10 @@ def _show(console: Console, board: Board, subscription: Subscription, clock: Clo
                 board.take(message, _now(clock))
             if time.monotonic() - drawn_s >= _TICK_S:
                 drawn_s = time.monotonic()
-                live.update(board.table(_now(clock), max(1, console.height - 6), subscription.state, console.width), refresh=True)
+                live.update(
+                    board.table(_now(clock), max(1, console.height - 6), subscription.state, console.width),
+                    refresh=True,
+                )
 
 
 def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:

@@ -96,8 +96,12 @@ def _clock(settings: Config) -> Clock:
 def _headline(settings: Config, clock: Clock, zone: ZoneInfo) -> Text:
     """Return one line on the box: its name, the time, whether that can be trusted, how warm it is."""
     now = datetime.fromtimestamp(clock.wall_ms() / 1000, zone)
-    known = (f"made-up clock of a trial, {clock.speed:g} times as fast", "yellow") if clock.trial else (
-        ("clock synchronised", "") if clock.trusted() else ("CLOCK NOT SYNCHRONISED: no hour is sent", "bold red")
+    known = (
+        (f"made-up clock of a trial, {clock.speed:g} times as fast", "yellow")
+        if clock.trial
+        else (
+            ("clock synchronised", "") if clock.trusted() else ("CLOCK NOT SYNCHRONISED: no hour is sent", "bold red")
+        )
     )
     return Text.assemble(
         (f"site {settings.site}", "bold"),
@@ -157,8 +161,22 @@ def _state(camera: str, pace: Pace | None, clock: Clock) -> Text:
 
 
 def _words(camera: str, pace: Pace | None, clock: Clock) -> tuple[str, str]:
+    """Return what the camera's readings say, and its style."""
     if pace is None:
         return "nothing was counted yet", "yellow"
+    silence = _silence(camera, pace, clock)
+    if silence is not None:
+        return silence
+    if Flag.CLOSED in pace.flags:
+        return "closed, by its opening hours", ""
+    bad = [PICTURE[name] for flag in pace.flags if (name := (flag.name or "").lower()) in PICTURE]
+    if bad:
+        return "; ".join(f"{what.upper()}: {advice}" for what, advice in bad), "bold red"
+    return "counting", "green"
+
+
+def _silence(camera: str, pace: Pace, clock: Clock) -> tuple[str, str] | None:
+    """Return why the newest reading says nothing of now, and a style; None if it does."""
     if _is_trial(pace) and not clock.trial:
         return "counted by a trial that is over", "yellow"
     look = "look at the trial's terminal" if clock.trial else f"look at `systemctl status footfall-vision@{camera}`"
@@ -168,12 +186,7 @@ def _words(camera: str, pace: Pace | None, clock: Clock) -> tuple[str, str]:
     # A trial's processes take as long to write as others, which is more of its own clock's time.
     if silent_ms > SILENT_MS + _LAG_MS * (clock.speed if clock.trial else 0):
         return f"SILENT for {silent_ms // 1000} s; {look}", "bold red"
-    if Flag.CLOSED in pace.flags:
-        return "closed, by its opening hours", ""
-    bad = [PICTURE[name] for flag in pace.flags if (name := (flag.name or "").lower()) in PICTURE]
-    if bad:
-        return "; ".join(f"{what.upper()}: {advice}" for what, advice in bad), "bold red"
-    return "counting", "green"
+    return None
 
 
 def _table(found: Sequence[ShownHour], zone: ZoneInfo, bars: str) -> RenderableType:

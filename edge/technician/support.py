@@ -31,7 +31,9 @@ from edge.technician import temperature
 
 REMOVED = "<removed>"
 """What stands in the bundle in place of a secret."""
-_SECRET_KEY = re.compile(r"(?i)^(\s*[\"']?[\w-]*(?:password|passwd|passphrase|secret|token|private)[\w-]*[\"']?\s*[:=]).*$")
+_SECRET_KEY = re.compile(
+    r"(?i)^(\s*[\"']?[\w-]*(?:password|passwd|passphrase|secret|token|private)[\w-]*[\"']?\s*[:=]).*$"
+)
 """A line that gives a secret a value. The files that hold secrets are named by keys that end in `_file`: those stay."""
 _FLOW_SECRET = re.compile(
     r"(?i)([{,]\s*[\"']?[\w-]*(?:password|passwd|passphrase|secret|token|private)(?!\w*_file)[\w-]*[\"']?\s*:\s*)"
@@ -61,7 +63,7 @@ class Redaction:
     secrets: list[str] = field(default_factory=list)
 
     def learn(self, path: Path | None) -> None:
-        """Learn the secret that the file at *path* holds; nothing where it can't be read, as then nobody here knows it."""
+        """Learn the secret that the file at *path* holds; one that can't be read is in no text of ours either."""
         if path is None:
             return
         try:
@@ -100,7 +102,9 @@ def run(config: Path, file: Path) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise ReportUnwritable(file, exc.strerror or str(exc), "name a new file in a folder that you may write to") from exc
+        raise ReportUnwritable(
+            file, exc.strerror or str(exc), "name a new file in a folder that you may write to"
+        ) from exc
     _learn_secrets(config, redaction)
     name = f"footfall-support-{platform.node()}"
     with os.fdopen(descriptor, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as archive:
@@ -110,17 +114,19 @@ def run(config: Path, file: Path) -> None:
                 _add(archive, f"{name}/{part}", redaction.clean(_made(make)))
         _add(archive, f"{name}/README.txt", _README.format(version=__version__, box=platform.node(), at=_now()))
     out.print(f"written: {file}, {file.stat().st_size:,} bytes. Look into it before you send it: tar xzf {file}")
-    out.print("It holds no picture, no password and no key; names of site, cameras, lines and broker, and hourly counts.")
+    out.print(
+        "It holds no picture, no password and no key; names of site, cameras, lines and broker, and hourly counts."
+    )
 
 
 _README = """What a Footfall box said of itself, for whoever helps.
 
 box {box}, footfall-edge {version}, made {at}
 
-It holds text only: versions, the config without secrets, check, status, the hours of the last week, the services' state,
-the publisher's journal and the machine's figures. It holds no picture, as none is ever kept on a box, no part of the
-ledger's file, no password, no key and no certificate. It does hold the names of the site, its cameras and lines, of the
-broker, and counts by the hour.
+It holds text only: versions, the config without secrets, check, status, the hours of the last week, the services'
+state, the publisher's journal and the machine's figures. It holds no picture, as none is ever kept on a box, no part
+of the ledger's file, no password, no key and no certificate. It does hold the names of the site, its cameras and
+lines, of the broker, and counts by the hour.
 """
 
 
@@ -227,4 +233,3 @@ def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
 
 def _now() -> str:
     return datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-

@@ -31,7 +31,10 @@ def test_what_is_kept_is_told_as_the_code_has_it() -> None:
 def test_the_table_of_heights_is_computed() -> None:
     """mounting.md's table is what `footfall plan` computes, and its drawings are those of the doors that it names."""
     rows = re.findall(r"^\| ([\d.]+) m \|(.*)\|$", page("mounting.md"), re.MULTILINE)
-    lenses = [int(lens) for lens in re.findall(r" (\d+)° ", page("mounting.md").split("| height of the lens |")[1].split("\n")[0])]
+    lenses = [
+        int(lens)
+        for lens in re.findall(r" (\d+)° ", page("mounting.md").split("| height of the lens |")[1].split("\n")[0])
+    ]
     assert rows
     for height, told in rows:
         doors = [Door(float(height), 1.0, lens) for lens in lenses]
@@ -99,10 +102,13 @@ def test_the_development_doors_of_100_people() -> None:
 
 
 def test_a_months_traffic_is_added_up_rightly() -> None:
-    """network.md's sums follow from the bytes that it says were measured: 52 bytes of headers a packet, and as many to answer it."""
+    """network.md's sums follow from the bytes that were measured, and 104 bytes of headers a packet and its answer."""
     text = page("network.md")
     hour, ping = (
-        [int(number) for number in re.search(rf"^\| {what}.*?\| (\d+) bytes \| (\d+) bytes \|$", text, re.MULTILINE).groups()]  # type: ignore[union-attr]
+        [
+            int(number)
+            for number in re.search(rf"^\| {what}.*?\| (\d+) bytes \| (\d+) bytes \|$", text, re.MULTILINE).groups()
+        ]  # type: ignore[union-attr]
         for what in ("one hour", "keepalive")
     )
     for every_s, form in ((60, "| **{:.1f} MB** | **{:.1f} MB** |"), (600, "{:.1f} MB up and {:.1f} MB down")):

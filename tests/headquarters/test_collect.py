@@ -418,7 +418,7 @@ def test_trials_are_stored_when_asked_for(own_mosquitto: MakeBroker, spawn: Spaw
 def test_a_test_hour_is_shown_and_never_booked(
     own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
 ) -> None:
-    """`footfall send-test` on a box, a real broker, a collector that takes trials: logged, in quarantine, not counted."""
+    """`footfall send-test`, a real broker, a collector that takes trials: logged, in quarantine, not counted."""
     broker = own_mosquitto()
     url = str(tmp_path / "hours.sqlite")
     collector(spawn, said, broker.port, url, "--trial")

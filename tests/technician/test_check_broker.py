@@ -203,9 +203,7 @@ def test_a_wrong_password(check: Check, broker: MakeBroker, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_no_user_name_where_one_is_wanted(
-    check: Check, broker: MakeBroker, tmp_path: Path, protocol: str
-) -> None:
+def test_no_user_name_where_one_is_wanted(check: Check, broker: MakeBroker, tmp_path: Path, protocol: str) -> None:
     """The broker's bare "not authorized" is told in words, with the two settings that are missing."""
     found = check(port=broker(*password_options(tmp_path)).port, broker=f', protocol: "{protocol}"')
 

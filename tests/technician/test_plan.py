@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_what_is_computed_is_what_a_camera_matrix_projects(door: Door) -> None:
 
 
 def test_a_good_door_is_good_and_the_advice_leads_there() -> None:
-    """Too narrow a lens covers too little, too low a camera shows too little of the walk, too high a one too small heads."""
+    """A narrow lens covers too little, a low camera shows too little of the walk, and from high up heads are small."""
     states = {
         (door.height_m, door.lens): {answer.what: answer.state for answer in judge(door)}
         for door in (Door(3.2, 2.4, 90), Door(3.2, 2.4, 60), Door(2.4, 0.9, 78), Door(9, 2.4, 102), Door(3.2, 2.4, 120))
@@ -121,7 +121,7 @@ def test_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize("door", doors()[:12], ids=lambda door: f"{door.height_m:.1f} m")
 def test_the_drawing_stays_inside_its_frame(door: Door) -> None:
     """Whatever the door, everything that is drawn can be seen, and it says its figures as text."""
-    svg = ElementTree.fromstring(drawing.draw(door))  # noqa: S314 - our own
+    svg = ET.fromstring(drawing.draw(door))  # noqa: S314 - our own
     _, _, width, height = map(float, svg.attrib["viewBox"].split())
     names = "{http://www.w3.org/2000/svg}"
     for line in svg.iter(f"{names}line"):

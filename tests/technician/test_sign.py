@@ -64,7 +64,7 @@ def test_each_language_is_one_printed_page(browser: Browser, tmp_path: Path, siz
 
 
 def test_what_is_filled_in_is_only_text() -> None:
-    """A controller's name is text, whatever it looks like, and a basis of one's own takes the place of the usual one."""
+    """A controller's name is text, whatever it looks like; a basis of one's own takes the place of the usual one."""
     made = process.page(Shop("<script>alert(1)</script> & Söhne", "a@b", "Art. 99"), ["de"], "a4")
 
     assert "<script>" not in made

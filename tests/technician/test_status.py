@@ -230,7 +230,9 @@ def test_a_running_trial_is_told_by_its_own_clock(path: Path) -> None:
     assert "made-up clock of a trial, 60 times as fast" in said
     assert "publisher: running, in a trial" in said
     assert rate is not None
-    assert float(rate[1]) < 31, "the demo clip has 30 pictures a second at most, on a clock that runs 60 times as fast too"
+    assert float(rate[1]) < 31, (
+        "the demo clip has 30 pictures a second at most, on a clock that runs 60 times as fast too"
+    )
 
 
 def test_a_silent_camera(path: Path) -> None:

@@ -12,7 +12,7 @@ from edge.technician import support
 from edge.technician.support import Redaction
 from tests.technician.rig import footfall, here, write_config
 
-SECRET = "correct-horse-battery-staple"
+WORD = "correct-horse-battery-staple"
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"\x00\x00\x00\x18ftyp", b"SQLite format 3")
 """How pictures, clips and a ledger begin."""
 
@@ -34,11 +34,11 @@ def contents(bundle: Path) -> dict[str, bytes]:
 def test_a_bundle(tmp_path: Path) -> None:
     """Real `check`, `status` and the rest on a real config: every part is there, and the password is nowhere."""
     password = tmp_path / "mqtt.password"
-    password.write_text(f"{SECRET}\n")
+    password.write_text(f"{WORD}\n")
     password.chmod(0o600)
     config = write_config(tmp_path, broker=f", username: sh-023, password_file: {password}")
     with config.open("a") as file:
-        file.write(f"# the old password was {SECRET}\n")
+        file.write(f"# the old password was {WORD}\n")
     bundle = tmp_path / "support.tar.gz"
     run = footfall("support", bundle, "--config", config)
     parts = contents(bundle)
@@ -46,15 +46,15 @@ def test_a_bundle(tmp_path: Path) -> None:
     assert 0 == run.returncode, run.stderr
     assert 0o600 == bundle.stat().st_mode & 0o777
     assert {
-        "README.txt", "versions.txt", "footfall.yaml", "check.json", "status.txt", "hours.csv", "privacy.txt", "units.txt",
-        "unit-files.txt", "journal.txt", "clock.txt", "network.txt", "disk.txt", "cameras.txt",
+        "README.txt", "versions.txt", "footfall.yaml", "check.json", "status.txt", "hours.csv", "privacy.txt",
+        "units.txt", "unit-files.txt", "journal.txt", "clock.txt", "network.txt", "disk.txt", "cameras.txt",
     } <= set(parts)  # fmt: skip
     assert b'"what": "broker TCP"' in parts["check.json"]
     assert b"footfall-edge" in parts["versions.txt"]
     assert b"password_file:" in parts["footfall.yaml"]
     assert b"the old password was <removed>" in parts["footfall.yaml"]
     for name, data in parts.items():
-        assert SECRET.encode() not in data, name
+        assert WORD.encode() not in data, name
         assert not data.startswith(MAGIC), name
         assert data.decode("utf-8").isprintable() or not re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", data), name
 
@@ -62,7 +62,7 @@ def test_a_bundle(tmp_path: Path) -> None:
 @pytest.mark.processes
 def test_a_config_with_faults_is_what_help_is_asked_for(tmp_path: Path) -> None:
     """A password in the wrong place is taken out of the config and out of every sentence about it."""
-    config = write_config(tmp_path, broker=f", username: u, password: {SECRET}")
+    config = write_config(tmp_path, broker=f", username: u, password: {WORD}")
     bundle = tmp_path / "support.tar.gz"
     run = footfall("support", bundle, "--config", config)
     parts = contents(bundle)
@@ -70,7 +70,7 @@ def test_a_config_with_faults_is_what_help_is_asked_for(tmp_path: Path) -> None:
     assert 0 == run.returncode, run.stderr
     assert b"username: u, password: <removed>" in parts["footfall.yaml"]
     assert b"is not a setting" in parts["check.json"]
-    assert all(SECRET.encode() not in data for data in parts.values())
+    assert all(WORD.encode() not in data for data in parts.values())
 
 
 def test_a_bundle_is_not_written_over_anything(tmp_path: Path) -> None:
@@ -105,11 +105,11 @@ def test_what_looks_like_a_secret_is_taken_out(text: str, expected: str) -> None
 
 
 def test_what_is_known_to_be_secret_is_taken_out_everywhere(tmp_path: Path) -> None:
-    """The password's own text, with a byte order mark, blanks and line ends around it; a short one would be everywhere."""
-    (tmp_path / "long").write_bytes(f"\ufeff {SECRET} \r\n".encode())
+    """The password's own text, whatever stands around it in its file; one of a letter would be everywhere."""
+    (tmp_path / "long").write_bytes(f"\ufeff {WORD} \r\n".encode())
     (tmp_path / "short").write_text("a\n")
     redaction = Redaction()
     for name in ("long", "short", "missing"):
         redaction.learn(tmp_path / name)
 
-    assert f"x{support.REMOVED}y a" == redaction.clean(f"x{SECRET}y a")
+    assert f"x{support.REMOVED}y a" == redaction.clean(f"x{WORD}y a")

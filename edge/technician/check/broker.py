@@ -2,9 +2,10 @@
 The part of `footfall check` that goes to the broker, step by step, as the publisher does, and leaves nothing behind.
 
 It must not disturb a publisher that runs: it logs in under a client name of its own, so that the broker doesn't take
-the publisher's session away, and it leaves no last will. On a camera's status topic it publishes `online`, not retained,
-where this box's own publisher is connected, and otherwise nothing: the camera may be counting on another box under the
-same name, and then `offline` would be a lie. `footfall send-test` goes the same way with a test hour for each camera.
+the publisher's session away, and it leaves no last will. On a camera's status topic it publishes `online`, not
+retained, where this box's own publisher is connected, and otherwise nothing: the camera may be counting on another box
+under the same name, and then `offline` would be a lie. `footfall send-test` goes the same way with a test hour for
+each camera.
 """
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ class _Guest(BrokerConnection):
         if not (self._welcome.keeps_retained and self._welcome.offers_qos_1):
             yield fail("broker features", "it keeps no retained messages, or knows no QoS 1", "use another broker")
         for camera in self._settings.cameras:
-            yield self._publish_status(camera.name) if hours is None else self._send_test(
-                camera.name, hours[camera.name]
+            yield (
+                self._publish_status(camera.name) if hours is None else self._send_test(camera.name, hours[camera.name])
             )
 
     def _no_login(self, user: str) -> Finding:
@@ -219,7 +220,7 @@ class _Guest(BrokerConnection):
         return self._publish(f"test hour {camera}", topic, payload, f"{topic} has taken it")
 
     def _publish(self, what: str, topic: str, payload: bytes, said: str) -> Finding:
-        """Publish *payload* on *topic*, not retained, and tell what the broker answered; *said* is told if all is well."""
+        """Publish *payload* on *topic*, not retained, and tell what the broker answered: *said* if all is well."""
         if self.up:
             self.publish(topic, payload, topic)
             self._until(lambda: topic in self._answers)

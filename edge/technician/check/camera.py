@@ -81,7 +81,9 @@ def judge(camera: Camera, name: str, look: Look, *, busy: bool = False) -> Itera
         yield warn(what, f"a clip, not a camera: {found}", "for a trial only; name /dev/videoN or csi:N at the door")
     elif look.fps < _ENOUGH * camera.fps and busy:
         # A busy moment is no reason to change a camera, a plug or a setting.
-        yield warn(what, f"{found}, asked for {camera.fps:g}, while this box was busy with other programs", _BUSY_ADVICE)
+        yield warn(
+            what, f"{found}, asked for {camera.fps:g}, while this box was busy with other programs", _BUSY_ADVICE
+        )
     elif look.fps < camera.fps / 3:
         yield fail(what, f"{found}, asked for {camera.fps:g}", "give it more light, or another USB port")
     elif look.fps < _ENOUGH * camera.fps:

@@ -26,7 +26,7 @@ Place = tuple[float, float]
 
 
 class _View:
-    """One part of the drawing: m on its own axes to px of the file, y upwards in the side view and downwards in both."""
+    """One part of the drawing: from m on its own axes to px of the file; y is down in both."""
 
     def __init__(self, left_m: float, right_m: float, top_m: float, bottom_m: float, top_px: float) -> None:
         self.scale = (_WIDTH_PX - 2 * _MARGIN_PX) / (right_m - left_m)
@@ -212,9 +212,7 @@ def _line(svg: Element, start: Place, end: Place, color: str, width: float, *, d
         line.set("stroke-dasharray", dashes)
 
 
-def _say(
-    svg: Element, at: Place, words: str, *, color: str = _INK, anchor: str = "start", weight: str = "400"
-) -> None:
+def _say(svg: Element, at: Place, words: str, *, color: str = _INK, anchor: str = "start", weight: str = "400") -> None:
     SubElement(
         svg, "text", _numbers(x=at[0], y=at[1]) | {"fill": color, "text-anchor": anchor, "font-weight": weight}
     ).text = words

@@ -1,8 +1,8 @@
 """
 What a lens without distortion sees of a door, at the height of people's heads. Pure.
 
-The camera hangs in the middle over the door, or behind it on the shop's side, and leans towards the door by *tilt*. The
-line is drawn across the middle of the picture. Lengths are in m, angles in degrees, x across the door, y along the walk.
+The camera hangs in the middle over the door, or behind it on the shop's side, and leans towards the door by *tilt*.
+The line is drawn across the middle of the picture. Lengths are in m, angles in degrees.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from edge.technician.head_size import Verdict
 HEAD_M = 0.18
 """Diameter of a head seen from above, m: 0.16 across and 0.20 along are usual for adults."""
 TALL_M, USUAL_M, CHILD_M = 1.85, 1.6, 1.0
-"""Height of the middle of a head above the floor, m: of a tall adult, of most adults, of a child of about five."""
+"""Height of the middle of a head above the floor, m: a tall adult's, most adults', a child's of about five years."""
 BESIDE_M = 0.15
-"""The picture reaches so far, m, beyond each side of the door, so that a head at the jamb is seen whole and with room."""
+"""Height of the middle of a head above the floor, m: a tall adult's, most adults', a child's of about five."""
 LENSES = (40, 50, 60, 66, 78, 90, 102)
 """Usual lenses, degrees across the picture. Wider ones are fisheyes, whose edges the model has never learnt."""
 MOST_LENS = 110
@@ -26,8 +26,8 @@ MOST_LENS = 110
 SHAPE = 3 / 4
 """Height of the picture as a share of its width: 640 x 480."""
 ROOM_DIAMETERS = 4.0
-"""Room that the line needs on either side, head diameters. At 4 the simulator's people are counted with F1 0.991, at 2.5
-with 0.980, at 1 with 0.964 (docs/accuracy.md)."""
+"""Room that the line needs on either side, head diameters. At 4 the simulator's people are counted with F1 0.991, at
+2.5 with 0.980, at 1 with 0.964 (docs/accuracy.md)."""
 LEAST_ROOM_DIAMETERS = 2.5
 """Less room than this on one side of the line, head diameters, costs too many people."""
 STEEP = 40.0
@@ -161,8 +161,8 @@ def _room(door: Door) -> Answer:
     before, behind = door.along_m(TALL_M)
     diameters = min(before, behind) / HEAD_M
     found = (
-        f"along the walk the picture shows {before:.1f} m before the line and {behind:.1f} m behind it at the height of "
-        f"tall people's heads: {diameters:.1f} heads on the shorter side"
+        f"along the walk the picture shows {before:.1f} m before the line and {behind:.1f} m behind it at the height"
+        f" of tall people's heads: {diameters:.1f} heads on the shorter side"
     )
     if diameters < LEAST_ROOM_DIAMETERS:
         return Answer("room", "fail", found, f"{ROOM_DIAMETERS:g} heads are good: hang it higher, or take a wider lens")

@@ -38,7 +38,9 @@ def run(height_m: float, width_m: float, lens: float | None, tilt: float, svg: P
         _show(out, answer)
     out.print(_verdict(answers))
     out.print(_lenses(door))
-    out.print("Computed for a lens without distortion and a picture of 640 x 480; at the door `footfall setup` measures.")
+    out.print(
+        "Computed for a lens without distortion and a picture of 640 x 480; at the door `footfall setup` measures."
+    )
     if svg is not None:
         svg.write_text(drawing.draw(door), encoding="utf-8")
         out.print(f"drawn in {svg}")
@@ -66,7 +68,9 @@ def _verdict(answers: Sequence[Answer]) -> Text:
 
 def _lenses(door: Door) -> Table:
     """Return the usual lenses at this height: what each covers, and how large heads are."""
-    table = Table("lens", "covers, tall people", "most people", "head of an adult", "this door", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        "lens", "covers, tall people", "most people", "head of an adult", "this door", box=None, padding=(0, 2, 0, 0)
+    )
     for lens in LENSES:
         other = Door(door.height_m, door.width_m, lens, door.tilt)
         states = {answer.state for answer in judge(other)}

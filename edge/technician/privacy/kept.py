@@ -90,8 +90,8 @@ KEPT = (
     ),
     Kept("the broker's password", "`/etc/footfall/mqtt.password`", "until it is changed or deleted"),
     Kept(
-        "log lines: what the processes said before they were sealed, and what the publisher says; no counts of a person,"
-        " no picture",
+        "log lines: what the processes said before they were sealed, and what the publisher says; no picture, nothing"
+        " about a person",
         "the system's journal, in RAM",
         "until the box restarts, 24 MB at most",
     ),
