@@ -4,7 +4,7 @@
 # program: puts `footfall` on this user's PATH, with all that headquarters needs, from this checkout. Nothing runs as root
 # and nothing is started; a second run changes nothing.
 program() {
-    local venv="$ROOT/.venv-program" bin="$HOME/.local/bin" completions python wish=""
+    local venv="$ROOT/.venv-program" bin="$HOME/.local/bin" share="${XDG_DATA_HOME:-$HOME/.local/share}" python wish=""
     while [[ $# -gt 0 ]]; do
         case "$1" in
         --python)
@@ -24,10 +24,10 @@ program() {
     python="$(find_python "$wish")"
     need_libseccomp "$python"
     make_venv "$venv" "$python" dependencies deploy headquarters
-    completions="${XDG_DATA_HOME:-$HOME/.local/share}/bash-completion/completions"
-    mkdir -p "$bin" "$completions"
+    mkdir -p "$bin" "$share/bash-completion/completions" "$share/man/man1"
     ln -sfn "$venv/bin/footfall" "$bin/footfall"
-    ln -sfn "$ROOT/deploy/completion/footfall.bash" "$completions/footfall"
+    ln -sfn "$ROOT/deploy/completion/footfall.bash" "$share/bash-completion/completions/footfall"
+    ln -sfn "$ROOT/deploy/man/footfall.1" "$share/man/man1/footfall.1"
     say "$bin/footfall is $("$bin/footfall" --version), from this checkout"
     if [[ ":$PATH:" != *":$bin:"* ]]; then
         # shellcheck disable=SC2016 # for the reader's shell

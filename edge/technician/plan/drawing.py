@@ -132,9 +132,10 @@ def _draw_above(svg: Element, door: Door, top_px: float) -> float:
 
 
 def _walkers(door: Door) -> Iterator[Place]:
-    """Yield where people are in the view from above, m."""
-    for share, y_m in ((-0.27, -0.35), (0.22, 0.38)):
-        yield share * door.width_m, y_m
+    """Yield where people are in the view from above, m: beside the arrow, and in the doorway."""
+    aside_m = max(0.25 * door.width_m, 0.36)
+    yield -aside_m, -0.35
+    yield aside_m, 0.38
 
 
 def _person(svg: Element, view: _View, x_m: float, head_m: float) -> None:
