@@ -24,8 +24,8 @@ def page(root: click.Context, program: LazyGroup) -> str:
         r"\fICOMMAND\fR [\fIOPTIONS\fR]",
         ".SH DESCRIPTION",
         _text(
-            "A small box beside a door counts heads that cross a line, and tells headquarters a few whole numbers an hour."
-            " Pictures never leave the process that sees them."
+            "A small box beside a door counts heads that cross a line, and tells headquarters a few whole numbers an"
+            " hour. Pictures never leave the process that sees them."
         ),
     ]
     for heading, section in program.table.items():

@@ -18,6 +18,7 @@ import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def _parts(config: Path) -> Mapping[str, Callable[[], str]]:
         "network.txt": lambda: _run("ip", "-brief", "address") + _run("ip", "route"),
         "disk.txt": lambda: _run("df", "-h"),
         "cameras.txt": _cameras,
-        **{f"machine/{Path(path).name}.txt": (lambda path=path: _read(Path(path))) for path in _FILES},
+        **{f"machine/{Path(path).name}.txt": partial(_read, Path(path)) for path in _FILES},
     }
 
 

@@ -499,7 +499,9 @@ def test_the_shipped_manual_is_the_programs_own(here: Here) -> None:
 
     assert manual == here("help", "man").stdout
     for name in (name for heading, section in COMMANDS.items() if heading for name in section):
-        assert re.search(rf"^\.SS footfall {re.escape(name).replace('-', '-')}\b", manual.replace("\\-", "-"), re.MULTILINE)
+        assert re.search(
+            rf"^\.SS footfall {re.escape(name).replace('-', '-')}\b", manual.replace("\\-", "-"), re.MULTILINE
+        )
     if shutil.which("groff") is None:
         pytest.skip("NO GROFF: whether man can read the manual is NOT tested")
     shown = subprocess.run(

@@ -1,4 +1,4 @@
-"""The quick start, typed as it stands, in a copy of what a clone holds: it ends with people in an hour at headquarters."""
+"""The quick start, typed as it stands in a copy of what a clone holds, ends with people in an hour at headquarters."""
 
 from __future__ import annotations
 

@@ -67,10 +67,10 @@ class Day:
             raise
         self.done.append(what)
 
-    def types(self, *words: object, code: int = 0) -> str:
-        """Type a command that ends with *code*, and return what it says."""
+    def types(self, *words: object, code: int | None = 0) -> str:
+        """Type a command that ends with *code*, None for any, and return what it says."""
         run = footfall(*words, env={"NO_COLOR": "1", "COLUMNS": "100"})
-        assert code == run.returncode, run.stdout + run.stderr
+        assert code in (None, run.returncode), run.stdout + run.stderr
         return run.stdout + run.stderr
 
     def write(self, old: str = "", new: str = "") -> None:
@@ -127,7 +127,7 @@ def getting_to_know(day: Day) -> None:
 
 
 def mistakes(day: Day) -> None:
-    """A config with what people get wrong, and a broker that isn't there."""
+    """Write a config with what people get wrong, and check it before anything runs."""
     with day.step("use a tab"):
         day.write("    loop", "\tloop")
         said = day.types("config", "--cameras", "--config", day.config, code=78)
@@ -143,7 +143,8 @@ def mistakes(day: Day) -> None:
         day.write()
         assert "door\n" == day.types("config", "--cameras", "--config", day.config)
     with day.step("check before anything runs"):
-        said = day.types("check", "--config", day.config)
+        # Whether the clock is synchronised is this machine's own affair.
+        said = day.types("check", "--config", day.config, code=None)
         assert "in the picture, `in` is entrance: downwards" in said
         assert "broker login: accepted without a user name" in said
         assert "not tried: this box's publisher isn't connected" in said
@@ -167,7 +168,7 @@ def headquarters(day: Day) -> Iterator[Path]:
 
 
 def trial(day: Day, log: Path) -> None:
-    """A test hour, an hour of a trial, and what it looks like at both ends."""
+    """Send a test hour and count an hour of a trial; look at both ends."""
     with day.step("ask for a report before anything came"):
         empty = ("report", "--store", day.store, "--html", day.folder / "r.html")
         assert "there are no hours in it yet; a box sends an hour when it is over" in day.types(*empty, code=78)
@@ -190,7 +191,7 @@ def trial(day: Day, log: Path) -> None:
         page = day.browser.page()
         page.be_phone(375, 667)
         page.open((day.folder / "report.html").as_uri())
-        assert "of a trial" in page.text("main") or "trial" in page.text("main")
+        assert "hours of trials are left out" in page.text("body")
         assert 375 >= page.run("document.documentElement.scrollWidth")
         day.look(page, "newcomer-report")
 
@@ -211,7 +212,7 @@ def people(store_path: Path) -> int:
 
 
 def drawing(day: Day) -> None:
-    """The line, by mouse and by finger, upright and on its side."""
+    """Draw the line by mouse and by finger, upright and on its side."""
     with started("setup", "door", "--config", str(day.config), "--port", "0") as command:
         page = opened(day.browser, command)
         with day.step("draw the line with a mouse"):
@@ -237,7 +238,7 @@ def drawing(day: Day) -> None:
 
 
 def counting_beside(day: Day) -> None:
-    """An audit on a phone, signed, and its report."""
+    """Audit on a phone, and sign."""
     with started("audit", "door", "--config", str(day.config), "--port", "0") as command:
         page = day.browser.page()
         page.be_phone(375, 667)
@@ -266,7 +267,7 @@ def counting_beside(day: Day) -> None:
 
 
 def leaving(day: Day) -> None:
-    """The sign, help from afar, and away with it."""
+    """Print the sign, ask for help, and see how to get rid of it."""
     with day.step("print the sign"):
         who = ("--controller", "Shop Ltd, 1 High Street, Townsville", "--contact", "privacy@example.com")
         day.types("sign", day.folder / "sign.html", *who, "--language", "en")
