@@ -66,6 +66,7 @@ class Day:
             exc.add_note(f"step {len(self.done) + 1}: {what}")
             raise
         self.done.append(what)
+        print(f"{len(self.done)}. {what}", flush=True)
 
     def types(self, *words: object, code: int | None = 0) -> str:
         """Type a command that ends with *code*, None for any, and return what it says."""
