@@ -14,24 +14,36 @@ cd "$ROOT"
 gather_pages() {
     local page
     mkdir -p "$1/models/training" "$1/tests/headquarters"
-    cp ./*.md LICENSE "$1"
+    cp ./*.md LICENSE constraints.lock .pre-commit-config.yaml "$1"
     cp -r docs "$1/docs"
     cp models/*.md models/head.json "$1/models"
-    for page in models/training/*.md models/training/*.jpg tests/*.py tests/headquarters/test_snippets.py; do
+    for page in models/training/*.{md,jpg,tsv} tests/*.py tests/headquarters/test_snippets.py; do
         cp "$page" "$1/$page"
     done
+    {
+        printf '# Decisions\n\n'
+        for page in docs/adr/*.md; do
+            printf -- '- [%s](%s)\n' "$(sed -n '1s/^# //p' "$page")" "${page##*/}"
+        done
+    } >"$1/docs/adr/index.md"
 }
 
 # build_site PYTHON OUT: the site of this version in OUT/VERSION; `versions.json` names all that are there.
 build_site() {
-    local python="$1" out="$2" version sources
+    local python="$1" out="$2" version sources said
     version="$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' edge/__init__.py)"
     sources="$(mktemp -d)"
     mkdir -p "$sources/pages" "$out"
     gather_pages "$sources/pages"
     cp deploy/mkdocs.yml "$sources/mkdocs.yml"
     rm -rf "${out:?}/$version"
-    "$python" -m mkdocs build --quiet --strict --config-file "$sources/mkdocs.yml" --site-dir "$(realpath "$out")/$version"
+    # Not --quiet: what it doesn't say, --strict doesn't count.
+    if ! said="$(NO_MKDOCS_2_WARNING=1 "$python" -m mkdocs build --strict --config-file "$sources/mkdocs.yml" \
+        --site-dir "$(realpath "$out")/$version" 2>&1)"; then
+        grep -E 'WARNING|ERROR|Error|Aborted' <<<"$said" >&2 || printf '%s\n' "$said" >&2
+        rm -rf "$sources"
+        die "the site could not be built; what is wrong stands above"
+    fi
     rm -rf "$sources"
     (
         cd "$out"

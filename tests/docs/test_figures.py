@@ -104,13 +104,11 @@ def test_the_development_doors_of_100_people() -> None:
 def test_a_months_traffic_is_added_up_rightly() -> None:
     """network.md's sums follow from the bytes that were measured, and 104 bytes of headers a packet and its answer."""
     text = page("network.md")
-    hour, ping = (
-        [
-            int(number)
-            for number in re.search(rf"^\| {what}.*?\| (\d+) bytes \| (\d+) bytes \|$", text, re.MULTILINE).groups()
-        ]  # type: ignore[union-attr]
+    told = [
+        re.findall(rf"^\| {what}.*?\| (\d+) bytes \| (\d+) bytes \|$", text, re.MULTILINE)
         for what in ("one hour", "keepalive")
-    )
+    ]
+    hour, ping = ([int(number) for number in numbers] for ((*numbers,),) in told)
     for every_s, form in ((60, "| **{:.1f} MB** | **{:.1f} MB** |"), (600, "{:.1f} MB up and {:.1f} MB down")):
         sums = [(720 * (of_hour + 104) + 30 * 86_400 // every_s * (of_ping + 104)) / 1e6
                 for of_hour, of_ping in zip(hour, ping, strict=True)]  # fmt: skip

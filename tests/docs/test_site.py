@@ -77,7 +77,7 @@ def test_a_search_finds_the_page(browser: Browser, site: Path) -> None:
 def test_a_dead_link_stops_it(tmp_path: Path) -> None:
     """A page that isn't there, and a heading that isn't there, are both found."""
     for link in ("nowhere.md", "privacy.md#no-such-heading"):
-        gather = f'gather "$1"; echo "[x]({link})" >>"$1/docs/glossary.md"'
+        gather = f'gather "$1"; echo "[x]({link})" >>"$1/docs/people.md"'
         dead = f'eval "$(declare -f gather_pages | sed s/gather_pages/gather/)"; gather_pages() {{ {gather}; }}'
         said = build(tmp_path / "out", BUILD.replace("build_site", f"{dead}; build_site", 1))
 
