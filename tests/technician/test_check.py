@@ -419,7 +419,7 @@ def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[st
     program = folder / "python"
     program.write_text(f"#!{sys.executable}\nimport signal, time\n{said}{then}\n")
     program.chmod(0o755)
-    monkeypatch.setattr(measuring.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
 
 
 def test_a_stalled_pi_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
