@@ -214,28 +214,33 @@ def people(store_path: Path) -> int:
 
 def drawing(day: Day) -> None:
     """Draw the line by mouse and by finger, upright and on its side."""
+    with day.step("draw the line with a mouse"), setup(day) as page:
+        page.wait("document.querySelector('#heads').textContent.startsWith('Heads here are')")
+        page.drag(page.middle(HANDLE.format(0)), place(page, 0.15, 0.6))
+        save(page)
+        day.look(page, "newcomer-setup")
+    assert "from: [0.15, 0.6]" in day.config.read_text(encoding="utf-8")
+    for (width, height), y in (((375, 667), 0.5), ((667, 331), 0.6)):
+        with day.step(f"move an end with a finger on a phone of {width} x {height}"), setup(day) as page:
+            page.be_phone(width, height)
+            page.wait(f"document.querySelector('.bar').getBoundingClientRect().width === {width}")
+            page.wait("document.querySelector('#stage').getBoundingClientRect().width < 375")
+            page.swipe(page.middle(HANDLE.format(1)), place(page, 0.8, y))
+            page.wait("!document.querySelector('#save').disabled")
+            save(page)
+            day.look(page, f"newcomer-setup-{width}x{height}")
+        assert re.search(rf"to: \[0\.(80?|79\d|80\d), 0\.{str(y)[2:]}", day.config.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def setup(day: Day) -> Iterator[Page]:
+    """Run `footfall setup`, yield its page, and press Done at the end."""
     with started("setup", "door", "--config", str(day.config), "--port", "0") as command:
         page = opened(day.browser, command)
-        with day.step("draw the line with a mouse"):
-            page.wait("document.querySelector('#heads').textContent.startsWith('Heads here are')")
-            assert "px of" in page.text("#heads")
-            page.drag(page.middle(HANDLE.format(0)), place(page, 0.15, 0.6))
-            save(page)
-            day.look(page, "newcomer-setup")
-        for size, where in (((375, 667), "upright"), ((667, 331), "on its side")):
-            with day.step(f"move an end with a finger on a phone {where}"):
-                page.be_phone(*size)
-                page.wait(f"document.querySelector('.bar').getBoundingClientRect().width === {size[0]}")
-                page.wait("document.querySelector('#stage').getBoundingClientRect().width < 375")
-                page.swipe(page.middle(HANDLE.format(1)), place(page, 0.8, 0.5 if size[0] == 375 else 0.55))
-                page.wait("!document.querySelector('#save').disabled")
-                assert "not saved" in page.text("#state").lower() or page.text("#save").startswith("Save")
-                save(page)
-                day.look(page, f"newcomer-setup-{size[0]}x{size[1]}")
+        yield page
         page.click("#done")
         page.wait("document.querySelector('#over').open")
         command.end()
-    assert "from: [0.15, 0.6]" in day.config.read_text(encoding="utf-8")
 
 
 def counting_beside(day: Day) -> None:
