@@ -25,7 +25,7 @@ from edge.headquarters.address import open_store
 from tests.publisher.rig import Mosquitto, wait_until
 from tests.technician.chromium import Browser, Page
 from tests.technician.rig import footfall
-from tests.technician.test_setup import HANDLE, opened, place, save
+from tests.technician.test_setup import HANDLE, lines_of, opened, place, save
 from tests.technician.visit import footfall as started
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -219,7 +219,7 @@ def drawing(day: Day) -> None:
         page.drag(page.middle(HANDLE.format(0)), place(page, 0.15, 0.6))
         save(page)
         day.look(page, "newcomer-setup")
-    assert "from: [0.15, 0.6]" in day.config.read_text(encoding="utf-8")
+    assert lines_of(day.config)["entrance"].start == pytest.approx((0.15, 0.6), abs=0.01)
     for (width, height), y in (((375, 667), 0.5), ((667, 331), 0.6)):
         with day.step(f"move an end with a finger on a phone of {width} x {height}"), setup(day) as page:
             page.be_phone(width, height)
@@ -229,7 +229,7 @@ def drawing(day: Day) -> None:
             page.wait("!document.querySelector('#save').disabled")
             save(page)
             day.look(page, f"newcomer-setup-{width}x{height}")
-        assert re.search(rf"to: \[0\.(80?|79\d|80\d), 0\.{str(y)[2:]}", day.config.read_text(encoding="utf-8"))
+        assert lines_of(day.config)["entrance"].end == pytest.approx((0.8, y), abs=0.01)
 
 
 @contextlib.contextmanager
