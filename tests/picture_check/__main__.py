@@ -42,10 +42,12 @@ def moves(*, quick: bool) -> None:
 
 def knocks(*, quick: bool) -> None:
     outcomes = list(measure.knocks(4 if quick else KNOCKS))
-    for outcome in outcomes:
-        print(f"  {outcome}", flush=True)
-    flagged = sum(bool(outcome.came) for outcome in outcomes)
-    print(f"knocks: {flagged} of {len(outcomes)} flagged; {sum(bool(o.shaken) for o in outcomes)} measured as shaken")
+    for outcome, made_up in outcomes:
+        print(f"  {outcome}, {made_up} made up", flush=True)
+    flagged = sum(bool(outcome.came) for outcome, _ in outcomes)
+    shaken = sum(bool(outcome.shaken) for outcome, _ in outcomes)
+    made_up = sum(count for _, count in outcomes)
+    print(f"knocks: {flagged} of {len(outcomes)} flagged; {shaken} measured as shaken; {made_up} crossings made up")
 
 
 def faults(*, quick: bool) -> None:
