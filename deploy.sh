@@ -14,6 +14,7 @@ readonly OLDEST_PYTHON=11 NEWEST_PYTHON=13
     source "$ROOT/deploy/debian.sh"
     source "$ROOT/deploy/python.sh"
     source "$ROOT/deploy/demo.sh"
+    source "$ROOT/deploy/program.sh"
     source "$ROOT/deploy/signing.sh"
     source "$ROOT/deploy/payload.sh"
     source "$ROOT/deploy/hosts.sh"
@@ -41,7 +42,9 @@ usage: ./deploy.sh COMMAND [OPTIONS]
   bundle     one file to carry to a box without a network; unpack it there and install with --local
              --for TARGET       a kind of box, as aarch64-cp313; may be repeated (default: 64-bit ARM and PC, Debian 12 and 13)
              --out FILE         (default dist/footfall-VERSION.tar)
-  wheel      build the package as one file in dist/, for headquarters' own machine
+  program    put `footfall` on your own PATH, from this checkout: for a trial, and for headquarters' own machine
+             --python PROGRAM   the Python to use, 3.11 to 3.13 (default: the first that fits)
+  wheel      build the package as one file in dist/, for a machine without this checkout
   demo       count the demo clip with the real programs, and show what headquarters receives
              --speed N          how many times faster than real the trial's clock runs (default 60: an hour a minute)
              --broker NAME      mosquitto or amqtt (default: mosquitto if it is installed, else amqtt from PyPI)
@@ -79,6 +82,7 @@ main() {
     bundle) bundle "$@" ;;
     wheel) wheel "$@" ;;
     demo) demo "$@" ;;
+    program) program "$@" ;;
     help | -h | --help) usage ;;
     *)
         usage >&2

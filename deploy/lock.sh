@@ -27,7 +27,7 @@ LIST
 kept=(--constraints constraints.txt)
 [[ "${1:-}" != --upgrade ]] || kept=(--upgrade)
 "$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --extra test --extra demo --extra deploy --extra headquarters \
+    --extra test --extra demo --extra deploy --extra headquarters --extra docs \
     --no-annotate --no-header --no-emit-index-url --no-emit-find-links "${kept[@]}" \
     pyproject.toml "$scratch/bounds.in" --output-file "$scratch/lock" >/dev/null
 
@@ -36,7 +36,7 @@ kept=(--constraints constraints.txt)
     cat "$scratch/lock"
 } >constraints.lock
 {
-    echo "# What is tested, pinned: pip install -c constraints.txt '.[test,demo,deploy,headquarters]'"
+    echo "# What is tested, pinned: pip install -c constraints.txt '.[test,demo,deploy,headquarters,docs]'"
     echo "# Written by deploy/lock.sh from pyproject.toml; a pin that is changed here is kept by the next run."
     sed -n 's/ \\$//; /^[a-z]/p' "$scratch/lock"
 } >constraints.txt

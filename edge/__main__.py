@@ -12,6 +12,8 @@ COMMANDS: program.Commands = {
         "check": "edge.cli.box",
         "setup": "edge.cli.door",
         "audit": "edge.cli.door",
+        "send-test": "edge.cli.door",
+        "plan": "edge.cli.door",
     },
     "On the box": {
         "status": "edge.cli.box",
@@ -19,6 +21,8 @@ COMMANDS: program.Commands = {
         "privacy": "edge.cli.box",
         "config": "edge.cli.box",
         "bench": "edge.cli.box",
+        "support": "edge.cli.box",
+        "sign": "edge.cli.documents",
     },
     "For a trial": {
         "demo": "edge.cli.trial",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs both commands of README.md on a Debian that has nothing else: debootstrap's smallest system, in a folder.
+# Runs the three commands of README.md on a Debian that has nothing else: debootstrap's smallest system, in a folder.
 #
-#   tests/bare_root.sh                          ./deploy.sh demo and tests/run.sh, on Debian 12 and 13
+#   tests/bare_root.sh                          all three, on Debian 12 and 13
 #   tests/bare_root.sh trixie                   on one of them
 #   tests/bare_root.sh bookworm -- tests/run.sh tests/vision/test_v4l2.py     another command, on one of them
 #
@@ -14,7 +14,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../deploy.sh"
 
 readonly CACHE="${FOOTFALL_BARE_CACHE:-/var/tmp/footfall-bare}"
-readonly BOTH_COMMANDS="./deploy.sh demo && tests/run.sh"
+readonly ALL_COMMANDS="./deploy.sh demo && ./deploy.sh program && /root/.local/bin/footfall --version && tests/run.sh"
 
 # make_plain SUITE: fetches the smallest system of this Debian, once.
 make_plain() {
@@ -76,7 +76,7 @@ try_on() {
 }
 
 main() {
-    local suites=() suite command="$BOTH_COMMANDS" failed=0
+    local suites=() suite command="$ALL_COMMANDS" failed=0
     while [[ $# -gt 0 && "$1" != -- ]]; do
         suites+=("$1")
         shift

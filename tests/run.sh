@@ -107,7 +107,7 @@ show_exposure() {
 }
 
 need_packages
-make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo headquarters
+make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo headquarters docs
 PATH="$VENV/bin:$PATH:/usr/sbin"
 
 # Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py).

@@ -126,14 +126,15 @@ def test_a_second_run_changes_nothing(house: Path) -> None:
 
 
 def test_the_tab_key_is_told_of_the_command(house: Path) -> None:
-    """Command and completion are links through the release that runs; taking it off takes both along."""
+    """Command, completion and manual are links through the release that runs; taking it off takes all along."""
     run(house, "install")
     links = [
         house / "house/usr/local/bin/footfall",
         house / "house/usr/local/share/bash-completion/completions/footfall",
+        house / "house/usr/local/share/man/man1/footfall.1",
     ]
 
-    assert ["bin/footfall", "share/bash-completion/completions/footfall"] == [
+    assert ["bin/footfall", "share/bash-completion/completions/footfall", "share/man/man1/footfall.1"] == [
         str(link.readlink()).removeprefix("/opt/footfall/current/") for link in links
     ]
     run(house, "uninstall")

@@ -57,6 +57,7 @@ def test_help_names_the_commands(word: str) -> None:
         ),
         (["status", "--hosts", "/nowhere"], "--hosts: /nowhere can't be read"),
         (["bundle", "--four", "x"], "bundle knows no --four"),
+        (["program", "--global"], "program knows no --global"),
     ],
 )
 def test_a_mistyped_command_line(arguments: list[str], complaint: str) -> None:
@@ -104,6 +105,52 @@ def test_an_environment_is_not_built_twice(tmp_path: Path) -> None:
     said = in_shell('make_venv "$1" "$2" dependencies', str(venv), sys.executable)
 
     assert (said.returncode, said.stderr) == (0, "")
+
+
+PROGRAM = """
+make_venv() {
+    mkdir -p "$1/bin"
+    printf '#!/bin/sh\\necho footfall-edge 9.9\\n' >"$1/bin/footfall"
+    chmod +x "$1/bin/footfall"
+    echo "make_venv ${*:3}" >&2
+}
+need_libseccomp() { :; }
+ROOT_OF_THE_TEST="$1"
+eval "$(declare -f program | sed 's|\\$ROOT/.venv-program|$ROOT_OF_THE_TEST/venv|')"
+program
+"""
+"""`./deploy.sh program` with an environment that is made up, in a folder of the test's."""
+
+
+def test_the_program_comes_onto_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link in the user's own folder, completion and manual beside it; who must change PATH is told how."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    first = in_shell(PROGRAM, str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}/home/.local/bin:{os.environ['PATH']}")
+    second = in_shell(PROGRAM, str(tmp_path))
+    share = tmp_path / "home" / ".local" / "share"
+
+    assert (0, 0) == (first.returncode, second.returncode), first.stderr + second.stderr
+    assert "make_venv dependencies deploy headquarters" in first.stderr
+    assert f"{tmp_path}/home/.local/bin/footfall is footfall-edge 9.9" in first.stderr + first.stdout
+    assert 'export PATH="$HOME/.local/bin:$PATH"' in first.stderr + first.stdout
+    assert "export PATH" not in second.stderr + second.stdout
+    assert (share / "bash-completion/completions/footfall").resolve() == ROOT / "deploy/completion/footfall.bash"
+    assert (share / "man/man1/footfall.1").resolve() == ROOT / "deploy/man/footfall.1"
+
+
+def test_a_program_of_somebody_elses_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of that name that isn't a link of ours is left alone."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    there = tmp_path / ".local" / "bin" / "footfall"
+    there.parent.mkdir(parents=True)
+    there.write_text("mine")
+    said = in_shell(PROGRAM, str(tmp_path))
+
+    assert 1 == said.returncode
+    assert "is there already and isn't a link of ours" in said.stderr
+    assert "mine" == there.read_text()
 
 
 def test_what_was_started_is_ended(tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ prepare_machine() {
     if [[ "$(readlink "$PREFIX$COMPLETION")" != "$COMPLETION_TARGET" ]]; then
         change "let the shell complete footfall" make_completion
     fi
+    if [[ "$(readlink "$PREFIX$MANUAL")" != "$MANUAL_TARGET" ]]; then
+        change "let man find footfall" make_manual
+    fi
     check_clock
     if [[ -r /sys/fs/cgroup/cgroup.controllers ]] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
         say "note: this kernel keeps no account of memory, so MemoryMax= holds nothing back; on a Raspberry Pi add cgroup_enable=memory to cmdline.txt"
@@ -131,6 +134,11 @@ make_command() {
 make_completion() {
     mkdir -p "$PREFIX${COMPLETION%/*}"
     link "$COMPLETION_TARGET" "$PREFIX$COMPLETION"
+}
+
+make_manual() {
+    mkdir -p "$PREFIX${MANUAL%/*}"
+    link "$MANUAL_TARGET" "$PREFIX$MANUAL"
 }
 
 # keep FILE NAME MODE [journal]: NAME is a copy of FILE.
@@ -252,7 +260,7 @@ uninstall_all() {
     done
     change "remove $RECOVER_UPDATE" rm -f "$UNITS/$RECOVER_UPDATE" "$UNITS/multi-user.target.wants/$RECOVER_UPDATE" \
         "$UNITS/footfall-settle.service" "$UNITS/multi-user.target.wants/footfall-settle.service"
-    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall" "$PREFIX$COMPLETION"
+    change "remove the command footfall" rm -f "$PREFIX/usr/local/bin/footfall" "$PREFIX$COMPLETION" "$PREFIX$MANUAL"
     if systemd_runs; then
         change "let systemd and its journal forget them" forget_machine
     fi

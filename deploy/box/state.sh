@@ -20,6 +20,8 @@ readonly HOUSE="$PREFIX/opt/footfall" ETC="$PREFIX/etc" STATE="$PREFIX/var/lib/f
 readonly CONFIG="$ETC/footfall/footfall.yaml" PASSWORD="$ETC/footfall/mqtt.password" AUTHORITY="$ETC/footfall/ca.pem"
 readonly UNITS="$ETC/systemd/system"
 readonly COMPLETION=/usr/local/share/bash-completion/completions/footfall
+readonly MANUAL=/usr/local/share/man/man1/footfall.1
+readonly MANUAL_TARGET=/opt/footfall/current/share/man/man1/footfall.1
 readonly COMPLETION_TARGET=/opt/footfall/current/share/bash-completion/completions/footfall
 readonly RECOVER_UPDATE=footfall-recover-update.service # ends, at boot, an update that a power cut has interrupted
 readonly ROOM_MB=900      # a release takes 450 MB while it is made

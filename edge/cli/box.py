@@ -142,12 +142,37 @@ def config(
 )
 @options.config
 @click.option("--report", type=types.FILE, metavar="FILE", help="Also write it as a page for an inspector.")
-def privacy(*, config: Path, report: Path | None) -> int:
+@click.option("--kept", is_flag=True, help="Only print what is kept, where and for how long, as a table in Markdown.")
+def privacy(*, config: Path, report: Path | None, kept: bool) -> int:
     """
     Show what the kernel lets each process do, and what has left the box.
 
     Every line comes from the kernel, systemd or the ledger; nothing is asked of the processes themselves.
     """
+    if kept:
+        from edge.technician.privacy import kept as table
+
+        sys.stdout.write(table.table())
+        return 0
     from edge.technician import privacy
 
     return privacy.run(config, report)
+
+
+@command(
+    "support",
+    examples=["sudo footfall support support.tar.gz", "footfall support support.tar.gz --config footfall.yaml"],
+    exits={74: "the file can't be written, or is there already"},
+)
+@click.argument("file", type=types.FILE, metavar="FILE")
+@options.config
+def support(*, file: Path, config: Path) -> None:
+    """
+    Write one file for whoever helps: versions, config, check, status, hours, logs.
+
+    FILE is a compressed tar archive of texts. It holds no picture, no password and no key; look into it before you send
+    it. It takes about a minute, since `check` is in it.
+    """
+    from edge.technician import support
+
+    support.run(config, file)

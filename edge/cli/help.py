@@ -8,7 +8,7 @@ from edge.cli.command import command
 from edge.cli.exit_codes import EXIT_CODES
 from edge.cli.program import LazyGroup
 
-_TOPICS = ("exit-codes", "settings")
+_TOPICS = ("exit-codes", "settings", "man")
 
 
 def _complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -29,7 +29,7 @@ def help(context: click.Context, *, topic: str | None) -> None:  # noqa: A001 - 
     """
     Explain a command, the exit codes or the settings.
 
-    TOPIC is a command, or exit-codes, or settings (what footfall.yaml may hold).
+    TOPIC is a command, or exit-codes, or settings (what footfall.yaml may hold), or man (the manual page, in roff).
     """
     root = context.find_root()
     if topic is None:
@@ -38,6 +38,11 @@ def help(context: click.Context, *, topic: str | None) -> None:  # noqa: A001 - 
         _print_exit_codes()
     elif topic == "settings":
         _print_settings()
+    elif topic == "man":
+        from edge.cli import manual
+
+        program = root.command
+        print(manual.page(root, program) if isinstance(program, LazyGroup) else "", end="")
     else:
         program = root.command
         found = program.get_command(root, topic) if isinstance(program, LazyGroup) else None

@@ -26,7 +26,7 @@ HIDDEN = ""
 
 
 class LazyGroup(click.Group):
-    """The commands of *table*; the function in a command's module has the command's name."""
+    """The commands of *table*; the function in a command's module has the command's name, `_` in place of `-`."""
 
     def __init__(self, table: Commands) -> None:
         super().__init__("footfall", help="Count who goes in and out of a shop's door, on this box.", params=[
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         module = self._modules.get(cmd_name)
         if module is None:
             return None
-        found: click.Command = getattr(importlib.import_module(module), cmd_name)
+        found: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return found
 
     def resolve_command(

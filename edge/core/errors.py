@@ -25,7 +25,7 @@ Every error this program raises on purpose, and the exit code that each one ends
         WireTooFast                          more records, or more people, than there can be
       DiodeMissing (OSError)            76   the pipe between vision and publisher isn't there
       PageUnavailable (OSError)          1   the page of `setup` or `audit` can't be served
-      ReportUnwritable (OSError)        74   an audit's report can't be kept
+      ReportUnwritable (OSError)        74   an audit's report, or a bundle for support, can't be kept
       VisionEnded                        *   the vision of `setup` or `audit` ended; its own exit code
       LedgerError                       74
         LedgerUnusable (OSError)             the ledger's file can't be opened or written
@@ -277,15 +277,13 @@ class PageUnavailable(EdgeError, OSError):
 
 
 class ReportUnwritable(EdgeError, OSError):
-    """An audit's report can't be kept."""
+    """An audit's report, or a bundle for support, can't be kept."""
 
     exit_code = 74
 
-    def __init__(self, folder: Path, cause: str) -> None:
-        self.folder = folder
-        super().__init__(
-            cause, "run this with sudo, or name another folder with --reports", subject=f"reports {folder}"
-        )
+    def __init__(self, path: Path, cause: str, advice: str) -> None:
+        self.path = path
+        super().__init__(cause, advice, subject=str(path))
 
 
 class VisionEnded(EdgeError):

@@ -30,7 +30,11 @@ HOUR_MS = 3_600_000
 """Length of a full hour, ms."""
 WELL_WATCHED = 0.9
 """Share of the time that must have been watched for a count to be called good."""
-FLAGS = ("camera_lost", "closed", "coarse", "covered", "dark", "frozen", "moved", "off", "restarted", "slow", "trial")
+TEST = "test"
+"""The flag of an hour that says nothing of any door: it only shows that the way to headquarters works."""
+FLAGS = (
+    "camera_lost", "closed", "coarse", "covered", "dark", "frozen", "moved", "off", "restarted", "slow", TEST, "trial",
+)  # fmt: skip
 """The flags that this program gives. Other flags are valid, too: a later version may add some."""
 
 _LONGEST = timedelta(milliseconds=HOUR_MS)
@@ -206,6 +210,25 @@ class Hour(_Part):
                 "model": source.model,
             }
         )
+
+    @classmethod
+    def of_test(cls, source: Source, sent_ms: int, lines: Iterable[str]) -> Self:
+        """
+        Return an hour that only shows that the way to headquarters works.
+
+        It is one second long, begins off the full minute, where no counted hour begins, and counts nobody: whoever
+        stores it in spite of its flags `test` and `trial` changes no sum and replaces no hour.
+
+        Args:
+            source: Whose.
+            sent_ms: When it is sent, ms since 1970 UTC.
+            lines: The names of the camera's lines.
+        """
+        start_ms = sent_ms // 1000 * 1000
+        if start_ms % 60_000 == 0:
+            start_ms += 1000
+        counts = dict.fromkeys(lines, (0, 0))
+        return cls.counted(source, start_ms, start_ms + 1000, counts, watched_ms=0, flags={TEST, "trial"})
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
+from edge.core.hour import TEST
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
 from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
@@ -257,7 +258,9 @@ class _Collector:
             self._gaps.add(arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.end)
         for unfit in batch.unfit:
             self._named += 1
-            if self._named <= _MOST_NAMED:
+            if self._named <= _MOST_NAMED and unfit.fault.reason == TEST:
+                log.info("%s: a test hour has arrived: %s", unfit.topic, unfit.fault.detail)
+            elif self._named <= _MOST_NAMED:
                 log.warning("quarantine: %s: %s", unfit.topic, unfit.fault)
         if stored.quarantined.get("conflict"):
             log.warning("quarantine: two boxes may go by one name; look at reason `conflict` in table `quarantine`")

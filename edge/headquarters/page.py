@@ -60,7 +60,7 @@ class _Chart(NamedTuple):
     height_px: int
 
 
-def render(parts: Sequence[Part], period: Period, made: datetime, *, trials: int = 0) -> str:
+def render(parts: Sequence[Part], period: Period, made: datetime, *, trials: int = 0, whole: bool = True) -> str:
     """
     Return the page as HTML.
 
@@ -69,6 +69,7 @@ def render(parts: Sequence[Part], period: Period, made: datetime, *, trials: int
         period: The days they are about.
         made: The time of the report, UTC.
         trials: How many hours of trials were left out.
+        whole: Whether the last day is over.
     """
     total = Sum()
     for part in parts:
@@ -76,7 +77,7 @@ def render(parts: Sequence[Part], period: Period, made: datetime, *, trials: int
     most = max([1, *(max(part.total.in_, part.before.in_) for part in parts)])
     return render_template(
         "headquarters.html",
-        title=f"People in, {_from_to(period)}",
+        title=f"People in, {_from_to(period)}" + ("" if whole else ", so far"),
         extent=_extent(parts),
         parts=parts,
         ranking=sorted(parts, key=lambda part: (-part.total.in_, part.name)),

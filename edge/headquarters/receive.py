@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.core.errors import HourUnfit
-from edge.core.hour import SCHEMA, Hour
+from edge.core.hour import SCHEMA, TEST, Hour
 from edge.core.time_zone import is_time_zone
 from edge.core.topics import parse_hour_topic
 
@@ -37,8 +37,8 @@ def receive(topic: str, payload: bytes, now: datetime, *, trial: bool = False) -
         trial: Take hours of a trial's made-up clock, too, at whatever time they say they were.
 
     Raises:
-        HourUnfit: with one of the reasons `topic`, `oversized`, `garbage`, `schema`, `invalid`, `names`, `trial`,
-            `future`, `ancient`.
+        HourUnfit: with one of the reasons `topic`, `oversized`, `garbage`, `schema`, `invalid`, `names`, `test`,
+            `trial`, `future`, `ancient`.
     """
     names = parse_hour_topic(topic)
     if names is None:
@@ -53,9 +53,7 @@ def receive(topic: str, payload: bytes, now: datetime, *, trial: bool = False) -
         raise HourUnfit("invalid", "timezone: is no time zone that is known here")
     if (hour.site, hour.camera) != names:
         raise HourUnfit("names", f"it says {hour.site}/{hour.camera}, but came as {'/'.join(names)}")
-    if "trial" in hour.flags:
-        if not trial:
-            raise HourUnfit("trial", "its clock was made up for a trial; it is no hour that ever was")
+    if _is_trial(hour, trial=trial):
         return hour
     if hour.end > now + _AHEAD:
         raise HourUnfit(
@@ -66,6 +64,15 @@ def receive(topic: str, payload: bytes, now: datetime, *, trial: bool = False) -
             "ancient", f"it starts at {stamp(hour.start)}, before a box could have kept it: its clock is wrong"
         )
     return hour
+
+
+def _is_trial(hour: Hour, *, trial: bool) -> bool:
+    """Tell whether the hour is of a made-up clock; raises HourUnfit if it is, and *trial* is False, or for a test."""
+    if TEST in hour.flags:
+        raise HourUnfit(TEST, f"`footfall send-test` sent it at {stamp(hour.start)}; it counts nobody")
+    if "trial" in hour.flags and not trial:
+        raise HourUnfit("trial", "its clock was made up for a trial; it is no hour that ever was")
+    return "trial" in hour.flags
 
 
 def stamp(moment: datetime) -> str:

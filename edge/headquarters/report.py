@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,8 @@ def run(
         csv_file: Where to write one row per hour, missing hours included.
         parquet: Where to write the same rows for data frames.
         sites: Only these; all if empty.
-        last: The last day; None takes the last whole day of the site with the newest hour.
+        last: The last day; None takes the last whole day of the site with the newest hour or, on a first day, that
+            day as far as it is known.
         days: Length of the period, in days.
 
     Raises:
@@ -62,12 +63,13 @@ def run(
     now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
     store = open_store(store_url)
     try:
-        period = Period(last or _last_day(store, sites, now), days)
+        found, whole = (last, True) if last else _last_day(store, sites, now)
+        period = Period(found, days)
         until = min(now - _OVERDUE, period.until)
         if html is not None:
             trials = _TrialCounter()
             parts = summarise(_slots(store, period, until, sites, trials), period)
-            html.write_text(page.render(parts, period, now, trials=trials.count), encoding="utf-8")
+            html.write_text(page.render(parts, period, now, trials=trials.count, whole=whole), encoding="utf-8")
         if csv_file is not None:
             _write_csv(csv_file, _within(_slots(store, period, until, sites), period))
         if parquet is not None:
@@ -89,11 +91,12 @@ class _TrialCounter:
             yield hour
 
 
-def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
-    """Return the last whole day of the site with the newest hour."""
+def _last_day(store: Store, sites: Sequence[str], now: datetime) -> tuple[date, bool]:
+    """Return the last whole day of the site with the newest hour; on a site's first day that day, and False."""
     extent = store.extent()
     if extent is None:
-        raise ConfigError("report", [f"store {store.name}: there are no hours in it yet"])
+        advice = "a box sends an hour when it is over, and `footfall collect` stores it"
+        raise ConfigError("report", [f"store {store.name}: there are no hours in it yet; {advice}"])
     newest = min(extent[1], now)
     of_newest = max(
         store.hours(newest - timedelta(days=2), newest + timedelta(hours=1), sites),
@@ -104,7 +107,12 @@ def _last_day(store: Store, sites: Sequence[str], now: datetime) -> date:
         raise ConfigError(
             "report", [f"store {store.name}: no hours of {', '.join(sites) or 'any site'} before {newest:%d %b}"]
         )
-    return page.last_day(of_newest.start.astimezone(ZoneInfo(of_newest.timezone)))
+    zone = ZoneInfo(of_newest.timezone)
+    whole = page.last_day(of_newest.start.astimezone(zone))
+    # On the first day no day is whole: a report that left it out would look as if nothing had come.
+    midnight = datetime.combine(whole + timedelta(days=1), time(), zone)
+    earlier = store.hours(midnight - timedelta(days=366), midnight, sites)
+    return (whole, True) if next(iter(earlier), None) is not None else (midnight.date(), False)
 
 
 def _slots(

@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -21,9 +23,9 @@ from rich.text import Text
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import HourUnfit
-from edge.core.hour import WELL_WATCHED, Hour
+from edge.core.hour import TEST, WELL_WATCHED, Hour
 from edge.core.signals import Notice, stop_signals
-from edge.core.topics import parse_status_topic
+from edge.core.topics import parse_hour_topic, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import HOUR, KnownHours
 from edge.headquarters.receive import receive
@@ -35,6 +37,17 @@ OVERDUE = timedelta(seconds=3_900)
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
+_HEADINGS = ("camera", "status", "last hour", "in", "out", "watched", "missing", "flags")
+_NUMBERS = range(3, 7)
+"""The columns that hold numbers, by index."""
+_LEAST_NAME = 12
+"""Characters of a camera's name that a narrow terminal shows at least."""
+_FLAGS_ROOM = 12
+"""Characters that flags get before a long name does."""
+_WIDE = 100
+"""A terminal of so many columns shows the weekday, too."""
+_TEST_SHOWN = timedelta(hours=1)
+"""So long the table shows that a test hour has arrived."""
 
 
 @dataclass(slots=True)
@@ -48,6 +61,7 @@ class Box:
     last: Hour | None = None
     hours: KnownHours = field(default_factory=KnownHours)
     fault: str = ""
+    tested: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -120,6 +134,8 @@ class Board:
                 box.take(hour)
                 return _hour_line(box, hour)
         except HourUnfit as exc:
+            if exc.reason == TEST:
+                return self._note_test(message.topic, now)
             self.unfit += 1
             parts = message.topic.split("/")
             known = self.boxes.get((parts[2], parts[3])) if len(parts) > 3 else None  # noqa: PLR2004 - levels of a topic
@@ -133,6 +149,12 @@ class Board:
         box.status, box.since = status, None if message.retained else now
         return f"{box.name} is {status}"
 
+    def _note_test(self, topic: str, now: datetime) -> str:
+        """Note that a test hour has arrived, so that whoever stands at the door can be told so."""
+        box = self.box(*(parse_hour_topic(topic) or ("", "")))
+        box.tested = now
+        return f"{box.name}: a test hour has arrived; it counts nobody"
+
     def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
         """Note what a store knows."""
         for hour in hours:
@@ -145,8 +167,8 @@ class Board:
         """Return the names of the cameras whose hours are missing."""
         return {box.name for box in self.boxes.values() if box.missing(now)}
 
-    def table(self, now: datetime, rows: int, state: str) -> Table:
-        """Return the table: who needs somebody first, then by name, at most *rows*."""
+    def table(self, now: datetime, rows: int, state: str, width: int = 120) -> Table:
+        """Return the table, *width* characters wide: who needs somebody first, then by name, at most *rows*."""
         boxes = sorted(self.boxes.values(), key=lambda box: (-box.trouble(now), box.name))
         online = sum(box.alive(now) in {"online", "reporting"} for box in boxes)
         behind = sum(bool(box.missing(now)) for box in boxes)
@@ -155,16 +177,27 @@ class Board:
             words.append(f"{self.unfit:,} messages can't be booked")
         if len(boxes) > rows:
             words.append(f"{len(boxes) - rows:,} more below")
-        table = Table(title="; ".join(words), title_justify="left", expand=True)
-        table.add_column("camera", no_wrap=True)
-        table.add_column("status", no_wrap=True)
-        table.add_column("last hour", no_wrap=True)
-        for heading in ("in", "out", "watched", "missing"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("flags", overflow="ellipsis", no_wrap=True)
-        for box in boxes[:rows]:
-            table.add_row(*_cells(box, now))
+        cells = [_cells(box, now, narrow=width < _WIDE) for box in boxes[:rows]]
+        # Counts, status and hour are what the table is for: names and flags share what room is left.
+        widths = [
+            max([cell_len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(_HEADINGS)
+        ]
+        room = width - sum(widths[1:-1]) - 2 * len(_HEADINGS)
+        widths[0] = max(_LEAST_NAME, min(widths[0], room - min(widths[-1], _FLAGS_ROOM)))
+        widths[-1] = max(0, room - widths[0])
+        table = Table(title="; ".join(words), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for at, heading in enumerate(_HEADINGS):
+            justify: Literal["left", "right"] = "right" if at in _NUMBERS else "left"
+            table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[at])
+        for row in cells:
+            row[0].plain = _end_of(row[0].plain, widths[0])
+            table.add_row(*row)
         return table
+
+
+def _end_of(name: str, width: int) -> str:
+    """Return *name* in *width* characters: its end, since what tells cameras apart stands there."""
+    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
 
 
 def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
@@ -201,7 +234,10 @@ def _show(console: Console, board: Board, subscription: Subscription, clock: Clo
                 board.take(message, _now(clock))
             if time.monotonic() - drawn_s >= _TICK_S:
                 drawn_s = time.monotonic()
-                live.update(board.table(_now(clock), max(1, console.height - 6), subscription.state), refresh=True)
+                live.update(
+                    board.table(_now(clock), max(1, console.height - 6), subscription.state, console.width),
+                    refresh=True,
+                )
 
 
 def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
@@ -246,7 +282,7 @@ def _hour_line(box: Box, hour: Hour) -> str:
     return f"{box.name} {_local(hour)} in {hour.in_} out {hour.out} {share} {flags}".rstrip() + revision
 
 
-def _cells(box: Box, now: datetime) -> list[Text]:
+def _cells(box: Box, now: datetime, *, narrow: bool) -> list[Text]:
     watched = watched_share(box.last)
     missing = box.missing(now)
     alive = box.alive(now)
@@ -259,13 +295,14 @@ def _cells(box: Box, now: datetime) -> list[Text]:
         share = "closed" if watched is None else f"{watched:.0%}"
         low = watched is not None and watched < WELL_WATCHED
         cells += [
-            Text(_local(box.last)),
+            Text(_local(box.last).partition(" ")[2] if narrow else _local(box.last)),
             Text(str(box.last.in_)),
             Text(str(box.last.out)),
             Text(share, style="yellow" if low else "dim" if watched is None else ""),
         ]
     cells.append(Text(str(missing) if missing else "", style="red"))
-    cells.append(Text(" ".join([*([box.fault] if box.fault else []), *(box.last.flags if box.last else ())])))
+    tested = [f"test {box.tested:%H:%M}Z"] if box.tested is not None and now - box.tested < _TEST_SHOWN else []
+    cells.append(Text(" ".join([*tested, *([box.fault] if box.fault else []), *(box.last.flags if box.last else ())])))
     return cells
 
 

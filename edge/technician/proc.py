@@ -172,6 +172,11 @@ def running(command: str) -> list[Process]:
     return [process for process in found.values() if process.pid not in helpers]
 
 
+def is_busy() -> bool:
+    """Tell whether more processes have wanted to run in the last minute than there are processors."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
+
+
 def unit_properties(unit: str, names: Iterable[str]) -> dict[str, str]:
     """Return what systemd says of *unit*; nothing where there is no systemd."""
     if shutil.which("systemctl") is None:

@@ -157,6 +157,7 @@ def _say_what_to_expect(settings: Config, trial_speed: float | None) -> None:
         )
     clock = KernelClock()
     if trial_speed is not None:
+        log.info("the first hour is over in %.0f s, and sent soon after", 3600 / trial_speed)
         return
     if not clock.trusted():
         log.warning("counting, but no hour is sent until the clock is synchronised; see `timedatectl`")

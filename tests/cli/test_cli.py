@@ -493,6 +493,25 @@ def test_the_settings_are_explained(here: Here) -> None:
     assert {key.key for key in reference.every_key()} <= set(shown)
 
 
+def test_the_shipped_manual_is_the_programs_own(here: Here) -> None:
+    """What deploy.sh installs for man is what `footfall help man` writes; man reads it without a complaint."""
+    manual = (ROOT / "deploy/man/footfall.1").read_text(encoding="utf-8")
+
+    assert manual == here("help", "man").stdout
+    for name in (name for heading, section in COMMANDS.items() if heading for name in section):
+        assert re.search(
+            rf"^\.SS footfall {re.escape(name).replace('-', '-')}\b", manual.replace("\\-", "-"), re.MULTILINE
+        )
+    if shutil.which("groff") is None:
+        pytest.skip("NO GROFF: whether man can read the manual is NOT tested")
+    shown = subprocess.run(
+        ["groff", "-man", "-Tascii", "-ww", "-P-c"], input=manual, capture_output=True, text=True, check=True
+    )
+
+    assert "" == shown.stderr
+    assert "footfall send-test" in shown.stdout
+
+
 def test_the_shipped_completion_is_the_librarys() -> None:
     """What deploy.sh installs for bash is what the program writes itself."""
     said = footfall(env={**os.environ, "_FOOTFALL_COMPLETE": "bash_source"})

@@ -25,6 +25,8 @@ from tests.headquarters.conftest import Postgres, Spawn, until_said
 from tests.headquarters.messages import TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
 from tests.publisher.wire import FakeBroker, Talk
+from tests.technician.rig import footfall as box_command
+from tests.technician.rig import write_config
 
 pytestmark = pytest.mark.processes
 
@@ -411,6 +413,24 @@ def test_trials_are_stored_when_asked_for(own_mosquitto: MakeBroker, spawn: Spaw
     collector(spawn, said, broker.port, url, "--trial")
     hours_of(broker.port, "door-a", 4, flags={"trial"})
     wait_until(lambda: len(kept(url)) == 4, "4 hours")
+
+
+def test_a_test_hour_is_shown_and_never_booked(
+    own_mosquitto: MakeBroker, spawn: Spawn, said: Said, tmp_path: Path
+) -> None:
+    """`footfall send-test`, a real broker, a collector that takes trials: logged, in quarantine, not counted."""
+    broker = own_mosquitto()
+    url = str(tmp_path / "hours.sqlite")
+    collector(spawn, said, broker.port, url, "--trial")
+    sent = box_command("send-test", "--config", write_config(tmp_path, port=broker.port))
+    until_said(said, "a test hour has arrived")
+    hours_of(broker.port, "door-a", 1)
+    wait_until(lambda: len(kept(url)) == 1, "the hour that counts")
+
+    assert 0 == sent.returncode
+    assert "test hour door-a: footfall/v1/sh-023/door-a/hour has taken it" in sent.stdout
+    assert {"test": 1} == quarantined(url)
+    assert 48 == kept(url)[0].in_
 
 
 def test_the_quarantine_can_be_judged_again(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.errors import HourUnfit
-from edge.core.hour import Hour
+from edge.core.hour import Hour, Source
 from edge.headquarters.receive import LARGEST, receive
 from tests.headquarters.messages import NOW, TOPIC, told
 
@@ -152,6 +153,29 @@ def test_trials_stay_out_unless_asked_for() -> None:
 
     assert "trial" == reason(payload)
     assert receive(TOPIC, payload, NOW, trial=True)
+
+
+@pytest.mark.parametrize("trial", [False, True])
+@pytest.mark.parametrize("sent_ms", [0, 1_000, 1_700_000_040_000, 1_700_000_041_999, 4_000_000_000_000])
+def test_a_test_hour_is_never_stored(sent_ms: int, trial: bool) -> None:
+    """Whenever it says it was sent, by a clock at 1970 too, and even where trials are stored."""
+    hour = Hour.of_test(Source("sh-023", "door-a", ZoneInfo("Asia/Shanghai"), "head-test 1"), sent_ms, ["entrance"])
+    with pytest.raises(HourUnfit) as refused:
+        receive(TOPIC, hour.encode(), NOW, trial=trial)
+
+    assert "test" == refused.value.reason
+
+
+@given(st.integers(0, 4_102_444_800_000), st.sampled_from(["Asia/Shanghai", "Asia/Kathmandu", "Australia/Lord_Howe"]))
+def test_a_test_hour_harms_nobody_who_stores_it(sent_ms: int, zone: str) -> None:
+    """It passes the schema, counts nobody, and begins where no counted hour begins, so that it replaces none."""
+    hour = Hour.of_test(Source("sh-023", "door-a", ZoneInfo(zone), "head-test 1"), sent_ms, ["entrance", "side"])
+
+    assert VALIDATOR.is_valid(json.loads(hour.encode()))
+    assert (0, 0, 0) == (hour.in_, hour.out, hour.watched_s)
+    assert ("test", "trial") == hour.flags
+    assert hour.start.astimezone(UTC).second
+    assert 1 == hour.length_s
 
 
 @given(st.binary(max_size=300), st.text(max_size=60))

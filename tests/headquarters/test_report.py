@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from edge.core.clock import ManualClock
 from edge.core.errors import ConfigError, ExtraMissing
 from edge.headquarters import report
 from edge.headquarters.address import open_store
+from edge.headquarters.collect import judge
 from edge.web.charts import COLUMNS_PX
 from tests.headquarters import year
+from tests.headquarters.messages import TOPIC, told
 from tests.publisher.rig import utc_ms
 from tests.technician import chromium as chromium_driver
 
@@ -259,6 +262,31 @@ def test_postgresql_gives_the_same_page(store_url: str, tmp_path: Path, postgres
         report.run(where, CLOCK, html=tmp_path / name, sites=["kathmandu"])
 
     assert (tmp_path / "one").read_text(encoding="utf-8") == (tmp_path / "two").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("hours", "title", "in_"),
+    [
+        (range(3), "People in, 10 Oct to 6 Nov 2026, so far", 3),
+        (range(24), "People in, 10 Oct to 6 Nov 2026", 24),
+        (range(30), "People in, 10 Oct to 6 Nov 2026", 24),
+    ],
+)
+def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, title: str, in_: int) -> None:
+    """While no day is over yet the report shows the hours that there are; then whole days, as ever."""
+    url = str(tmp_path / "first.sqlite")
+    store = open_store(url)
+    first = datetime(2026, 11, 5, 16, tzinfo=UTC)  # midnight in Shanghai
+    now = first + timedelta(hours=len(hours), minutes=10)
+    messages = [(TOPIC, told(first + timedelta(hours=hour), in_=1, out=0)) for hour in hours]
+    store.add(judge(messages, now), now)
+    store.close()
+    clock = ManualClock(wall=round(now.timestamp() * 1000))
+    report.run(url, clock, html=tmp_path / "r.html", csv_file=tmp_path / "r.csv")
+    rows = list(csv.DictReader((tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()))
+
+    assert f"<title>{title}</title>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert in_ == sum(int(row["in"] or 0) for row in rows)
 
 
 def test_what_cant_be_reported_is_told(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

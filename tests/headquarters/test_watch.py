@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
 
+from edge.core.hour import Hour, Source
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
 from edge.headquarters.watch import Board
@@ -40,10 +42,14 @@ def board_of(*payloads: bytes, status: bytes = b"online") -> Board:
     return board
 
 
-def shown(board: Board, rows: int = 20) -> str:
-    console = Console(width=140, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115 - a sink
+def shown(board: Board, rows: int = 20, width: int = 140) -> str:
+    return shown_at(board, NOW, rows, width)
+
+
+def shown_at(board: Board, now: datetime, rows: int = 20, width: int = 140) -> str:
+    console = Console(width=width, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115 - a sink
     with console.file:
-        console.print(board.table(NOW, rows, "connected"))
+        console.print(board.table(now, rows, "connected", width))
     return console.export_text()
 
 
@@ -129,6 +135,37 @@ def test_what_cant_be_booked_is_counted_and_shown_at_its_box() -> None:
     assert 3 == board.box("sh-023", "door-a").trouble(NOW)
     assert board.take(message(b"\xff", "footfall/v1/x"), NOW)
     assert 2 == board.unfit
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_narrow_terminal_shows_the_counts(width: int) -> None:
+    """In, out, watched and missing are what the table is for: names and flags give way to them."""
+    long = "shop-with-a-very-long-name-0001"
+    board = Board()
+    board.take(message(b"online", f"footfall/v1/{long}/door-a/status"), NOW)
+    payload = told(NOW - timedelta(hours=9), site=long, in_=4_812, out=4_793, flags={"dark", "moved", "slow"})
+    board.take(message(payload, f"footfall/v1/{long}/door-a/hour"), NOW)
+    table = shown(board, width=width)
+
+    for words in (" in ", " out ", "watched", "missing", "4812", "4793", "100%", " 7 ", "online", "0001/door-a"):
+        assert words in table
+    assert width >= max(map(len, table.splitlines()))
+
+
+def test_a_test_hour_is_shown_and_changes_nothing() -> None:
+    """Whoever stands at the door can be told that it arrived; counts, gaps and troubles are as before."""
+    board = board_of(told(NOW - timedelta(hours=1)))
+    source = Source("sh-023", "door-a", ZoneInfo("Asia/Shanghai"), "head-test 1")
+    sent = Hour.of_test(source, round(NOW.timestamp() * 1000), ["entrance"])
+    line = board.take(message(sent.encode()), NOW)
+    box = board.box("sh-023", "door-a")
+
+    assert "sh-023/door-a: a test hour has arrived; it counts nobody" == line
+    assert "test 12:00Z" in shown(board)
+    assert "test 12:00Z" not in shown_at(board, NOW + timedelta(hours=2))
+    assert (0, 0, 0, "") == (board.unfit, box.missing(NOW), box.trouble(NOW), box.fault)
+    assert box.last is not None
+    assert 48 == box.last.in_
 
 
 def test_a_store_beside_it_tells_what_was_before(tmp_path: Path) -> None:

@@ -306,6 +306,47 @@ def test_a_busy_box_is_not_called_slow(
     assert f"{cpu_fps:g} pictures a second can be held" in speed.found
 
 
+def test_a_busy_moment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where other programs had the core, nobody is told to set another rate, nor to change camera, plug or light."""
+    path = write_config(tmp_path)
+    config = schema.load(path)
+    advice = []
+    for share in (0.3, 1.0):
+        stages = measuring.Stages({}, 1.5, 9.0, share, 30, {}, 100, "ai_edge_litert", "footfall-head")
+        monkeypatch.setattr(measuring, "time_stages", lambda *_, stages=stages: stages)
+        advice.append(list(check_camera.check_model(path, config))[1].advice)
+    camera = schema.Camera.model_validate(
+        {**config.cameras["door-a"].model_dump(by_alias=True), "source": "/dev/video0"}
+    )
+    for fps in (9.0, 3.0):
+        busy, quiet = (
+            next(iter(check_camera.judge(camera, "door-a", Look(640, 480, fps, 100, ()), busy=on)))
+            for on in (True, False)
+        )
+        assert "warn" == busy.state
+        assert "busy with other programs" in busy.found
+        assert "change no setting" in busy.advice
+        assert "change no setting" not in quiet.advice
+
+    assert "change no setting" in advice[0]
+    assert "`fps: 9`" in advice[1]
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.5, False), (64.0, True)])
+def test_a_service_on_a_busy_box(monkeypatch: pytest.MonkeyPatch, load: float, busy: bool) -> None:
+    """The line says that the box is busy, from the load of the last minute, in place of blaming light or heat."""
+    camera = schema.Camera.model_validate(
+        {"source": "/dev/video0", "lines": {"a": {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}}}
+    )
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    clock = KernelClock()
+    pace = Pace(clock.boot_id, clock.boot_ms(), None, 9.0, 1.0, Flag(0))
+    found = next(iter(check_camera.ask(camera, "door-a", pace)))
+
+    assert ("warn", busy) == (found.state, "busy with other programs" in found.found)
+
+
 def test_an_interpreter_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As one does that was built for another numpy: the check survives it, and says what it is."""
     package = tmp_path / "packages" / "ai_edge_litert"
@@ -378,7 +419,7 @@ def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[st
     program = folder / "python"
     program.write_text(f"#!{sys.executable}\nimport signal, time\n{said}{then}\n")
     program.chmod(0o755)
-    monkeypatch.setattr(measuring.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
 
 
 def test_a_stalled_pi_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

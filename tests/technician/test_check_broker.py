@@ -11,11 +11,12 @@ import pytest
 
 from edge.config import schema
 from edge.core.clock import KernelClock
+from edge.core.hour import Hour
 from edge.technician.check.broker import check_broker
 from edge.technician.check.check_result import Finding
 from tests.publisher.rig import Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
 from tests.publisher.test_outbox import Bench
-from tests.technician.rig import write_config
+from tests.technician.rig import here, write_config
 
 pytestmark = pytest.mark.processes
 
@@ -52,6 +53,12 @@ def _check(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
     return check
 
 
+@pytest.fixture(name="connected_here")
+def _connected_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a publisher of this box that is connected; tests/test_processes.py has real ones."""
+    monkeypatch.setattr("edge.technician.check.broker._is_online", lambda _ledger, _camera: True)
+
+
 Check = Callable[..., dict[str, Finding]]
 MakeBroker = Callable[..., Mosquitto]
 
@@ -78,6 +85,19 @@ def password_options(folder: Path, *acl: str) -> list[str]:
     return options
 
 
+def listen(port: int) -> Listener:
+    """Return a listener on everything that hears already; what it has heard until now is forgotten."""
+    listener = Listener(port, topic="#")
+    probe = ["mosquitto_pub", "-p", str(port), "-q", "1", "-t", "before", "-m", "x"]
+
+    def hears() -> bool:
+        subprocess.run(probe, check=True)
+        return bool(listener.received)
+
+    wait_until(hears, "the listener to hear")
+    return listener
+
+
 def secret(folder: Path, word: str = "right") -> str:
     path = folder / "secret"
     path.write_text(f"{word}\n")
@@ -98,7 +118,7 @@ def test_tls_and_password(check: Check, broker: MakeBroker, certificates: Path, 
         "broker publish door-a": "warn",
     } == states(found)
     assert "valid for 89 more days" in found["broker TLS"].found
-    assert "nobody subscribes" in found["broker publish door-a"].found
+    assert "footfall send-test" in found["broker publish door-a"].advice
 
 
 def test_a_name_that_isnt_known(check: Check) -> None:
@@ -174,9 +194,21 @@ def test_a_wrong_password(check: Check, broker: MakeBroker, tmp_path: Path) -> N
     made = broker(*password_options(tmp_path))
     found = check(port=made.port, broker=secret(tmp_path, "wrong"))
 
-    assert "fail" == found["broker login"].state
-    assert "as sh-023: refused" in found["broker login"].found
+    assert (
+        "fail",
+        "as sh-023: the broker doesn't know this user name with this password",
+        f"compare {tmp_path}/secret with what headquarters gave you; `broker.username` is sh-023",
+    ) == (found["broker login"].state, found["broker login"].found, found["broker login"].advice)
     assert "broker publish door-a" not in found
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_no_user_name_where_one_is_wanted(check: Check, broker: MakeBroker, tmp_path: Path, protocol: str) -> None:
+    """The broker's bare "not authorized" is told in words, with the two settings that are missing."""
+    found = check(port=broker(*password_options(tmp_path)).port, broker=f', protocol: "{protocol}"')
+
+    assert "without a user name: the broker wants a user name and a password" == found["broker login"].found
+    assert "`broker.username` and `broker.password_file`" in found["broker login"].advice
 
 
 def test_a_password_file_that_others_may_read(check: Check, broker: MakeBroker, tmp_path: Path) -> None:
@@ -190,15 +222,17 @@ def test_a_password_file_that_others_may_read(check: Check, broker: MakeBroker, 
     assert f"type: chmod o= {tmp_path}/secret" == found["broker login"].advice
 
 
+@pytest.mark.usefixtures("connected_here")
 def test_a_user_who_may_not_publish_there(check: Check, broker: MakeBroker, tmp_path: Path) -> None:
     """The broker's own reason code tells, and the advice names the topic."""
     made = broker(*password_options(tmp_path, "topic write elsewhere/#"))
     found = check(port=made.port, broker=secret(tmp_path))
 
     assert "fail" == found["broker publish door-a"].state
-    assert STATUS_TOPIC in found["broker publish door-a"].advice
+    assert "footfall/v1/sh-023/door-a/hour and …/status" in found["broker publish door-a"].advice
 
 
+@pytest.mark.usefixtures("connected_here")
 def test_mqtt_3_cant_tell(check: Check, broker: MakeBroker, tmp_path: Path) -> None:
     """In MQTT 3.1.1 a broker acknowledges what it throws away: no `ok` is given for that."""
     made = broker(*password_options(tmp_path, "topic write elsewhere/#"))
@@ -227,6 +261,7 @@ def test_a_running_publisher_keeps_its_session_and_its_status(check: Check, brok
     assert [(STATUS_TOPIC, True, "online")] == late.received
 
 
+@pytest.mark.usefixtures("connected_here")
 def test_nothing_is_left_on_a_broker_that_knew_nothing(check: Check, broker: MakeBroker) -> None:
     """Who subscribes afterwards hears nothing: nothing was retained, and no last will was left."""
     made = broker()
@@ -248,9 +283,28 @@ def test_nothing_is_left_on_a_broker_that_knew_nothing(check: Check, broker: Mak
     for one in (listener, late):
         one.close()
 
+    assert [(STATUS_TOPIC, False, "online")] == heard
     assert "ok" == found["broker publish door-a"].state
-    assert [(STATUS_TOPIC, False, "offline")] == heard
     assert [] == kept
+
+
+def test_nothing_is_said_of_a_camera_that_may_run_elsewhere(check: Check, broker: MakeBroker) -> None:
+    """A check on a laptop with the box's own config: who listens hears nothing, least of all `offline`."""
+    made = broker()
+    listener = listen(made.port)
+    probe = ["mosquitto_pub", "-p", str(made.port), "-q", "1", "-t", "after", "-m", "x"]
+    found = check(port=made.port)
+    # A broker hands messages on in the order in which it took them: after this one nothing of the check can come.
+    subprocess.run(probe, check=True)
+    wait_until(lambda: listener.payloads("after"), "the listener to hear what came later")
+    heard = {topic for topic, *_ in listener.received}
+    listener.close()
+
+    assert {"before", "after"} == heard
+    assert ("warn", "not tried") == (
+        found["broker publish door-a"].state,
+        found["broker publish door-a"].found.partition(":")[0],
+    )
 
 
 def test_the_days_follow_the_boxs_clock(
@@ -263,3 +317,49 @@ def test_the_days_follow_the_boxs_clock(
     found = check(port=made.port, tls=secured(certificates))
 
     assert "valid for 9 more days" in found["broker TLS"].found
+
+
+# --- send-test -------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_hour_arrives(broker: MakeBroker, tmp_path: Path) -> None:
+    """On the topic of the hours, not retained, with both flags, counting nobody; the command says where it shows."""
+    made = broker()
+    listener = listen(made.port)
+    said = here("send-test", "--config", write_config(tmp_path, port=made.port))
+    wait_until(lambda: [one for one in listener.received if one[0] != "before"], "the test hour")
+    listener.close()
+    ((topic, retained, payload),) = [one for one in listener.received if one[0] != "before"]
+    hour = Hour.decode(payload.encode())
+
+    assert 0 == said.returncode
+    assert ("footfall/v1/sh-023/door-a/hour", False) == (topic, retained)
+    assert (("test", "trial"), 0, 0, 0) == (hour.flags, hour.in_, hour.out, hour.watched_s)
+    assert "ok    test hour door-a: footfall/v1/sh-023/door-a/hour has taken it" in said.stdout
+    assert "footfall watch" in said.stdout
+
+
+def test_a_test_hour_that_nobody_hears(broker: MakeBroker, tmp_path: Path) -> None:
+    """It is sent, and the broker's word that nobody subscribes is handed on."""
+    said = here("send-test", "--config", write_config(tmp_path, port=broker().port))
+
+    assert 0 == said.returncode
+    assert "but nobody subscribes to it now" in said.stdout
+
+
+def test_a_test_hour_that_is_refused(broker: MakeBroker, tmp_path: Path) -> None:
+    """A user who may publish the status and no hour: this is what `check` can't see."""
+    made = broker(*password_options(tmp_path, f"topic write {STATUS_TOPIC}"))
+    said = here("send-test", "--config", write_config(tmp_path, port=made.port, broker=secret(tmp_path)))
+
+    assert 1 == said.returncode
+    assert "fail  test hour door-a: footfall/v1/sh-023/door-a/hour: this user may not do that" in said.stdout
+    assert "not sent" in said.stdout
+
+
+def test_no_test_hour_without_a_broker(tmp_path: Path) -> None:
+    """The first step that fails is told, with what to do."""
+    said = here("send-test", "--config", write_config(tmp_path, port=free_port()))
+
+    assert 1 == said.returncode
+    assert "fail  broker TCP" in said.stdout

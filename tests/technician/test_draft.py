@@ -74,6 +74,19 @@ def faults(draft: Draft) -> list[str]:
     return [fault for line in draft.shown(0)["lines"] for fault in line["faults"]]
 
 
+def test_whether_heads_are_large_enough_is_told_once_one_was_seen() -> None:
+    """Nothing before; then the size that was seen, and the verdict of the rule that `plan` goes by."""
+    draft = Draft({"entrance": ENTRANCE})
+    before = draft.shown(0)["heads"]
+    walk(draft, 1, 60, 420, 0)
+
+    assert {"verdict": "", "said": ""} == before
+    assert {
+        "verdict": "ok",
+        "said": "Heads here are 60 px of 640, 9.4 % of the picture's width: large enough.",
+    } == draft.shown(0)["heads"]
+
+
 def test_people_are_counted_as_they_walk() -> None:
     """Two go in and one comes out, over the line of the file."""
     draft = Draft({"entrance": ENTRANCE})

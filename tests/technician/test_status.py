@@ -21,7 +21,7 @@ import pytest
 from edge.config import schema
 from edge.core.clock import KernelClock
 from edge.technician import counts
-from tests.publisher.rig import utc_ms, wait_until
+from tests.publisher.rig import Walkers, utc_ms, wait_until
 from tests.technician.rig import REPOSITORY, Books, footfall, here, write_config
 
 pytestmark = pytest.mark.processes
@@ -174,6 +174,64 @@ def test_status(path: Path) -> None:
     assert "no hour was acknowledged yet" in run.stdout
     assert "not over yet" in run.stdout
     assert "\x1b" not in run.stdout
+
+
+def test_counts_without_an_hour_are_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the clock is synchronised there is no hour, but what was counted since the start can be seen."""
+    needs_uptime(3)
+    books = now_books(path, 2)
+    books.clock.synchronised = False
+    books.let(2, in_=3, out=1)
+    books.builder.turn(last=True)
+    monkeypatch.setattr(KernelClock, "trusted", lambda _clock: False)
+    run = here("status", "--config", path)
+    books.close()
+
+    assert "CLOCK NOT SYNCHRONISED" in run.stdout
+    assert "no hour of today yet" in run.stdout
+    assert re.search(r"counted since [12] min ago: 36 in, 12 out; in no hour yet, as the clock isn't sync", run.stdout)
+
+
+def test_counts_since_the_start_are_those_of_the_newest_run(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart of vision begins anew; what was counted before is in the hours."""
+    monkeypatch.setattr(KernelClock, "trusted", lambda _clock: True)
+    needs_uptime(8)
+    books = now_books(path, 6)
+    books.let(2, in_=5)
+    books.walkers = Walkers(boot_ms=books.clock.boot, run=2)
+    books.let(3, in_=1, out=1)
+    books.builder.turn(last=True)
+    run = here("status", "--config", path)
+    books.close()
+
+    assert re.search(r"counted since \d\d:\d\d: 18 in, 18 out$", run.stdout, re.MULTILINE)
+
+
+def test_a_running_trial_is_told_by_its_own_clock(path: Path) -> None:
+    """`run --trial-speed`: counting, at the camera's real rate, today's trial hours, on the clock that it says."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "run", "--config", str(path), "--trial-speed", "60"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as trial:  # fmt: skip
+        try:
+            said = ""
+
+            def counts() -> bool:
+                nonlocal said
+                said = here("status", "--config", path).stdout
+                return bool(re.search(r"counted since \d\d:\d\d: [1-9]", said))
+
+            wait_until(counts, "the trial to count", 240)
+        finally:
+            trial.terminate()
+            trial.communicate()
+    rate = re.search(r"counting, (\d+\.\d) pictures a second", said)
+
+    assert "made-up clock of a trial, 60 times as fast" in said
+    assert "publisher: running, in a trial" in said
+    # On a machine that is too busy it says so; that it is silent, or over, would be wrong.
+    assert re.search(r"door-a: (counting|TOO SLOW)", said)
+    assert rate is None or float(rate[1]) < 31, "the demo clip has 30 pictures a second at most"
 
 
 def test_a_silent_camera(path: Path) -> None:

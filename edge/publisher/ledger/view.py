@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,20 @@ class Pace:
     fps: float | None
     watched: float
     flags: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class SinceStart:
+    """
+    What a camera's newest run has counted, whether or not it has a place in an hour.
+
+    Attributes:
+        lines: (in, out) of each line by name.
+        first_boot_ms: Boot time of the run's oldest reading that is kept.
+    """
+
+    lines: Mapping[str, tuple[int, int]]
+    first_boot_ms: int
 
 
 class LedgerView:
@@ -231,6 +245,28 @@ class LedgerView:
             watched=(watched_ms - first_watched_ms) / passed_ms if passed_ms else 0.0,
             flags=flags,
         )
+
+    def since_start(self, camera: str) -> SinceStart | None:
+        """Return what the camera's newest run has counted, as far as its readings are kept; None if there are none."""
+        newest = self._connection.execute(
+            "SELECT s.boot, s.run FROM streams s JOIN readings r ON r.stream = s.id WHERE s.camera = ?"
+            " ORDER BY s.boot DESC, r.boot_ms DESC, s.id DESC LIMIT 1",
+            (camera,),
+        ).fetchone()
+        if newest is None:
+            return None
+        rows = self._connection.execute(
+            "SELECT s.line, r.in_, r.out, r.boot_ms, s.from_zero AND (b.pruned_ms = 0 OR r.sequence = 0)"
+            " FROM streams s JOIN readings r ON r.stream = s.id JOIN boots b ON b.id = s.boot"
+            " WHERE s.camera = ? AND (s.boot, s.run) = (?, ?) ORDER BY s.id, r.sequence",
+            (camera, *newest),
+        ).fetchall()
+        lines: dict[str, tuple[int, int]] = {}
+        before: dict[str, tuple[int, int]] = {}
+        for line, in_, out, _, from_zero in rows:
+            base_in, base_out = before.setdefault(line, (0, 0) if from_zero else (in_, out))
+            lines[line] = (in_ - base_in, out - base_out)
+        return SinceStart(lines, min(first_ms for *_, first_ms, _ in rows))
 
     def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Row]:
         found = []

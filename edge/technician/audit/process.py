@@ -45,6 +45,8 @@ _SIGN_S = 600.0
 """An audit that nobody signs ends unsigned after this time, s."""
 _MOST_NAME = 60
 """A signer's name is cut to so many characters."""
+_ELSEWHERE = "run this with sudo, or name another folder with --reports"
+"""What to do where reports can't be kept."""
 
 
 @dataclass(slots=True)
@@ -256,9 +258,9 @@ def _prepare(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise ReportUnwritable(folder, exc.strerror or str(exc)) from exc
+        raise ReportUnwritable(folder, exc.strerror or str(exc), _ELSEWHERE) from exc
     if not os.access(folder, os.W_OK):
-        raise ReportUnwritable(folder, "this user may not write there")
+        raise ReportUnwritable(folder, "this user may not write there", _ELSEWHERE)
     return folder
 
 
@@ -271,7 +273,7 @@ def _export(report: Report, stem: Path, store: Path) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as exc:
-            raise ReportUnwritable(stem.parent, exc.strerror or str(exc)) from exc
+            raise ReportUnwritable(stem.parent, exc.strerror or str(exc), _ELSEWHERE) from exc
     store.unlink(missing_ok=True)
 
 

@@ -2,15 +2,17 @@
 The part of `footfall check` that goes to the broker, step by step, as the publisher does, and leaves nothing behind.
 
 It must not disturb a publisher that runs: it logs in under a client name of its own, so that the broker doesn't take
-the publisher's session away; it leaves no last will; and it says on each camera's status topic only what is the
-case already, and not retained, so that what the broker keeps there stays as the publisher left it.
+the publisher's session away, and it leaves no last will. On a camera's status topic it publishes `online`, not
+retained, where this box's own publisher is connected, and otherwise nothing: the camera may be counting on another box
+under the same name, and then `offline` would be a lie. `footfall send-test` goes the same way with a test hour for
+each camera.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -34,13 +36,21 @@ _ANSWER_S = 10.0
 _SOON_DAYS = 21
 _DAY_S = 86_400
 
+_LOGIN_REFUSED = (0x86, 0x87)
+"""Reason codes with which brokers answer a wrong password: the standard's own, and mosquitto's "not authorized"."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_NAME = (62, 63, 64)
 """OpenSSL's verification results."""
 
 
-def check_broker(settings: PublisherSettings) -> Iterator[Finding]:
-    """Go as far as the broker lets us; the first step that fails is the last."""
+def check_broker(settings: PublisherSettings, hours: Mapping[str, bytes] | None = None) -> Iterator[Finding]:
+    """
+    Go as far as the broker lets us; the first step that fails is the last.
+
+    Args:
+        settings: The publisher's slice of the config.
+        hours: A test hour for each camera, to be published; without them only what is known of the status is.
+    """
     broker = settings.broker
     try:
         addresses = _addresses(broker)
@@ -69,7 +79,7 @@ def check_broker(settings: PublisherSettings) -> Iterator[Finding]:
         )
         return
     with _Guest(settings) as guest:
-        yield from guest.check()
+        yield from guest.check(hours)
 
 
 class _Stopped(Exception):
@@ -139,6 +149,7 @@ class _Guest(BrokerConnection):
         self._welcome: Welcome | None = None
         self._ended: PublishError | None = None
         self._answers: dict[str, ReasonCode] = {}
+        self._refusal: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -146,8 +157,8 @@ class _Guest(BrokerConnection):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def check(self) -> Iterator[Finding]:
-        """Log in, and publish on the status topic of each camera."""
+    def check(self, hours: Mapping[str, bytes] | None) -> Iterator[Finding]:
+        """Log in, and publish for each camera."""
         user = f"as {self.broker.username}" if self.broker.username else "without a user name"
         self._until(lambda: self._welcome is not None)
         if self._welcome is None:
@@ -157,7 +168,9 @@ class _Guest(BrokerConnection):
         if not (self._welcome.keeps_retained and self._welcome.offers_qos_1):
             yield fail("broker features", "it keeps no retained messages, or knows no QoS 1", "use another broker")
         for camera in self._settings.cameras:
-            yield self._publish(camera.name)
+            yield (
+                self._publish_status(camera.name) if hours is None else self._send_test(camera.name, hours[camera.name])
+            )
 
     def _no_login(self, user: str) -> Finding:
         if isinstance(self._ended, PasswordFileError):
@@ -166,31 +179,60 @@ class _Guest(BrokerConnection):
             hint = "run this with sudo" if denied else advice if cause else "write the password into that file"
             return fail("broker login", cause or str(self._ended), hint)
         if isinstance(self._ended, BrokerRefused):
-            advice = "look at `broker.username` and the password's file"
-            return fail("broker login", f"{user}: refused: {self.cause}", advice)
+            if self._refusal in _LOGIN_REFUSED:
+                cause = (
+                    "the broker doesn't know this user name with this password"
+                    if self.broker.username
+                    else "the broker wants a user name and a password"
+                )
+                return fail("broker login", f"{user}: {cause}", self._login_advice())
+            return fail("broker login", f"{user}: refused: {self.cause}", self._login_advice())
         if not self.reached:
             advice = "try again; if it stays, ask headquarters for the broker's log"
             return fail("broker login", f"{user}: {self.cause}", advice)
         advice = "does it want a certificate of this box (`broker.tls.cert_file`)? Is it an MQTT broker?"
         return fail("broker login", f"{user}: {self.cause or f'no answer within {_ANSWER_S:g} s'}", advice)
 
-    def _publish(self, camera: str) -> Finding:
+    def _login_advice(self) -> str:
+        """Return which of this box's settings and files say who it is."""
+        if self.broker.username is None:
+            return "ask headquarters for both; set `broker.username` and `broker.password_file`"
+        file = self.broker.password_file
+        where = "set `broker.password_file`" if file is None else f"compare {file} with what headquarters gave you"
+        return f"{where}; `broker.username` is {self.broker.username}"
+
+    def _publish_status(self, camera: str) -> Finding:
+        """Say `online` where that is known to be so, and find whether this user may say it."""
         topic = topics.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
-        word = topics.ONLINE if _is_online(self._settings.ledger, camera) else topics.OFFLINE
+        if not _is_online(self._settings.ledger, camera):
+            return warn(
+                what,
+                "not tried: this box's publisher isn't connected, so there is nothing true to publish",
+                "type `footfall send-test`: it publishes a test hour, which headquarters shows and never counts",
+            )
+        said = f"{topic} takes `{topics.ONLINE.decode()}`, not retained"
+        return self._publish(what, topic, topics.ONLINE, said)
+
+    def _send_test(self, camera: str, payload: bytes) -> Finding:
+        """Publish a test hour of the camera."""
+        topic = topics.hour_topic(self._settings.site, camera)
+        return self._publish(f"test hour {camera}", topic, payload, f"{topic} has taken it")
+
+    def _publish(self, what: str, topic: str, payload: bytes, said: str) -> Finding:
+        """Publish *payload* on *topic*, not retained, and tell what the broker answered: *said* if all is well."""
         if self.up:
-            self.publish(topic, word, topic)
+            self.publish(topic, payload, topic)
             self._until(lambda: topic in self._answers)
         if topic not in self._answers:
             cause = self.cause or f"no acknowledgement within {_ANSWER_S:g} s"
             return fail(what, f"{topic}: {cause}", "ask headquarters whether this user may publish there")
         reason = self._answers[topic]
-        said = f"{topic} takes `{word.decode()}`, not retained"
         if reason.is_failure:
             return fail(
                 what,
                 f"{topic}: {words(reason.value, reason.getName())}",
-                f"ask headquarters to let this user publish on {topic} and on …/hour",
+                f"ask headquarters to let this user publish on {topic.rpartition('/')[0]}/hour and …/status",
             )
         if self.broker.protocol != "5":
             return warn(
@@ -220,9 +262,9 @@ class _Guest(BrokerConnection):
         """Note the answer on a topic."""
         self._answers[tag] = reason
 
-    def on_lost(self, loss: PublishError, _code: int | None) -> None:
+    def on_lost(self, loss: PublishError, code: int | None) -> None:
         """Note why; there is no second try."""
-        self._ended = loss
+        self._ended, self._refusal = loss, code
 
 
 def _is_online(ledger: Path, camera: str) -> bool:

@@ -27,6 +27,9 @@ TIME_S = 6.0
 
 _ENOUGH = 0.9
 """A camera that gives this share of the configured rate, or more, gives what was asked for."""
+_OWN_SHARE = 0.8
+"""With less than this share of a core while the stages were timed, their times say little about the box."""
+_BUSY_ADVICE = "check again when nothing else runs; change no setting because of a busy moment"
 SILENT_MS = 3 * BEAT_MS
 """A vision process whose last reading is older than this, in ms, is silent: three readings are missing."""
 
@@ -73,21 +76,27 @@ def _look(path: Path, camera: Camera, name: str) -> Iterator[CheckResult]:
     except MeasuringFailed as exc:
         yield fail(f"camera {name}", exc.problem, exc.advice)
         return
-    yield from judge(camera, name, look)
+    yield from judge(camera, name, look, busy=proc.is_busy())
 
 
-def judge(camera: Camera, name: str, look: Look) -> Iterator[CheckResult]:
-    """Hold what the camera gave against what it is asked for."""
+def judge(camera: Camera, name: str, look: Look, *, busy: bool = False) -> Iterator[CheckResult]:
+    """Hold what the camera gave against what it is asked for; *busy*: other programs wanted the processor meanwhile."""
     what = f"camera {name}"
     width, height = camera.size
     found = f"{look.width} x {look.height} at {look.fps:g} a second"
     if not look.frames:
         yield fail(what, "it opens, but gives no picture", _UNPLUGGED["csi" if camera.helped else "usb"])
         return
-    if look.fps < SLOWEST_FPS:
+    live = camera.source.startswith(("/dev/", "csi:"))
+    if live and busy and look.fps < _ENOUGH * camera.fps:
+        # A busy moment is no reason to change a camera, a plug or a setting.
+        yield warn(
+            what, f"{found}, asked for {camera.fps:g}, while this box was busy with other programs", _BUSY_ADVICE
+        )
+    elif look.fps < SLOWEST_FPS:
         more = "give it more light, or another USB port" if camera.fps >= SLOWEST_FPS else f"set `fps` to {_USUAL_FPS}"
         yield fail(what, f"{found}, asked for {camera.fps:g}: too few to follow anybody", more)
-    elif not camera.source.startswith(("/dev/", "csi:")):
+    elif not live:
         yield warn(what, f"a clip, not a camera: {found}", "for a trial only; name /dev/videoN or csi:N at the door")
     elif look.fps < camera.fps / 3:
         yield fail(what, f"{found}, asked for {camera.fps:g}", "give it more light, or another USB port")
@@ -146,7 +155,10 @@ def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[CheckResult]:
         yield fail(what, f"{found}: too few to follow anybody", "look at `fps`, speed, temperature and light")
     elif pace.fps < _ENOUGH * camera.fps:
         found = f"{held}, and looks at {pace.fps:.1f} pictures a second, asked for {camera.fps:g}"
-        yield warn(what, found, "look at speed, temperature and light")
+        if proc.is_busy():
+            yield warn(what, f"{found}, while this box is busy with other programs", _BUSY_ADVICE)
+        else:
+            yield warn(what, found, "look at speed, temperature and light")
     else:
         yield ok(what, f"{held}, and looks at {pace.fps:.1f} pictures a second")
     yield from _picture(
@@ -168,6 +180,9 @@ def check_model(path: Path, config: Config) -> Iterator[CheckResult]:
     found = f"{stages.cpu_fps:g} pictures a second can be held, asked for {camera.fps:g}{beside}"
     if stages.cpu_fps >= camera.fps:
         yield ok("speed", found)
+    elif stages.cpu_fps >= max(SLOWEST_FPS, camera.fps / 3) and stages.cpu_share < _OWN_SHARE:
+        # Programs that share a core's caches and its clock make CPU time longer, too.
+        yield warn("speed", f"{found}, while other programs had {1 - stages.cpu_share:.0%} of the core", _BUSY_ADVICE)
     elif stages.cpu_fps >= max(SLOWEST_FPS, camera.fps / 3):
         yield warn(
             "speed",

@@ -47,7 +47,7 @@ def run(path: Path, *, as_json: bool) -> int:
             for result in step_results:
                 results.append(result)
                 if not as_json:
-                    _show(out, result)
+                    show(out, result)
     failed = [result for result in results if result.state == "fail"]
     if as_json:
         at = datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC)
@@ -105,7 +105,8 @@ def _summary(settings: schema.Config) -> str:
     )
 
 
-def _show(out: Console, result: CheckResult) -> None:
+def show(out: Console, result: CheckResult) -> None:
+    """Print one line of a check, and below it what to do."""
     advice = f"\n      -> {result.advice}" if result.advice else ""
     out.print(
         Text.assemble(

@@ -19,6 +19,7 @@ from edge.config.schema import Line
 from edge.core.config_message import join
 from edge.core.errors import ConfigError
 from edge.core.silhouette import FULL, Point, Silhouette
+from edge.technician import head_size
 from edge.technician.setup.advice import SceneStatistics, advise
 from edge.technician.setup.rewrite import Wanted
 from edge.technician.setup.shared_tracks import SharedTracks
@@ -140,6 +141,7 @@ class Draft:
                 "flags": [] if newest is None else [flag.name for flag in newest.flags],
                 "refused": 0 if newest is None else sum(count.refused for count in newest.counts),
                 "seen": newest is not None,
+                "heads": self._heads_shown(),
                 "size": list(self._size),
                 "t": 0 if newest is None else newest.t_ms,
                 "columns": 0 if cells is None else cells.columns,
@@ -224,6 +226,14 @@ class Draft:
                     "lines. Keep one of the two, or move them so that nobody crosses both."
                 )
         return told
+
+    def _heads_shown(self) -> dict[str, str]:
+        """Return whether heads are large enough here: a verdict, and a sentence; empty until one was seen."""
+        head_px = None if self._statistics is None else self._statistics.head_px
+        if head_px is None:
+            return {"verdict": "", "said": ""}
+        verdict, said = head_size.describe(head_px, self._size[0])
+        return {"verdict": verdict, "said": said}
 
     def _line_shown(self, line: Drawn, twice: Sequence[str]) -> dict[str, Any]:
         advice: list[str] = []

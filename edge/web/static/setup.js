@@ -379,6 +379,10 @@ listen((event) => {
   $("camera").textContent = `at ${event.camera}`;
   $("left").textContent = `ends in ${clock(event.left_s)}`;
   $("left").classList.toggle("warn", event.left_s <= LAST_MINUTE_S);
+  if (event.heads.said) {
+    $("heads").textContent = event.heads.said;
+    $("heads").className = event.heads.verdict === "ok" ? "small good" : "small warn";
+  }
   $("refused").hidden = !event.refused;
   $("refused").textContent = `The box saw ${event.refused} ${event.refused === 1 ? "crossing" : "crossings"} of its own ` +
     "lines and did not count them: the camera was shaken, or the picture was dark, covered or frozen.";
