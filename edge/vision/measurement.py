@@ -17,7 +17,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -66,10 +65,10 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
         flags = Flag(0)
         while last_s - began_s < seconds and (frame := source.read()) is not None:
             last_s = time.monotonic()
-            height, width = frame.pixels.shape[:2]
+            width, height = frame.size
             frames += 1
             # A clip's own times don't matter here: it is watched as a camera would be.
-            flags = picture_check.look(replace(frame, t_ms=(last_s - began_s) * 1000))
+            flags = picture_check.look(frame.at((last_s - began_s) * 1000))
             if last_s - began_s < _SETTLE_S or frames == 1:
                 first_s = last_s
             else:

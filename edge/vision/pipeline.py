@@ -65,21 +65,22 @@ class Pipeline:
         """
         Return the crossings that *frame* confirmed.
 
-        `flags` then says how well it could be seen, `refused` which crossings were confirmed and not counted, `heads`
-        and `sightings` who was seen in it; none where the detector was spared.
+        `flags` then says how well it could be seen, `refused` which crossings were confirmed and not counted,
+        `sightings` who was seen in it: nobody where the detector was spared. `heads` are those of the last frame that
+        the detector looked at: nothing has moved since.
         """
-        height, width = frame.pixels.shape[:2]
-        if (width, height) != self._size:
-            self._begin(width, height)
-        self.heads, self.sightings = NO_HEADS, ()
+        if frame.size != self._size:
+            self._begin(*frame.size)
+        self.sightings = ()
         with self._timed("picture check"):
             was_frozen = Flag.FROZEN in self.flags
             self.flags = self._check.look(frame)
         if self._check.cut or (was_frozen and Flag.FROZEN not in self.flags):
             # Another scene: whoever was followed in the one before isn't where this one has somebody.
-            self._begin(width, height)
+            self._begin(*frame.size)
         with self._timed("gate"):
-            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, tracking=self._tracker.alive)
+            followed, standing = self._tracker.alive, self._tracker.all_stand
+            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, followed=followed, standing=standing)
         if passes:
             with self._timed("detector"):
                 self.heads = self._detector.detect(frame.pixels)
@@ -124,5 +125,6 @@ class Pipeline:
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""
         self._size = (width, height)
+        self.heads = NO_HEADS
         self._tracker = Tracker(width, height, strong=self._contract.strong, weak=self._contract.weak)
         self._counter = Counter(self._lines, width, height)

@@ -89,6 +89,11 @@ class Tracker:
         return bool(self._tracks)
 
     @property
+    def all_stand(self) -> bool:
+        """Whether the newest frame showed every head that is followed, standing where it has stood for long."""
+        return all(track.stands and track.seen_ms == track.t_ms for track in self._tracks)
+
+    @property
     def tracks(self) -> Sequence[Track]:
         """The live tracks; only to look at, and only until the next update."""
         return self._tracks
