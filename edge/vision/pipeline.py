@@ -82,8 +82,10 @@ class Pipeline:
             followed, standing = self._tracker.alive, self._tracker.all_stand
             passes = self._gate.passes(self._check.thumbnail, frame.t_ms, followed=followed, standing=standing)
         if passes:
+            with self._timed("decode"):
+                pixels = frame.pixels
             with self._timed("detector"):
-                self.heads = self._detector.detect(frame.pixels)
+                self.heads = self._detector.detect(pixels)
             with self._timed("tracker"):
                 self.sightings = self._tracker.update(self.heads, frame.t_ms)
             self._check.note(self.heads, self.sightings)
