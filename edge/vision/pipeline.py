@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+import cv2
+
 from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.core.tally import Flag
@@ -18,6 +20,9 @@ from edge.vision.picture_check import PictureCheck
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
 from edge.vision.tracking.line import Counter
 from edge.vision.tracking.tracker import Tracker
+
+# Pictures are small. OpenCV's threads wait for the next one in a busy loop, which takes more CPU time than they save.
+cv2.setNumThreads(1)
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN
 """While one of these holds, crossings are refused and no time counts as watched."""
