@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from edge.vision.scene import PackedFrame, Pixels
+from edge.vision.thumbnail import COLUMNS
 
-_LEAST_COLUMNS = 160
-"""A reduced picture has at least so many columns, unless the whole one has fewer."""
+_LEAST_COLUMNS = COLUMNS
+"""A reduced picture has at least so many columns, those of a thumbnail, unless the whole one has fewer."""
 _REDUCTIONS = (
     (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),

@@ -140,7 +140,7 @@ def test_a_picture_is_only_reduced_until_somebody_asks_for_it(bench: dict[str, s
         """,
     )
 
-    assert ([120, 160], True, [240, 320, 3]) == (reduced, before, after)
+    assert ([60, 80], True, [240, 320, 3]) == (reduced, before, after)
 
 
 def test_a_damaged_picture_is_left_out(bench: dict[str, str]) -> None:
