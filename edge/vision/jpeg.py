@@ -22,6 +22,8 @@ _REDUCTIONS = (
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
     (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
 )
+_BEGINNING = b"\xff\xd8"
+"""OpenCV would unpack a dozen other formats as well, with decoders that no camera has any use for."""
 
 
 class JpegReader:
@@ -66,6 +68,8 @@ def _whole(packed: Pixels, size: tuple[int, int], reduced: Pixels) -> Pixels:
 
 def _unpacked(packed: Pixels, how: int) -> Pixels | None:
     """Return the px of a JPEG file; None where OpenCV raises or returns nothing, which depends on the fault."""
+    if packed.ravel()[:2].tobytes() != _BEGINNING:
+        return None
     try:
         pixels = cv2.imdecode(packed, how)
     except cv2.error:

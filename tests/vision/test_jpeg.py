@@ -108,6 +108,15 @@ def without_tables(file: bytes) -> bytes:
     return kept + file[at:]
 
 
+@pytest.mark.parametrize("form", [".png", ".bmp", ".webp", ".tiff"])
+def test_other_formats_are_none(form: str) -> None:
+    """A camera says that it sends JPEG; no other decoder is given what comes."""
+    other = np.asarray(cv2.imencode(form, scene(64, 48))[1], np.uint8)
+
+    assert cv2.imdecode(other, cv2.IMREAD_COLOR) is not None
+    assert JpegReader().read(other, 0.0) is None
+
+
 @pytest.mark.parametrize("file", [b"\0", b"\xff\xd8", b"\xff\xd8\xff\xd9", bytes(5000), b"GIF89a" * 50])
 def test_what_is_no_picture_is_none(file: bytes) -> None:
     """Also between pictures that are sound."""
