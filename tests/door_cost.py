@@ -21,7 +21,7 @@ import numpy as np
 from edge.config.schema import Line
 from edge.core import head_model
 from edge.core.head_model import Contract
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.jpeg import JpegReader
 from edge.vision.pipeline import Pipeline

@@ -14,6 +14,7 @@ from edge.cli.command import command
 from edge.core.clock import Clock, KernelClock
 from edge.core.errors import EdgeError
 from edge.core.systemd import Notifier
+from edge.sandbox import prctl
 
 if TYPE_CHECKING:
     from edge.config.schema import PublisherSettings, VisionSettings
@@ -54,6 +55,9 @@ def vision(
 
     readiness = Readiness()
     seal = None if unsealed else _seal(settings, settings.tally if diode is None else None, [config.parent])
+    if readiness.descriptors or diode is not None or window is not None:
+        # Once more, or for the first time: a change of rights, as by a namespace of its own, makes the kernel forget.
+        prctl.die_with_parent()
     from edge.vision import process
 
     def load() -> VisionSettings:
@@ -108,6 +112,7 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         settings = options.load(config).vision(camera)
         if look:
             seal = _seal(settings)
+            prctl.die_with_parent()
         else:
             from edge.vision.seal import Seal
 

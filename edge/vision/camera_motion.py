@@ -33,7 +33,7 @@ class CameraMotionSettings:
     """It is also elsewhere if this share of it is found there by two searches in a row, or was there before,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
-    most_left_behind: float = 0.06
+    most_left_behind: float = 0.035
     """
     No more of it than this share, beyond chance, may be in place and not there: when a door moves, the floor around it
     stays.
@@ -56,6 +56,8 @@ class CameraMotionSettings:
     """A camera that was moved counts as shaken until it is back or has rested this long, seconds."""
     moved_s: float = 12.0
     """A structure that is found in the same place, elsewhere, after this long shows a move, seconds."""
+    forgotten_s: float = 60.0
+    """A structure that was found elsewhere, and not once more in this time, is lost, seconds."""
     replaced_s: float = 45.0
     """So does one that was found nowhere for this long, while something else stood everywhere in its place, seconds."""
     replaced_share: float = 0.4
@@ -138,15 +140,17 @@ class CameraMotion:
         there = self._find(view, picture, t_ms)
         if (
             there is not None
-            and (view.is_ample or self._is_sudden(structure, picture, there, t_ms))
+            and (view.is_ample or self._is_sudden(structure, picture, share, there, t_ms))
             and self._is_elsewhere(structure, picture, (share, shift), *there)
         ):
             self._away(structure, there[0], t_ms)
         elif share >= settings.in_place * self._usual:
             if there is not None or self._elsewhere is None:
                 self._back(view, t_ms, share, shift)
-        elif self._elsewhere is None and self._lost_ms is None:
-            self._lost_ms = t_ms
+        elif self._elsewhere is None:
+            self._lost_ms = t_ms if self._lost_ms is None else self._lost_ms
+        elif t_ms - self._found_ms > settings.forgotten_s * 1000:
+            self._elsewhere, self._lost_ms = None, self._found_ms
 
     def shows_move(self, view: StaticView, t_ms: float) -> bool:
         """Tell whether it has been measured for long enough that the camera looks elsewhere."""
@@ -198,13 +202,18 @@ class CameraMotion:
         return search(structure, picture)
 
     def _is_sudden(
-        self, structure: Structure, picture: Gradient, found_there: tuple[Transform, float], t_ms: float
+        self,
+        structure: Structure,
+        picture: Gradient,
+        in_place: float,
+        found_there: tuple[Transform, float],
+        t_ms: float,
     ) -> bool:
         """Tell whether all of the structure has gone there faster than anything wanders."""
         settings, (there, share) = self.settings, found_there
         if self._agrees(structure, there, self._elsewhere):
             return True
-        if share < settings.sudden_share * self._usual:
+        if share < max(settings.sudden_share * self._usual, in_place + settings.surely_more):
             return False
         if least_half(structure, picture, there) < settings.least_half:
             return False

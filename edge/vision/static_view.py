@@ -39,9 +39,9 @@ class StaticViewSettings:
     trusted_s: float = 8.0
     """A known edge is a part of the structure once it was seen in place for this long in all, seconds."""
     mature_s: float = 120.0
-    """A known edge counts in full once it was in place for this long in all, or since the camera began, seconds."""
+    """A known edge counts in full once it was in place for this long in all, or whenever nobody hid it, seconds."""
     least_mature_s: float = 20.0
-    """But not sooner than this after the camera began, seconds."""
+    """But not before it was in place for this long, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
     least_edges: float = 110.0
@@ -82,8 +82,8 @@ class StaticView:
         self._steady = np.zeros((2, *shape), np.float32)
         self._steady_s = np.zeros(shape, np.float32)
         """For how long the newest edge has been steady."""
-        self._run_s = 0.0
-        """For how long the camera has looked at this view."""
+        self._watched_s = np.zeros(shape, np.float32)
+        """For how long, in all, the cell was not hidden by people, and the camera looked at this view."""
         self._structure: Structure | None = None
         self._edges_seen = 0.0
         """How much structure there is, edge cells by their weight."""
@@ -159,7 +159,7 @@ class StaticView:
             doubtful: Whether this may be another view than the one that is learnt: nothing becomes known then.
         """
         settings = self.settings
-        self._run_s += elapsed_s if renew else 0.0
+        self._watched_s += ~hidden * np.float32(elapsed_s if renew else 0.0)
         picture = np.roll(picture, (-round(shift.down), -round(shift.right)), (1, 2))
         size = steepness(self._steady)
         change = steepness(picture - self._steady)
@@ -217,7 +217,7 @@ class StaticView:
 
     def _weight(self) -> npt.NDArray[np.float32]:
         seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
-        mature_s = min(max(self._run_s, self.settings.least_mature_s), self.settings.mature_s)
+        mature_s = np.clip(self._watched_s, self.settings.least_mature_s, self.settings.mature_s)
         weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / mature_s, 1.0)
         return weight
 
