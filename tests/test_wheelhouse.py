@@ -122,7 +122,14 @@ def test_a_wheel_without_a_digest(folder: Path) -> None:
     """Of 32-bit ARM, whose wheels the lock doesn't all know, such a wheel comes only where somebody asks for it."""
     first = wheel(folder.parent, "footfall_edge-0.1.0-py3-none-any", "rich", "numpy")
     locked = lock(folder)
-    command = [sys.executable, ROOT / "deploy/wheelhouse.py", "--target", "armv7l-cp311", "--lock", locked]
+    command: list[str | Path] = [
+        sys.executable,
+        ROOT / "deploy/wheelhouse.py",
+        "--target",
+        "armv7l-cp311",
+        "--lock",
+        locked,
+    ]
     command += ["--folder", folder, first]
     other = folder / "numpy-1.26.4-cp311-cp311-linux_armv7l.whl"
     with zipfile.ZipFile(other, "a") as archive:

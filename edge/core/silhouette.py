@@ -5,20 +5,20 @@ The service's own vision has no pipe for it; only a technician at the box can st
 
     offset  type   name      unit     bounds
          0  u32    magic              0x4C495346
-         4  u16    version            1
+         4  u16    version            3
          6  u16    flags              the bits of tally.Flag
          8  u32    sequence           more than before
         12  u32    t_ms      ms       0 .. one day, since this vision began; never less than before
         16  u8     columns            0 .. 96 ; 0 = no picture
         17  u8     rows               0 .. 72
-        18  u8     points             0 .. 43
+        18  u8     points             0 .. 40
         19  u8     lines              1 .. 8
         20  u16    width     px       1 ..    ; of the camera's pictures
         22  u16    height    px       1 ..
-        24  8 of   counts             u32 in, u32 out, u32 refused: this run's, by the lines' order in the config
-       120  3456   cells              4 bits each, row by row, the earlier cell in the upper half of a byte
-      3576  43 of  points             u32 track (0 = not followed), u16 x, u16 y, u16 diameter, u16 age
-      4092  4      zero
+        24  8 of   counts             u32 in, u32 out, u32 refused, u16 parts, u16 nearly, by the lines' order
+       152  3456   cells              4 bits each, row by row, the earlier cell in the upper half of a byte
+      3608  40 of  points             u32 track (0 = not followed), u16 x, u16 y, u16 diameter, u16 age
+      4088  8      zero
 
 A cell is 0 (nothing) to 14 (a sharp edge of the scenery), or 15: somebody is here, and no more than that. x, y and
 diameter are in 65,535ths of the picture's width, height and width; age is in ms before t_ms. What isn't used is zero,
@@ -37,21 +37,21 @@ from edge.core.errors import WireOutOfRange, WireTooFast, WireTruncated, WireUne
 from edge.core.tally import PEOPLE_AT_ONCE, PEOPLE_PER_S, Flag
 
 MOST_COLUMNS, MOST_ROWS = 96, 72
-MOST_POINTS, MOST_LINES = 43, 8
+MOST_POINTS, MOST_LINES = 40, 8
 SOMEBODY = 15
 """The cell value that hides everything under whoever moves; no edge has it."""
 FULL = 65_535
 """What a coordinate of 1.0 is written as."""
 
 _HEAD = struct.Struct("<IHHIIBBBBHH")
-_COUNT = struct.Struct("<III")
+_COUNT = struct.Struct("<IIIHH")
 _POINT = struct.Struct("<IHHHH")
 _CELL_BYTES = MOST_COLUMNS * MOST_ROWS // 2
 SIZE = 4096
 """Bytes of a record: a page, and PIPE_BUF."""
 
 _MAGIC = 0x4C495346
-_VERSION = 2
+_VERSION = 3
 _DAY_MS = 86_400_000
 _U16, _U32 = 2**16 - 1, 2**32 - 1
 _ALL_FLAGS = sum(Flag)
@@ -85,12 +85,16 @@ class Count(NamedTuple):
 
     Attributes:
         in_, out: Crossings that were counted.
-        refused: Crossings that were confirmed and not counted, whichever way.
+        refused: Crossings that were confirmed and not counted because of the picture, whichever way.
+        parts: Heads that went over and were taken for parts of others, or for no heads.
+        nearly: Heads that were at the line and are not known to have gone over.
     """
 
     in_: int
     out: int
     refused: int = 0
+    parts: int = 0
+    nearly: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ class Silhouette:
             _bound("in", count.in_, 0, _U32)
             _bound("out", count.out, 0, _U32)
             _bound("refused", count.refused, 0, _U32)
+            _bound("parts", count.parts, 0, _U16)
+            _bound("nearly", count.nearly, 0, _U16)
         for point in self.points:
             _bound("track", point.track, 0, _U32)
             _bound("diameter", point.diameter, 1, FULL)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -17,6 +18,8 @@ from edge.config.schema import Line
 from edge.core.errors import ClipTruncated
 from edge.core.head_model import Contract
 from edge.vision.clip_counter import count_clip
+from edge.vision.explain import Explanation, in_words
+from edge.vision.scene import Crossing
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,9 @@ def run(
 
     With *as_json*, stdout holds one object a crossing, {"t": seconds from the clip's start, "line", "dir"}, and at last
     {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second, "missing": frames that
-    the clip promises and doesn't have}}. With *explain*, crossings that were seen and not counted are printed too:
-    {"t", "line", "dir", "refused": reason}. What is doubtful about the clip's times goes to stderr, before the counts.
+    the clip promises and doesn't have}}. With *explain*, each way over the line is told when it is decided: a crossing
+    has also {"x", "y", "beliefs": {name: integer}}, and what was not counted is printed, too, with "refused" or
+    "nearly": its reason. What is doubtful about the clip's times goes to stderr, before the counts.
 
     Raises:
         CameraMissing, ClipUntimed, DetectorError: the clip or the model can't be used.
@@ -61,18 +65,14 @@ def run(
             frames += 1 if step.looked else 0
             missing = step.missing
             progress.update(task, completed=step.position, total=max(step.of, step.position))
+            totals.update(crossing.direction for crossing in step.crossings)
+            if explain:
+                for explanation in step.explained:
+                    _say(_explained_json(explanation) if as_json else in_words(explanation))
+                continue
             for crossing in step.crossings:
-                totals[crossing.direction] += 1
-                event: dict[str, float | str] = {
-                    "t": round(crossing.t_ms / 1000, 3),
-                    "line": crossing.line,
-                    "dir": crossing.direction,
-                }
-                _say(json.dumps(event) if as_json else _as_text(event))
-            for refused in step.refused if explain else ():
-                event = {"t": round(refused.t_ms / 1000, 3), "line": refused.line, "dir": refused.direction}
-                event["refused"] = refused.reason
-                _say(json.dumps(event) if as_json else f"{_as_text(event)}  not counted: {refused.reason}")
+                event = _event(crossing)
+                _say(json.dumps(event) if as_json else "{t:8.2f} s  {line}  {dir}".format(**event))
     seconds = time.perf_counter() - began_s
     summary = {
         "in": totals["in"],
@@ -90,8 +90,14 @@ def run(
         raise ClipTruncated(str(clip), missing)
 
 
-def _as_text(event: Mapping[str, float | str]) -> str:
-    return f"{event['t']:8.2f} s  {event['line']}  {event['dir']}"
+def _event(crossing: Crossing | Explanation) -> dict[str, Any]:
+    return {"t": round(crossing.t_ms / 1000, 3), "line": crossing.line, "dir": crossing.direction}
+
+
+def _explained_json(explanation: Explanation) -> str:
+    why = {} if explanation.verdict == "counted" else {explanation.verdict: explanation.reason}
+    place = {"x": explanation.x, "y": explanation.y}
+    return json.dumps({**_event(explanation), **why, **place, "beliefs": explanation.beliefs})
 
 
 def _say(line: str) -> None:

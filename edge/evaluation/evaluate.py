@@ -24,9 +24,10 @@ from edge.config.schema import Line
 from edge.core.errors import ClipTruncated, ClipUntimed, ConfigError
 from edge.core.head_model import Contract
 from edge.evaluation import timelines
-from edge.evaluation.score import Event, RefusedEvent, Score, score, together
+from edge.evaluation.score import Event, Score, score, together
 from edge.vision.clip_counter import count_clip
 from edge.vision.clip_times import read_times
+from edge.vision.explain import Explanation, in_words
 from edge.vision.scene import Direction
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class ClipCondition:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One clip, counted and held against its truth; `seconds` is its length, `refused` was seen and not counted."""
+    """One clip, counted and held against its truth; `seconds` is its length, `explained` says why."""
 
     clip: str
     seconds: float
@@ -90,13 +91,13 @@ class Evaluation:
     true: tuple[Event, ...]
     notes: tuple[str, ...]
     score: Score
-    refused: tuple[RefusedEvent, ...] = ()
+    explained: tuple[Explanation, ...] = ()
     condition: ClipCondition = ClipCondition()
 
 
-CountClip = Callable[[Path, Line], Iterable[Event | RefusedEvent | ClipCondition]]
+CountClip = Callable[[Path, Line], Iterable[Event | Explanation | ClipCondition]]
 """
-Returns the crossings of a line that are counted in a clip, those that are seen in it and not counted, and at most one
+Returns the crossings of a line that are counted in a clip, why each way over it was counted or not, and at most one
 ClipCondition.
 """
 
@@ -150,7 +151,7 @@ def counted_by(contract: Contract, fps: float, fps_of_clip: float | None = None)
         fps_of_clip: Each clip's own frames a second, where somebody knows better than the clips.
     """
 
-    def count(clip: Path, line: Line) -> Iterator[Event | RefusedEvent | ClipCondition]:
+    def count(clip: Path, line: Line) -> Iterator[Event | Explanation | ClipCondition]:
         settled_fps, settled = fps_of_clip, ""
         if settled_fps is None:
             try:
@@ -162,8 +163,7 @@ def counted_by(contract: Contract, fps: float, fps_of_clip: float | None = None)
         for step in count_clip(clip, {"line": line}, contract, fps, fps_of_clip=settled_fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
-            for refused in step.refused:
-                yield RefusedEvent(refused.t_ms / 1000, refused.direction, refused.reason)
+            yield from step.explained
         if step is not None:
             yield ClipCondition(step.missing, "; ".join(filter(None, (settled, step.note))))
 
@@ -191,7 +191,7 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
                     true=tuple(Event(event.t, event.dir) for event in truth.certain),
                     notes=tuple(event.note for event in truth.certain),
                     score=truth.score(counted),
-                    refused=tuple(event for event in seen if isinstance(event, RefusedEvent)),
+                    explained=tuple(event for event in seen if isinstance(event, Explanation)),
                     condition=next((found for found in seen if isinstance(found, ClipCondition)), ClipCondition()),
                 )
             )
@@ -237,9 +237,9 @@ def _print(evaluations: Sequence[Evaluation], total: Score) -> None:
     for evaluation in evaluations:
         for error in evaluation.score.errors:
             console.print(f"{evaluation.clip}  {error.t_s:7.2f} s  {error.direction:3}  {error.fault}", markup=False)
-        for refused in evaluation.refused:
-            said = f"{refused.t_s:7.2f} s  {refused.direction:3}  not counted: {refused.reason}"
-            console.print(f"{evaluation.clip}  {said}", markup=False)
+        for explanation in evaluation.explained:
+            if explanation.verdict == "refused":
+                console.print(f"{evaluation.clip} {in_words(explanation)}", markup=False)
 
 
 def _cells(result: Score) -> list[str]:
@@ -256,9 +256,11 @@ def _as_json(evaluations: Sequence[Evaluation], total: Score, contract: Contract
                 **_score_json(evaluation.score),
                 "missing": evaluation.condition.missing,
                 "refused": [
-                    {"t": round(refused.t_s, 2), "dir": refused.direction, "reason": refused.reason}
-                    for refused in evaluation.refused
+                    {"t": round(e.t_ms / 1000, 2), "dir": e.direction, "reason": e.reason}
+                    for e in evaluation.explained
+                    if e.verdict == "refused"
                 ],
+                "explained": [e._asdict() for e in evaluation.explained],
             }
             for evaluation in evaluations
         ],

@@ -27,14 +27,6 @@ class Event(NamedTuple):
     direction: Direction
 
 
-class RefusedEvent(NamedTuple):
-    """A crossing that was seen and not counted, and why."""
-
-    t_s: float
-    direction: Direction
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class Error:
     """

@@ -1,4 +1,4 @@
-"""The page of `footfall evaluate --html`: one time line for each clip, true crossings above counted ones."""
+"""The page of `footfall evaluate --html`: a time line for each clip, and a strip of beliefs for each decision."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from edge.evaluation.score import Score
-from edge.web.charts import Mark, Ring, timeline
+from edge.evaluation.score import WINDOW_S, Score
+from edge.vision.explain import Explanation
+from edge.web.charts import Mark, Ring, strip, timeline
 from edge.web.render import render
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 _TRUE, _COUNTED = 0, 1
 """The rows of a time line."""
+_SAME_S = 0.002
+"""An explanation's time is rounded to ms."""
+_FULL = {"confidence": 50, "score": 100, "unseen": 1_000, "depth": 20, "apart": 40}
+"""The value of each belief that fills its bar, in the units of Explanation."""
 
 
 def page(evaluations: Sequence[Evaluation], total: Score, model: str) -> str:
@@ -32,7 +37,10 @@ def page(evaluations: Sequence[Evaluation], total: Score, model: str) -> str:
         "evaluation.html",
         model=model,
         rows=[(name, *_cells(score)) for name, score in [*scores, ("all", total)]],
-        clips=[(evaluation.clip, _summary(evaluation.score), _timeline(evaluation)) for evaluation in evaluations],
+        clips=[
+            (evaluation.clip, _summary(evaluation.score), _timeline(evaluation), list(_decisions(evaluation)))
+            for evaluation in evaluations
+        ],
     )
 
 
@@ -65,3 +73,26 @@ def _timeline(evaluation: Evaluation) -> Markup:
     ]
     label = f"{evaluation.clip}: {_summary(evaluation.score)}"
     return timeline(("true", "counted"), evaluation.seconds, [*true, *counted], rings, label)
+
+
+def _decisions(evaluation: Evaluation) -> Iterator[tuple[str, str, str, Markup]]:
+    """Yield time, direction, verdict with place and the strip of each way over the line, in order of time."""
+    wrong = {(error.t_s, error.direction): error.fault for error in evaluation.score.errors}
+    for e in sorted(evaluation.explained):
+        fault = next((fault for (t, way), fault in wrong.items() if way == e.direction and _is_at(t, e, fault)), None)
+        said = e.reason if e.verdict == "counted" else f"{e.verdict}: {e.reason}"
+        said += f", at {e.x}, {e.y} px" + (f" ({fault})" if fault else "")
+        yield f"{e.t_ms / 1000:.2f} s", e.direction, said, _strip(e)
+
+
+def _is_at(t_s: float, explanation: Explanation, fault: str) -> bool:
+    """Tell whether an error may be due to this decision: a false count at its very time, a miss within the window."""
+    away_s = abs(t_s - explanation.t_ms / 1000)
+    if fault == "missed":
+        return explanation.verdict != "counted" and away_s <= WINDOW_S
+    return explanation.verdict == "counted" and away_s < _SAME_S
+
+
+def _strip(explanation: Explanation) -> Markup:
+    bars = [(name, value / _FULL[name], str(value)) for name, value in explanation.beliefs.items()]
+    return strip(bars, ", ".join(f"{name} {value}" for name, value in explanation.beliefs.items()))

@@ -10,8 +10,9 @@ from edge.config.camera import SLOWEST_FPS
 from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.vision.clip import ClipSource
+from edge.vision.explain import Explanation
 from edge.vision.pipeline import Pipeline
-from edge.vision.scene import Crossing, Refused
+from edge.vision.scene import Crossing
 
 DEFAULT_FPS = 15.0
 """Frames a second that are looked at, as a camera on a box would be asked for."""
@@ -24,7 +25,7 @@ class Step:
 
     Attributes:
         crossings: What it confirmed.
-        refused: What it confirmed and didn't count.
+        explained: Why each way over a line was counted or not.
         looked: Whether a frame was looked at; not in the last step, which stands for the clip's end.
         missing: Frames that the clip promises and doesn't have; known in the last step.
         note: What a person should know about the clip's times; the same in each step.
@@ -33,7 +34,7 @@ class Step:
     """
 
     crossings: Sequence[Crossing]
-    refused: Sequence[Refused]
+    explained: Sequence[Explanation]
     position: int
     of: int
     looked: bool = True
@@ -69,10 +70,10 @@ def count_clip(
     try:
         pipeline = Pipeline(contract, lines, fps)
         while (frame := source.read()) is not None:
-            yield Step(pipeline.look(frame), pipeline.refused, source.position, source.frames, note=note)
+            yield Step(pipeline.look(frame), pipeline.explained, source.position, source.frames, note=note)
         yield Step(
             pipeline.finish(),
-            pipeline.refused,
+            pipeline.explained,
             source.position,
             source.frames,
             looked=False,

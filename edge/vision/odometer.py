@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.core.clock import Clock
 from edge.core.errors import DiodeMissing
 from edge.core.tally import BEAT_MS, Flag, Tally, encode, line_key
+from edge.vision.explain import KINDS, Kind
 from edge.vision.pipeline import UNSEEN
 from edge.vision.scene import Direction
 
@@ -72,7 +73,7 @@ class Odometers:
         self._clock = clock
         self._run = secrets.randbelow(2**32 - 1) + 1
         self._counts: dict[str, dict[Direction, int]] = {name: {"in": 0, "out": 0} for name in lines}
-        self._refused = dict.fromkeys(self._counts, 0)
+        self._uncounted: dict[str, dict[Kind, int]] = {name: dict.fromkeys(KINDS, 0) for name in self._counts}
         self._frames = 0
         self._watched_ms = 0
         self._sequence = 0
@@ -86,17 +87,18 @@ class Odometers:
         counts = self._counts.values()
         return sum(c["in"] for c in counts), sum(c["out"] for c in counts), self._frames
 
-    def of(self, line: str) -> tuple[int, int, int]:
-        """Return in, out and refused over one line since the run began."""
-        return self._counts[line]["in"], self._counts[line]["out"], self._refused[line]
+    def of(self, line: str) -> tuple[int, int, int, int, int]:
+        """Return in, out, and what was not counted by its kind, over one line since the run began."""
+        counts, uncounted = self._counts[line], self._uncounted[line]
+        return counts["in"], counts["out"], uncounted["picture"], uncounted["part"], uncounted["nearly"]
 
     def cross(self, line: str, direction: Direction) -> None:
         """Add one crossing."""
         self._counts[line][direction] += 1
 
-    def refuse(self, line: str) -> None:
-        """Add one crossing that was confirmed and not counted: for the technician's page, never for the diode."""
-        self._refused[line] += 1
+    def explain(self, line: str, kind: Kind) -> None:
+        """Add one way over a line that was not counted: for the technician's page, never for the diode."""
+        self._uncounted[line][kind] += 1
 
     def watch(self, flags: Flag) -> None:
         """Add one frame, and the time since the one before unless *flags* say that nothing was seen."""

@@ -15,10 +15,11 @@ from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.core.tally import Flag
 from edge.vision.detector import Detector
+from edge.vision.explain import Explanation
 from edge.vision.motion_gate import MotionGate
 from edge.vision.picture_check import PictureCheck
-from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
-from edge.vision.tracking.line import Counter
+from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
+from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.tracker import Tracker
 
 # Pictures are small. OpenCV's threads wait for the next one in a busy loop, which takes more CPU time than they save.
@@ -59,10 +60,11 @@ class Pipeline:
         self._check = PictureCheck(fps)
         self._size = (0, 0)
         self._tracker: Tracker
-        self._counter: Counter
-        self._pending: list[Crossing] = []
+        self._counter: CrossingCounter
+        self._pending: list[tuple[Crossing, Explanation]] = []
         self.flags = Flag(0)
-        self.refused: Sequence[Refused] = ()
+        self.explained: Sequence[Explanation] = ()
+        self.refused: Sequence[Explanation] = ()
         self.heads: Heads = NO_HEADS
         self.sightings: Sequence[Sighting] = ()
 
@@ -70,13 +72,14 @@ class Pipeline:
         """
         Return the crossings that *frame* confirmed.
 
-        `flags` then says how well it could be seen, `refused` which crossings were confirmed and not counted,
-        `sightings` who was seen in it: nobody where the detector was spared. `heads` are those of the last frame that
-        the detector looked at: nothing has moved since.
+        `flags` then says how well it could be seen, `explained` why each way over a line was counted or not, `refused`
+        which of them were not because of the picture, `sightings` who was seen in it: nobody where the detector was
+        spared. `heads` are those of the last frame that the detector looked at: nothing has moved since.
         """
         if frame.size != self._size:
             self._begin(*frame.size)
         self.sightings = ()
+        decided: list[Explanation] = []
         with self._timed("picture check"):
             was_frozen = Flag.FROZEN in self.flags
             self.flags = self._check.look(frame)
@@ -84,7 +87,7 @@ class Pipeline:
             # Another scene: whoever was followed in the one before isn't where this one has somebody.
             self._begin(*frame.size)
         with self._timed("gate"):
-            followed, standing = self._tracker.alive, self._tracker.all_stand
+            followed, standing = bool(self._tracker.tracks), self._tracker.all_static
             passes = self._gate.passes(self._check.thumbnail, frame.t_ms, followed=followed, standing=standing)
         if passes:
             with self._timed("decode"):
@@ -96,27 +99,33 @@ class Pipeline:
             self._check.note(self.heads, self.sightings)
             self.flags = self._check.flags
             with self._timed("line"):
-                self._pending += self._counter.update(self.sightings, self._tracker.ended)
-        return self._judge(frame.t_ms)
+                crossings = self._counter.update(self.sightings, self._tracker.ended, self._tracker.rejected)
+            explained = self._counter.explained
+            decided = [explanation for explanation in explained if explanation.verdict != "counted"]
+            counted = [explanation for explanation in explained if explanation.verdict == "counted"]
+            self._pending += zip(crossings, counted, strict=True)
+        return self._judge(frame.t_ms, decided)
 
     def finish(self) -> Sequence[Crossing]:
         """Return the crossings that were still in doubt when the last frame had been looked at."""
-        return self._judge(math.inf)
+        return self._judge(math.inf, [])
 
-    def _judge(self, now_ms: float) -> Sequence[Crossing]:
-        """Return those of the confirmed crossings that count; `refused` says why the others don't."""
+    def _judge(self, now_ms: float, decided: Sequence[Explanation]) -> Sequence[Crossing]:
+        """Return those of the confirmed crossings that count; `explained` tells of these and of what is *decided*."""
         counted: list[Crossing] = []
-        refused: list[Refused] = []
-        unclear: list[Crossing] = []
-        for crossing in self._pending:
+        explained = list(decided)
+        refused: list[Explanation] = []
+        unclear: list[tuple[Crossing, Explanation]] = []
+        for crossing, explanation in self._pending:
             reason = self._check.refuses(crossing.t_ms)
             if reason is not None:
-                refused.append(Refused(*crossing, reason))
+                refused.append(explanation._replace(verdict="refused", reason=reason))
             elif self._check.unclear(crossing.t_ms, now_ms):
-                unclear.append(crossing)
+                unclear.append((crossing, explanation))
             else:
                 counted.append(crossing)
-        self._pending, self.refused = unclear, refused
+                explained.append(explanation)
+        self._pending, self.refused, self.explained = unclear, refused, [*explained, *refused]
         return counted
 
     def begin_view(self) -> None:
@@ -127,11 +136,11 @@ class Pipeline:
         """Count over these lines from now on. Heads are followed on; how they stood to the old lines is forgotten."""
         self._lines = lines
         if self._size != (0, 0):
-            self._counter = Counter(lines, *self._size)
+            self._counter = CrossingCounter(lines, *self._size)
 
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""
         self._size = (width, height)
         self.heads = NO_HEADS
         self._tracker = Tracker(width, height, strong=self._contract.strong, weak=self._contract.weak)
-        self._counter = Counter(self._lines, width, height)
+        self._counter = CrossingCounter(self._lines, width, height)

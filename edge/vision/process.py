@@ -25,6 +25,7 @@ from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness, Word
 from edge.vision.camera import Capture, Source, open_source
 from edge.vision.clip import find_clip
+from edge.vision.explain import kind_of
 from edge.vision.odometer import DiodeWriter, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.preview import Preview
@@ -176,11 +177,12 @@ class _Loop:
         self.notifier.say(Word.RELOADED)
 
     def count(self, crossings: Sequence[Crossing]) -> None:
-        """Add *crossings*, and those that the pipeline has just refused, to the odometers."""
+        """Add *crossings*, and what the pipeline has just not counted, to the odometers."""
         for crossing in crossings:
             self.odometers.cross(crossing.line, crossing.direction)
-        for refused in self.pipeline.refused:
-            self.odometers.refuse(refused.line)
+        for explanation in self.pipeline.explained:
+            if explanation.verdict != "counted":
+                self.odometers.explain(explanation.line, kind_of(explanation))
 
     def tick(self) -> bool:
         """Write a reading if one is due, and look at one frame; return False if the shop is closed."""

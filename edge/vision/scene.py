@@ -1,5 +1,5 @@
 """
-What the stages of vision hand to each other: Frame, Heads, Sighting, Crossing, Refused.
+What the stages of vision hand to each other: Frame, Heads, Sighting, Crossing.
 
 Axes of every picture: x to the right, y DOWN, px of the frame as the camera gave it. Times are the source's own, in
 ms: boot time for a camera, time from the first frame for a clip.
@@ -8,6 +8,7 @@ ms: boot time for a camera, time from the first frame for a clip.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Self
 
@@ -101,6 +102,8 @@ class Sighting(NamedTuple):
         x, y: Filtered head centre, px of the frame.
         diameter: Filtered head diameter, px of the frame.
         t_ms: The frame's time.
+        score: The mean score of the track's detections, the newest ones first of all, 0 to 1.
+        confidence: How far the track is believed.
     """
 
     track: int
@@ -108,6 +111,8 @@ class Sighting(NamedTuple):
     y: float
     diameter: float
     t_ms: float
+    score: float = 0.0
+    confidence: float = 0.0
 
 
 class Crossing(NamedTuple):
@@ -125,21 +130,19 @@ class Crossing(NamedTuple):
     direction: Direction
 
 
-class Refused(NamedTuple):
-    """
-    A crossing that was confirmed and not counted.
-
-    Attributes:
-        t_ms, line, direction: As of the crossing that it would have been.
-        reason: Why, in a word or a few.
-    """
-
-    t_ms: float
-    line: str
-    direction: Direction
-    reason: str
-
-
 def from_edge(x: float, y: float, width: float, height: float) -> float:
     """Return how far a place is inside the edge of a picture of *width* by *height*, px; 0 on it, less outside."""
     return min(x, y, width - x, height - y)
+
+
+def came_over_edge(first: Sighting, last: Sighting, width: float, height: float) -> Sighting | None:
+    """Return where and when a head, seen at *first* and then at *last*, was on the picture's edge, if it was."""
+    dx, dy = last.x - first.x, last.y - first.y
+    share = min(
+        (first.x if dx > 0 else first.x - width) / dx if dx else math.inf,
+        (first.y if dy > 0 else first.y - height) / dy if dy else math.inf,
+    )
+    ago_ms = share * (last.t_ms - first.t_ms)
+    if not 0 < ago_ms < math.inf:
+        return None
+    return first._replace(x=first.x - share * dx, y=first.y - share * dy, t_ms=first.t_ms - ago_ms)

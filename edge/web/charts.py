@@ -31,6 +31,8 @@ _MOST_LABELS, _MOST_LABELS_PHONE = 12, 5
 _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 """A time line has a tick each so many seconds: the first of these that gives no more than `_MOST_LABELS` ticks."""
 _ROW_PX, _FIRST_ROW_PX = 40, 26
+_STRIP_PX = 22
+"""The height of a full bar of `strip`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,25 @@ def timeline(rows: Sequence[str], seconds: float, marks: Sequence[Mark], rings: 
         y = _FIRST_ROW_PX + _ROW_PX * ring.row
         _add(svg, "circle", class_="wrong", cx=x(ring.t_s), cy=y, r=11)
         _add(svg, "text", class_="fault", x=x(ring.t_s), y=y - 15, text_anchor="middle").text = ring.word
+    return _markup(svg)
+
+
+def strip(values: Sequence[tuple[str, float, str]], label: str) -> Markup:
+    """
+    Return a row of small upright bars: what was believed when one event was decided.
+
+    Args:
+        values: (name, share of its full height from 0 to 1, what it says when it is pointed at) of each bar.
+        label: What the strip is, for who can't see it.
+    """
+    svg = _chart("strip", label, _STRIP_PX)
+    for index, (name, share, title) in enumerate(values):
+        group = _add(svg, "g", class_="column")
+        _add(group, "title").text = f"{name}: {title}"
+        x, width = f"{100 * index / len(values):.2f}%", f"{75 / len(values):.2f}%"
+        high = max(_LEAST_BAR_PX, _STRIP_PX * min(1.0, max(0.0, share)))
+        _add(group, "rect", class_="ground", x=x, y=0, width=width, height=_STRIP_PX)
+        _add(group, "rect", class_="now", x=x, y=_STRIP_PX - high, width=width, height=high)
     return _markup(svg)
 
 

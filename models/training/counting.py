@@ -8,7 +8,7 @@ from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.evaluation.score import Event
 from edge.vision.scene import Heads
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.tracker import Tracker
 
 
@@ -25,7 +25,7 @@ def counted(
         contract: Has the thresholds.
     """
     tracker = Tracker(*size, strong=contract.strong, weak=contract.weak)
-    counter = Counter({"door": line}, *size)
+    counter = CrossingCounter({"door": line}, *size)
     for t_ms, heads in seen:
         for crossing in counter.update(tracker.update(heads, t_ms), tracker.ended):
             yield Event(crossing.t_ms / 1000, crossing.direction)

@@ -52,14 +52,14 @@ class Door:
     events: tuple[Event, ...]
 
 
-def random_view(random: np.random.Generator) -> View:
+def random_view(random: np.random.Generator, width: int = WIDTH, height: int = HEIGHT) -> View:
     """Draw a camera that looks along or against the way through the door, and sees the heads on its line."""
     while True:
         tilt = abs(random.normal(0, 8)) if random.random() < 0.5 else random.uniform(10, 50)
         eye = np.array([random.normal(0, 0.2), random.uniform(2.3, 4.0), random.uniform(0.4, 1.6)], np.float32)
         yaw = random.choice([0.0, np.pi]) + random.normal(0, 0.05)
         roll, wide, bend = random.normal(0, 0.03), random.uniform(60, 105), random.uniform(0, 0.6)
-        view = look(eye, tilt, yaw, roll, wide, bend, WIDTH, HEIGHT)
+        view = look(eye, tilt, yaw, roll, wide, bend, width, height)
         if not _behind_lintel(view):
             return view
 
@@ -123,7 +123,7 @@ class DoorMaker:
 def _line(view: View) -> tuple[float, float]:
     """Return the height, 0 to 1, of a level line that everybody crosses in the picture's middle part, and its z."""
     heads = np.array([(0.0, _LEVEL, z) for z in np.linspace(-0.6, 2.4, 40)])
-    y = view.lens.bent(view.pinhole.project(heads)[:, :2], view.pinhole.focal)[:, 1] / HEIGHT
+    y = view.lens.bent(view.pinhole.project(heads)[:, :2], view.pinhole.focal)[:, 1] / view.lens.height
     nearest = int(np.argmin(np.abs(y - 0.5)))
     return float(np.clip(y[nearest], 0.25, 0.75)), float(heads[nearest, 2])
 

@@ -573,6 +573,18 @@ def test_count_as_json(clip: Path, expected: list[dict[str, object]], here: Here
     assert "%" not in said.stderr
 
 
+def test_count_explains(clip: Path, expected: list[dict[str, object]], here: Here) -> None:
+    """With --explain each crossing has its place and what was believed, as integers, and so has what is not counted."""
+    said = here("count", clip, *LINE, "--json", "--explain")
+    *events, _ = map(json.loads, said.stdout.splitlines())
+    counted = [event for event in events if not {"refused", "nearly"} & set(event)]
+
+    assert [(event["line"], event["dir"]) for event in counted] == [(e["line"], e["dir"]) for e in expected]
+    for event in events:
+        assert set(event["beliefs"]) == {"confidence", "score", "unseen", "depth", "apart"}
+        assert all(isinstance(value, int) for value in [event["x"], event["y"], *event["beliefs"].values()])
+
+
 def test_progress_is_drawn_on_the_terminal_only(clip: Path, expected: list[dict[str, object]]) -> None:
     """With a terminal for errors the bar is drawn there, and standard output stays clean JSON."""
     screen, terminal = pty.openpty()

@@ -18,6 +18,7 @@ from edge.core.errors import ConfigError
 from edge.evaluation import timelines
 from edge.evaluation.evaluate import Evaluation, evaluate, read_truth
 from edge.evaluation.score import Event, together
+from edge.vision.explain import Explanation
 from tests import clips, piece
 from tests.technician.rig import footfall
 
@@ -42,10 +43,13 @@ COUNTED = {
 }
 
 
-def said(clip: Path, line: Line) -> Iterable[Event]:
+WHY = Explanation(40_500, "door", "in", "nearly", "turned back", 320, 241, 23, 41, 200, 3, 0)
+
+
+def said(clip: Path, line: Line) -> Iterable[Event | Explanation]:
     """Stand in for vision: what is counted is given; what is made of it is under test."""
     assert (0.5, 0.9) == line.inside
-    return COUNTED[clip.name]
+    return [*COUNTED[clip.name], *([WHY] if clip.name == "hall.mp4" else [])]
 
 
 @pytest.fixture(name="folder")
@@ -143,6 +147,14 @@ def test_the_command(real: Path, tmp_path: Path) -> None:
         e["fault"] in ("missed", "wrong way") for e in clip["errors"]
     )
     assert shown["model"] in page.read_text(encoding="utf-8")
+    counted = [event for event in clip["explained"] if event["verdict"] == "counted"]
+    assert len(counted) == sum(clip["counted"].values()) > 0
+    assert all(isinstance(event[name], int) for event in counted for name in ("x", "y", "confidence", "score", "depth"))
+    assert clip["refused"] == [
+        {"t": round(event["t_ms"] / 1000, 2), "dir": event["direction"], "reason": event["reason"]}
+        for event in clip["explained"]
+        if event["verdict"] == "refused"
+    ]
 
 
 def test_the_table(real: Path) -> None:
@@ -160,6 +172,15 @@ def _page(evaluations: list[Evaluation], tmp_path: Path) -> Path:
     total = together(evaluation.score for evaluation in evaluations)
     path.write_text(timelines.page(evaluations, total, "head 1 (abc)"), encoding="utf-8")
     return path
+
+
+def test_the_page_says_why(page: Path) -> None:
+    """Each decision stands on the page with its reason, its place, a strip of beliefs, and the error it may explain."""
+    text = page.read_text(encoding="utf-8")
+
+    assert "Why: 1 decisions" in text
+    assert "nearly: turned back, at 320, 241 px (missed)" in text
+    assert 'aria-label="confidence 23, score 41, unseen 200, depth 3, apart 0"' in text
 
 
 def test_the_page_stands_alone(page: Path) -> None:

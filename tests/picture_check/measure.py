@@ -215,10 +215,11 @@ def _frost(picture: Picture, _: float) -> Picture:
 
 
 def _spray(picture: Picture, _: float) -> Picture:
-    """Spray paint that lets a little of the picture through, here and there more."""
+    """Spray paint that lets a little of the picture through, here and there more: on the lens, so far out of focus."""
     random = np.random.default_rng(3)
-    holes = cv2.GaussianBlur((random.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 3)
-    return _add_noise(np.asarray(40 + np.minimum(0.06 + holes, 0.2) * picture, np.float32), picture)
+    holes = cv2.GaussianBlur((random.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 12)
+    through_paint = np.minimum(0.06 + (holes - holes.min()) / np.ptp(holes), 0.2)
+    return _add_noise(np.asarray(40 + through_paint * picture, np.float32), picture)
 
 
 def _lamp_off(picture: Picture, _: float) -> Picture:

@@ -9,9 +9,11 @@ none: anywhere, and always again at the same few places.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +26,11 @@ _SAME_HEAD = 0.5
 _DOUBLE = (0.5, 0.8)
 _SHOULDER = (0.8, 1.3)
 """How far the second peak of one head, and a shoulder taken for a head, are from the head's middle, diameters."""
+_GHOST_SEEN = 0.7
+"""Share of the frames in which a lamp is taken for a head."""
+_EVEN = 21
+"""Quantiles are kept in so many even steps."""
+MEASURED = Path(__file__).parents[2] / "models" / "training" / "detector_errors.json"
 _DIMNESS = 0.35
 """Spread of the logarithm of how much less sure they are than heads."""
 
@@ -46,6 +53,11 @@ class Errors:
             0.65, with one beside 15 % of the heads; there all is harder than at most doors.
         false: False heads a frame, anywhere.
         ghosts: Places where a false head is seen most of the time: a mannequin, a lamp.
+        strong: Score from which a head may begin a track.
+        scores, part_scores, false_scores: Evenly spaced quantiles of the scores of heads, of parts beside them, and of
+            false heads; imagined where empty.
+        part_away: Quantiles of how far parts are from their head's middle, diameters; imagined where empty.
+        noise: (score up to which, jitter, size) of heads by their score; the same for all where empty.
     """
 
     recall: float = 0.9
@@ -61,10 +73,50 @@ class Errors:
     beside_s: float = 0.4
     false: float = 0.03
     ghosts: int = 1
+    strong: float = STRONG
+    scores: tuple[float, ...] = ()
+    part_scores: tuple[float, ...] = ()
+    false_scores: tuple[float, ...] = ()
+    part_away: tuple[float, ...] = ()
+    noise: tuple[tuple[float, float, float], ...] = ()
+
+
+def measured(path: Path = MEASURED) -> Errors:
+    """
+    Return the errors that the shipped detector makes on rendered doors, as models/training/fit_tracking.py found them.
+
+    Rates are those of the median door, scores those of all doors.
+    """
+    report = json.loads(path.read_text(encoding="utf-8"))
+    even, typical = np.linspace(0, 1, _EVEN), report["typical"]
+
+    def quantiles(name: str) -> tuple[float, ...]:
+        return tuple(np.interp(even, report["quantiles"], report[name]).tolist())
+
+    bands = zip(report["position_noise_by_score"], report["size_noise_by_score"], strict=True)
+    return Errors(
+        recall=1 - typical["missed"],
+        run_s=typical["miss_run_s"],
+        edge=typical["missed_at_border"],
+        jitter=typical["position_noise"],
+        size=typical["size_noise"],
+        weak=0.0,
+        double=0.0,
+        shoulder=typical["part_share"],
+        beside_s=typical["part_run_s"],
+        false=typical["clutter_a_frame"],
+        ghosts=round(typical["static_clutter_a_frame"] / _GHOST_SEEN),
+        strong=report["thresholds"][0],
+        scores=quantiles("scores_of_heads"),
+        part_scores=quantiles("scores_of_parts"),
+        false_scores=quantiles("scores_of_clutter"),
+        part_away=quantiles("part_distance"),
+        noise=tuple((place["to"], place["noise"], size["noise"]) for place, size in bands),
+    )
 
 
 _Found = tuple[float, float, float, float, float]
-"""Height above the floor (0 for what is no head), share of a head's score, x, y, diameter."""
+"""Height above the floor (0 for what is no head), score, x, y, diameter."""
 
 
 @dataclass(slots=True)
@@ -108,19 +160,23 @@ class Eye:
             now.shoulder = self._lasts(old.shoulder if old else None, errors.shoulder, errors.beside_s, dt_s)
             cut = self._cut(x, y, diameter)
             if not (now.missed or rnd.random() < errors.edge * cut or rnd.random() < errors.strip * _in_strip(y)):
-                found.append((height, 1.0, *self._blur(*self._pulled_in(x, y, diameter, cut))))
+                score = self._score()
+                found.append((height, score, *self._blur(*self._pulled_in(x, y, diameter, cut), score)))
             for there, where in ((now.double, _DOUBLE), (now.shoulder, _SHOULDER)):
                 if there:
                     dx, dy, dim = now.beside.setdefault(where, self._beside(where))
-                    found.append((0.0, dim, *self._blur(x + dx * diameter, y + dy * diameter, diameter)))
+                    score = rnd.choice(errors.part_scores) if errors.part_scores else dim * self._score()
+                    found.append((0.0, score, *self._blur(x + dx * diameter, y + dy * diameter, diameter, score)))
                 else:
                     now.beside.pop(where, None)
         self._seen = seen
         for x, y in self._ghosts:
-            if rnd.random() < 0.7:
-                found.append((0.0, 1.0, *self._blur(x, y, 36.0)))
+            if rnd.random() < _GHOST_SEEN:
+                score = self._false_score()
+                found.append((0.0, score, *self._blur(x, y, 36.0, score)))
         while rnd.random() < errors.false:
-            found.append((0.0, 1.0, rnd.uniform(0, WIDTH), rnd.uniform(0, self._height), rnd.uniform(20, 50)))
+            place = rnd.uniform(0, WIDTH), rnd.uniform(0, self._height), rnd.uniform(20, 50)
+            found.append((0.0, self._false_score(), *place))
         return self._heads(found)
 
     def _lasts(self, before: bool | None, share: float, run_s: float, dt_s: float) -> bool:
@@ -134,24 +190,28 @@ class Eye:
         """Return where a false head is beside a head, diameters, and how sure it is, as a share of the head."""
         errors, rnd = self._errors, self._random
         angle, away = rnd.uniform(0, 2 * math.pi), rnd.uniform(*where)
+        if errors.part_away:
+            away = rnd.choice(errors.part_away)
         dim = errors.dim * math.exp(rnd.gauss(0, _DIMNESS)) if errors.dim < 1 else 1.0
         return away * math.cos(angle), away * math.sin(angle), dim
 
-    def _blur(self, x: float, y: float, diameter: float) -> tuple[float, float, float]:
+    def _blur(self, x: float, y: float, diameter: float, score: float) -> tuple[float, float, float]:
         errors, rnd = self._errors, self._random
+        bands = (band[1:] for band in errors.noise if score < band[0])
+        jitter, size = next(bands, (errors.jitter, errors.size))
         return (
-            x + rnd.gauss(0, errors.jitter * diameter),
-            y + rnd.gauss(0, errors.jitter * diameter),
-            diameter * math.exp(rnd.gauss(0, errors.size)),
+            x + rnd.gauss(0, jitter * diameter),
+            y + rnd.gauss(0, jitter * diameter),
+            diameter * math.exp(rnd.gauss(0, size)),
         )
 
     def _heads(self, found: list[_Found]) -> Heads:
         """Drop, of two that lie on each other, the lower; give each a score."""
         kept: list[tuple[float, float, float, float]] = []
-        for _, dim, x, y, diameter in sorted(found, reverse=True):
+        for _, score, x, y, diameter in sorted(found, reverse=True):
             inside = 0 <= x < WIDTH and 0 <= y < self._height
             if inside and all(math.dist((x, y), (kx, ky)) >= _SAME_HEAD * max(diameter, kd) for kx, ky, kd, _ in kept):
-                kept.append((x, y, diameter, dim * self._score()))
+                kept.append((x, y, diameter, score))
         rows = np.array(
             [(x, y, diameter, min(1.0, score)) for x, y, diameter, score in kept if score >= WEAK], np.float32
         )
@@ -172,8 +232,13 @@ class Eye:
             diameter * (1 - 0.25 * cut),
         )
 
+    def _false_score(self) -> float:
+        return self._random.choice(self._errors.false_scores) if self._errors.false_scores else self._score()
+
     def _score(self) -> float:
         rnd = self._random
+        if self._errors.scores:
+            return rnd.choice(self._errors.scores)
         return rnd.uniform(*((WEAK, STRONG) if rnd.random() < self._errors.weak else (STRONG, 1.0)))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.evaluation.score import Event, Score, score
+from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 from tests.simulator.eye import Errors, Eye
 from tests.simulator.rivals import Ours, Rival
 from tests.simulator.walkers import HEIGHT, Traffic, World
@@ -40,14 +41,15 @@ def run(
     seed: int,
     rivals: Sequence[Callable[[float], Rival]] = (),
     height: int = HEIGHT,
+    settings: TrackingSettings = SETTINGS,
 ) -> list[Outcome]:
     """
     Let *rivals*, or ours alone, count the same traffic until it has made so many true *crossings*.
 
-    The picture is *height* px high, of which ours alone is told.
+    The picture is *height* px high, of which ours alone is told, as of the *settings*.
     """
     world, eye = World(traffic, seed), Eye(errors, seed + 1, height)
-    counters: list[Rival] = [make(fps) for make in rivals] or [Ours(fps, height)]
+    counters: list[Rival] = [make(fps) for make in rivals] or [Ours(fps, height, settings, errors.strong)]
     counted: list[list[Event]] = [[] for _ in counters]
     spent_s = [0.0] * len(counters)
     true: list[Event] = []

@@ -16,7 +16,8 @@ import numpy as np
 from edge.config.schema import Line
 from edge.evaluation.score import Event
 from edge.vision.scene import Heads
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
+from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 from edge.vision.tracking.tracker import Tracker
 from tests.simulator.eye import STRONG, WEAK
 from tests.simulator.walkers import HEIGHT, LINE, LINE_Y, PX, WIDTH
@@ -37,21 +38,24 @@ class Ours:
 
     Args:
         height: Of the picture, px.
+        strong: Score from which a head may begin a track.
     """
 
     name = "Footfall"
 
-    def __init__(self, fps: float, height: int = HEIGHT) -> None:
+    def __init__(
+        self, fps: float, height: int = HEIGHT, settings: TrackingSettings = SETTINGS, strong: float = STRONG
+    ) -> None:
         del fps
-        self.tracker = Tracker(WIDTH, height, STRONG, WEAK)
+        self.tracker = Tracker(WIDTH, height, strong, WEAK, settings)
         ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
         line = Line.model_validate({**ends, "inside": (0.5, 0.99)})
-        self.counter = Counter({"door": line}, WIDTH, height)
+        self.counter = CrossingCounter({"door": line}, WIDTH, height, settings)
 
     def look(self, heads: Heads, t_s: float) -> list[Event]:
         """Count."""
         sightings = self.tracker.update(heads, 1000 * t_s)
-        crossings = self.counter.update(sightings, self.tracker.ended)
+        crossings = self.counter.update(sightings, self.tracker.ended, self.tracker.rejected)
         return [Event(crossing.t_ms / 1000, crossing.direction) for crossing in crossings]
 
 

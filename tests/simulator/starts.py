@@ -185,8 +185,9 @@ def _one(start: Start, rnd: random.Random, outcome: Outcome, fps: float, errors:
             true.append(event)
         heads = eye.look(Moment(t_s, here, []))
         tracker = gated.tracker
-        stands = tracker.alive and tracker.all_stand
-        passes = gate.passes(look.thumbnail(x, y), 1000 * t_s, followed=tracker.alive, standing=tracker.all_stand)
+        followed = bool(tracker.tracks)
+        stands = followed and tracker.all_static
+        passes = gate.passes(look.thumbnail(x, y), 1000 * t_s, followed=followed, standing=tracker.all_static)
         if stands and (x, y) == before:
             outcome.standing_frames += 1
             outcome.standing_looks += passes

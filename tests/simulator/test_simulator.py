@@ -59,7 +59,7 @@ def test_every_path_ends_with_its_track(seed: int) -> None:
     for moment in itertools.islice(world.moments(10), 3000):
         ours.look(eye.look(moment), moment.t_s)
 
-    assert set(ours.counter._walks) <= {track.number for track in ours.tracker.tracks}
+    assert set(ours.counter.histories) <= {track.number for track in ours.tracker.tracks}
 
 
 def test_who_stood_still_is_counted_when_they_set_out() -> None:

@@ -17,7 +17,7 @@ from edge.core.silhouette import Count as Odometer
 from edge.core.silhouette import Silhouette
 from edge.core.tally import Flag
 from edge.technician.audit import certainty
-from edge.technician.audit.count import Count, Interval, Result, recover
+from edge.technician.audit.count import Count, Interval, Result, Uncounted, recover
 from edge.technician.audit.process import Session
 from edge.technician.audit.report import NOBODY_TAPPED, Report, Signature
 from edge.vision.scene import Direction
@@ -50,12 +50,12 @@ class Door:
         self.count = Count(["entrance", "side"], "entrance", 60 * minutes, self.store, ABOUT, self.watch)
         self.began_ms = self.watch.t_ms
         self.box: dict[str, int] = {"in": 0, "out": 0}
-        self.refused = 0
+        self.uncounted = (0, 0, 0)
         self.see()
         self.count.start()
 
     def see(self, flags: Flag = Flag.RESTARTED) -> None:
-        counts = [Odometer(self.box["in"], self.box["out"], self.refused), Odometer(77, 77, 77)]
+        counts = [Odometer(self.box["in"], self.box["out"], *self.uncounted), Odometer(77, 77, 77)]
         self.count.see(Silhouette(self.watch.t_ms, 0, 0, 0, 640, 480, b"", counts, (), flags))
 
     def at(self, second: float, tap: Direction | None = None, box: Direction | None = None) -> None:
@@ -106,12 +106,15 @@ def test_refused_crossings_are_reported(tmp_path: Path) -> None:
     """What the box saw at this line during the audit, and did not count, stands in the report."""
     door = Door(tmp_path)
     door.at(5, tap="in", box="in")
-    door.refused = 2
+    door.uncounted = (2, 1, 3)
     door.see()
     report = Report(ABOUT, door.result(60), None)
 
-    assert 2 == report.result.refused
-    assert "The box saw 2 crossings that it did not count" in report.text()
+    assert Uncounted(2, 1, 3) == report.result.uncounted
+    text = " ".join(report.text().split())
+    assert "The box saw 2 crossings that it did not count" in text
+    assert "It did not count 1 head over the line" in text
+    assert "It saw 3 heads turn back at the line" in text
 
 
 def test_the_minute_between_tap_and_count(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ def walk(draft: Draft, track: int, start: float, end: float, t_ms: int, x: float
     return t_ms
 
 
+def test_what_is_not_counted_is_told_by_its_reason() -> None:
+    """A head that turns back on the line stands on the line's card as a number and a reason."""
+    draft = Draft({"entrance": ENTRANCE})
+    t_ms = walk(draft, 1, 100, 255, 0)
+    walk(draft, 1, 255, 100, t_ms)
+    (line,) = draft.shown(0)["lines"]
+
+    assert {"in": 0, "out": 0} == line["counts"]
+    assert {"turned back": 1} == line["uncounted"]
+
+
 def sent(number: int = 1, name: str = "entrance", was: object = "entrance", **changes: Any) -> dict[str, Any]:
     """Return a line as the page sends it."""
     return {

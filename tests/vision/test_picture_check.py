@@ -22,10 +22,11 @@ from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness
 from edge.vision import process
 from edge.vision.clip import ClipSource
+from edge.vision.explain import Explanation
 from edge.vision.odometer import Odometers
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
-from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Refused, Sighting
+from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from tests import clips
 
 SEED = 9
@@ -256,7 +257,7 @@ class Counted:
     """What the product's pipeline made of some pictures: its crossings, what it refused, every flag it raised."""
 
     crossings: list[Crossing]
-    refused: list[Refused]
+    refused: list[Explanation]
     flags: Flag
 
 

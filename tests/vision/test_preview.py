@@ -223,8 +223,10 @@ def test_what_is_written(pipe: tuple[int, int]) -> None:
     """Heads, tracks with their times, odometers and flags cross as they are."""
     odometers = Odometers(["door", "side"], ManualClock())
     odometers.cross("side", "in")
-    odometers.refuse("door")
-    odometers.refuse("door")
+    odometers.explain("door", "picture")
+    odometers.explain("door", "picture")
+    odometers.explain("side", "part")
+    odometers.explain("door", "nearly")
     seen = Seen()
     seen.heads = Heads(np.array([[320, 120]], np.float32), np.array([64], np.float32), np.ones(1, np.float32))
     seen.sightings = [Sighting(5, 640, 480, 64, 900.0), Sighting(5, 700, -3, 64, 1_000.0)]
@@ -235,7 +237,7 @@ def test_what_is_written(pipe: tuple[int, int]) -> None:
     read(pipe[0])
     told = read(pipe[0])
 
-    assert [(0, 0, 2), (1, 0, 0)] == [tuple(count) for count in told.counts]
+    assert [(0, 0, 2, 0, 1), (1, 0, 0, 1, 0)] == [tuple(count) for count in told.counts]
     assert told.points == (
         Point(5, FULL, FULL, 6554, 100),
         Point(5, FULL, 0, 6554, 0),

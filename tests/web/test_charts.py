@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from edge.web.charts import Column, Mark, Ring, columns, timeline
+from edge.web.charts import Column, Mark, Ring, columns, strip, timeline
 
 
 def parsed(chart: str) -> Element:
@@ -79,3 +79,11 @@ def test_words_are_only_text() -> None:
         assert "<script" not in chart
         assert parsed(chart).attrib["aria-label"] == hostile
         assert hostile in {element.text for element in parsed(chart).iter()}
+
+
+def test_a_strip_of_beliefs() -> None:
+    """A strip has one bar for each value, none higher than the strip, and says each value when it is pointed at."""
+    svg = parsed(strip([("score", 0.5, "50"), ("unseen", 7.0, "<7000>"), ("depth", 0.0, "0")], "beliefs"))
+
+    assert [group[0].text for group in svg] == ["score: 50", "unseen: <7000>", "depth: 0"]
+    assert bars(svg, "now") == [11, 22, 1]

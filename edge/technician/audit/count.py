@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from edge.core.clock import KernelClock
 from edge.core.silhouette import Silhouette
@@ -45,6 +45,24 @@ class Interval:
         return self.person == self.box
 
 
+class Uncounted(NamedTuple):
+    """
+    What the box saw at the line and did not count, as numbers.
+
+    Attributes:
+        picture: Crossings, while the picture was bad or the camera shaken.
+        parts: Heads that went over and were taken for parts of others, or for no heads.
+        nearly: Heads that were at the line and are not known to have gone over.
+    """
+
+    picture: int = 0
+    parts: int = 0
+    nearly: int = 0
+
+
+_NOTHING = Uncounted()
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """
@@ -56,7 +74,8 @@ class Result:
         events: The box's counts matched with the taps, one to one; None if the audit was broken off.
         unwatched: The flags that the box raised during the audit.
         box_shown: Whether the person could see the box's count while tapping.
-        refused: Crossings that the box saw during the audit and did not count.
+        uncounted: What the box saw at the line during the audit and did not count: crossings in a bad picture, parts of
+            other heads, and heads that only came near.
     """
 
     seconds: float
@@ -65,7 +84,7 @@ class Result:
     events: Score | None
     unwatched: Sequence[str] = ()
     box_shown: bool = False
-    refused: int = 0
+    uncounted: Uncounted = _NOTHING
 
     @property
     def people(self) -> int:
@@ -106,13 +125,13 @@ class Count:
     box_shown: bool = False
     seen: bool = False
     flags: Flag = Flag(0)  # noqa: RUF009 - a value, like 0
-    refused: int = 0
+    uncounted: Uncounted = _NOTHING
     _taps: list[Event] = field(default_factory=list)
     _counted: list[Event] = field(default_factory=list)
     _began_ms: int = 0
     _ended_s: float = 0.0
     _before: dict[Direction, int] | None = None
-    _refused_before: int = 0
+    _uncounted_before: Uncounted = _NOTHING
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     # --- what happens ---
@@ -123,11 +142,12 @@ class Count:
             chosen = [c for n, c in zip(self.lines, silhouette.counts, strict=True) if self.line in (None, n)]
             now: dict[Direction, int] = {"in": sum(c.in_ for c in chosen), "out": sum(c.out for c in chosen)}
             before, self._before, self.seen = self._before or now, now, True
-            refused = sum(c.refused for c in chosen)
-            newly_refused, self._refused_before = refused - self._refused_before, refused
+            uncounted = Uncounted(*(sum(numbers) for numbers in zip(*(c[2:] for c in chosen), strict=True)))
+            already, self._uncounted_before = self._uncounted_before, uncounted
             if self.phase != "counting":
                 return
-            self.refused += newly_refused
+            numbers = zip(self.uncounted, uncounted, already, strict=True)
+            self.uncounted = Uncounted(*(total + newest - old for total, newest, old in numbers))
             self.flags |= silhouette.flags & ~Flag.RESTARTED
             t_s = self._passed_s()
             new = [Event(t_s, way) for way in WAYS for _ in range(now[way] - before[way])]
@@ -211,7 +231,7 @@ class Count:
             step = interval_s(self.longest_s)
             flags = [flag.name.lower() for flag in self.flags if flag.name]
             intervals = _intervals(self._taps, events, self._ended_s, step)
-            return Result(self._ended_s, step, intervals, events, flags, self.box_shown, self.refused)
+            return Result(self._ended_s, step, intervals, events, flags, self.box_shown, self.uncounted)
 
     # --- what is kept ---
 

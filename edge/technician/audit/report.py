@@ -131,9 +131,15 @@ class Report:
             yield NOBODY_TAPPED
         yield f"How many people each way show how much? {certainty.advice()}"
         yield "The box's count was " + ("in sight" if result.box_shown else "hidden") + " while the person tapped."
-        if result.refused:
-            crossings = "1 crossing" if result.refused == 1 else f"{result.refused} crossings"
+        if result.uncounted.picture:
+            crossings = _number(result.uncounted.picture, "crossing", "crossings")
             yield f"The box saw {crossings} that it did not count: the camera was shaken, or the picture was bad."
+        if result.uncounted.parts:
+            heads = _number(result.uncounted.parts, "head", "heads")
+            yield f"It did not count {heads} over the line: a part of somebody else's head, or not seen often enough."
+        if result.uncounted.nearly:
+            heads = _number(result.uncounted.nearly, "head", "heads")
+            yield f"It saw {heads} turn back at the line, pass its end, or vanish there; these are not counted either."
         if result.unwatched:
             yield f"For a part of the time the box could not see well: {', '.join(result.unwatched)}."
 
@@ -149,3 +155,7 @@ class Report:
             bars = (("person", float(person)), ("box", float(box)))
             columns.append(Column(bars, f"{start}: person {person}, box {box}", start))
         return charts.columns(columns, f"{way}, person and box by interval")
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -16,7 +16,7 @@ from statistics import median
 from edge.config.geometry import Point, Polyline
 from edge.config.schema import Line
 from edge.vision.scene import Sighting
-from edge.vision.tracking.line_state import CLEAR
+from edge.vision.tracking.settings import SETTINGS
 
 _LEAST_ROOM = 1.5
 """Least distance from a line to the picture's edge, diameters. Nearer than this, more than one in thirty people who
@@ -25,7 +25,7 @@ _LEAST_ROOM_SHARE = 0.08
 """Least distance from a line to the edge while no head has been seen, as a share of the picture's smaller side."""
 _LEAST_LENGTH = 2.5
 """Least length of a line, diameters. Shoulders are as wide as two heads, so people walk round a shorter line."""
-_ON_LINE = CLEAR
+_ON_LINE = SETTINGS.clear
 """A person who stands nearer to the line than this, diameters, may be counted each time they sway."""
 _STANDS_MS = 3_000
 """A person who has stayed in one place for so long stands, ms."""

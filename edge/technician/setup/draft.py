@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from edge.technician.setup.advice import SceneStatistics, advise
 from edge.technician.setup.rewrite import Wanted
 from edge.technician.setup.shared_tracks import SharedTracks
 from edge.vision.scene import Direction, Sighting
-from edge.vision.tracking.line import Counter
+from edge.vision.tracking.line import CrossingCounter
 
 _MOST_LINES = 8
 """A page holds no more lines than this."""
@@ -45,6 +45,7 @@ class Drawn:
         line: None while the section is not valid.
         faults: Why it is not valid.
         counts: People since the line was last changed.
+        uncounted: Ways over it that were not counted since then, by the reason.
     """
 
     number: int
@@ -54,7 +55,8 @@ class Drawn:
     line: Line | None = None
     faults: tuple[str, ...] = ()
     counts: dict[Direction, int] = field(default_factory=lambda: {"in": 0, "out": 0})
-    counter: Counter | None = None
+    uncounted: Counter[str] = field(default_factory=Counter)
+    counter: CrossingCounter | None = None
 
 
 class Draft:
@@ -100,7 +102,7 @@ class Draft:
             for line in lines:
                 old = before.get(line.number)
                 if old is not None and old.raw == line.raw:
-                    line.counts, line.counter = old.counts, old.counter
+                    line.counts, line.uncounted, line.counter = old.counts, old.uncounted, old.counter
                     del before[line.number]
             self._shared.forget(before)
             self._lines = lines
@@ -203,9 +205,12 @@ class Draft:
         if line.line is None:
             return
         if line.counter is None:
-            line.counter = Counter({line.name: line.line}, *self._size)
+            line.counter = CrossingCounter({line.name: line.line}, *self._size)
         for crossing in line.counter.update(sightings, ended):
             line.counts[crossing.direction] += 1
+        for explanation in line.counter.explained:
+            if explanation.verdict != "counted":
+                line.uncounted[explanation.reason] += 1
 
     def _counted_twice(self) -> dict[int, list[str]]:
         """Return line number: a sentence for each other line that the same people crossed."""
@@ -231,6 +236,7 @@ class Draft:
             "points": [line.raw["from"], *line.raw["via"], line.raw["to"]],
             "inside": line.raw["inside"],
             "counts": line.counts,
+            "uncounted": dict(line.uncounted),
             "advice": advice,
             "faults": line.faults,
         }

@@ -1,17 +1,4 @@
-"""
-How one head stands to one line.
-
-::
-
-    outside     ─────────────────────────── band's edge      a head has a side only beyond the band;
-                                                             inside it, it keeps the side it had
-    from ●──────────────────────────────────────────● to
-                                                             to go round an end changes the side
-    inside      ─────────────────────────── band's edge      and counts nothing
-
-A head that turns back in the band counts nothing; one that goes over and comes back counts one in and one out. All
-measures are in diameters of that head, so that neither the picture's size nor the camera's height matters.
-"""
+"""How one head stands to one line: beyond the band it has a side, and in the band it keeps the one it had."""
 
 from __future__ import annotations
 
@@ -19,102 +6,90 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge.config.geometry import Polyline
-from edge.config.schema import Line
+from edge.vision.explain import OVER, Reason
+from edge.vision.pixel_line import PixelLine
 from edge.vision.scene import Sighting
-
-BAND = 0.4
-"""Half the dead band, head diameters: nearer to the line than this, a head keeps the side it had."""
-CLEAR = 1.0
-"""So far beyond the line one sighting is enough to confirm the side, head diameters."""
-_UNSEEN_MS = 250
-"""But not the first after so long: a head that turned back unseen may have been lost to a false one."""
-_STAYED_MS = 250
-"""Else a head must have stayed beyond the band for so long: who turns back on the line is there but for a moment."""
-_AT_EDGE = 0.02
-"""An end as near to the picture's edge as this share of it can't be walked round."""
-_NOWHERE = Sighting(0, 0.0, 0.0, 1.0, 0.0)
+from edge.vision.tracking.settings import TrackingSettings
 
 
-class Threshold(NamedTuple):
-    """A line in px, and which of its sides, 1 or -1, is inside."""
+class Passage(NamedTuple):
+    """A head's way over a line, to *side*: a crossing if *reason* is `OVER`; the rest is as in Explanation."""
 
-    name: str
-    line: Polyline
-    inside: int
-
-
-def in_px(name: str, line: Line, width: int, height: int) -> Threshold:
-    """Return *line* in px, its ends at the picture's edge drawn on."""
-    shares = line.points
-    polyline = Polyline([(x * width, y * height) for x, y in shares])
-    polyline = polyline.drawn_on(first=_at_edge(*shares[0]), last=_at_edge(*shares[-1]))
-    return Threshold(name, polyline, _sign(polyline.distance(line.inside[0] * width, line.inside[1] * height)))
+    side: int
+    reason: Reason
+    depth: float
+    t_ms: float
+    x: float
+    y: float
+    unseen_ms: float
 
 
 @dataclass(slots=True)
-class Path:
+class LineState:
     """
     How one head stands to one line.
 
     Attributes:
-        threshold: The line.
-        side: The side it is surely on, 1 or -1; 0 as long as it was only seen in the band.
+        side: The side that the head is known to be on, 1 or -1; 0 while it was only seen in the band.
         beyond_ms: Since when it has only been seen beyond the band on the other side.
-        over: Times it went through the line itself since `side` was sure: 1 for each way to the positive side, -1 back.
-        over_ms: When it last did.
+        over: Times it went through the line since `side` was known: 1 for each way to the positive side, -1 back.
+        reached: How far beyond the line it was seen since then, diameters.
     """
 
-    threshold: Threshold
+    pixel_line: PixelLine
+    settings: TrackingSettings
     side: int = 0
     beyond_ms: float = math.inf
     over: int = 0
-    over_ms: float = 0.0
-    _last: Sighting = _NOWHERE
+    reached: float = 0.0
+    _last: Sighting | None = None
     _distance: float = 0.0
+    _on_line: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
-    def follow(self, seen: Sighting) -> int:
-        """Go on to where the head was *seen*; return the side, 1 or -1, to which it thereby went over, else 0."""
-        line = self.threshold.line
+    def follow(self, seen: Sighting) -> Passage | None:
+        """Go on to where the head was *seen*; return what that decides, if anything."""
+        line = self.pixel_line.line
         distance = line.distance(seen.x, seen.y)
         if distance == 0:
             # Exactly on the line is on neither side: the step is judged as a whole, when it leads off the line.
             self.beyond_ms = math.inf
-            return 0
+            return None
         side = 1 if distance > 0 else -1
         last, before = self._last, self._distance
         self._last, self._distance = seen, distance
-        if before * side < 0 and line.is_met((last.x, last.y), (seen.x, seen.y)):
-            self.over += side
-            self.over_ms = last.t_ms + before / (before - distance) * (seen.t_ms - last.t_ms)
-        if side == self.side and not self.over and self.beyond_ms == math.inf:
-            return 0  # as nearly always: it is where it was, and nothing is open
-        return self._judge(side, abs(distance) / seen.diameter, seen.t_ms, seen.t_ms - last.t_ms)
+        if last is not None and before * side < 0:
+            is_through = line.is_met((last.x, last.y), (seen.x, seen.y))
+            if is_through or not self.over:
+                share, unseen_ms = before / (before - distance), seen.t_ms - last.t_ms
+                x, y = last.x + share * (seen.x - last.x), last.y + share * (seen.y - last.y)
+                self._on_line = (last.t_ms + share * unseen_ms, x, y, unseen_ms)
+            self.over += side if is_through else 0
+        if side == self.side and not self.over and self.beyond_ms == math.inf and not self.reached:
+            return None  # as nearly always: it is where it was, and nothing is open
+        return self._judge(side, abs(distance) / seen.diameter, seen.t_ms)
 
-    def end(self) -> int:
-        """Return the side to which it went over if it was beyond the band when last seen, but not for long; else 0."""
-        return -self.side if self.beyond_ms < math.inf and self.over * self.side < 0 else 0
+    def end(self, *, left: bool) -> Passage | None:
+        """Return what is decided by that the head is never seen again; *left*: it went out of the picture."""
+        if self.over * self.side >= 0:
+            return None
+        # Who was last seen in the picture may have turned back.
+        is_over = left and self.beyond_ms < math.inf
+        return Passage(-self.side, OVER if is_over else "lost at the line", self.reached, *self._on_line)
 
-    def _judge(self, side: int, depth: float, t_ms: float, unseen_ms: float) -> int:
-        """Settle the side of a head that is *depth* diameters from the line on *side* now, seen after *unseen_ms*."""
-        if depth < BAND:
+    def _judge(self, side: int, depth: float, t_ms: float) -> Passage | None:
+        """Decide the side of a head that is *depth* diameters from the line on *side* now."""
+        is_through = self.over * side > 0
+        if side != self.side and is_through:
+            self.reached = max(self.reached, depth)
+        if depth < self.settings.band:
             self.beyond_ms = math.inf
-            return 0
-        if self.side in (side, 0):
-            self.side, self.beyond_ms, self.over = side, math.inf, 0
-            return 0
-        self.beyond_ms = min(self.beyond_ms, t_ms)
-        clear = depth >= CLEAR and unseen_ms <= _UNSEEN_MS
-        if not clear and t_ms - self.beyond_ms < _STAYED_MS:
-            return 0
-        went_over = self.over * side > 0
-        self.side, self.beyond_ms, self.over = side, math.inf, 0
-        return side if went_over else 0
-
-
-def _at_edge(x: float, y: float) -> bool:
-    return min(x, y, 1 - x, 1 - y) <= _AT_EDGE
-
-
-def _sign(number: float) -> int:
-    return (number > 0) - (number < 0)
+            return None
+        reason: Reason | None = "turned back" if self.reached else None
+        if self.side == -side:
+            self.beyond_ms = min(self.beyond_ms, t_ms)
+            if depth < self.settings.clear and t_ms - self.beyond_ms < self.settings.stayed_ms:
+                return None
+            reason = OVER if is_through else "passed the line's end"
+        passage = Passage(-self.side, reason, max(self.reached, depth), *self._on_line) if reason else None
+        self.side, self.beyond_ms, self.over, self.reached = side, math.inf, 0, 0.0
+        return passage

@@ -271,6 +271,9 @@ function showCards() {
     if (line.counts) {
       made.querySelector(".in b").textContent = line.counts.in;
       made.querySelector(".out b").textContent = line.counts.out;
+      const reasons = Object.entries(line.uncounted ?? {}).map(([reason, count]) => `${count} ${reason}`);
+      made.querySelector(".uncounted").hidden = !reasons.length;
+      made.querySelector(".uncounted").textContent = `not counted: ${reasons.join(", ")}`;
     }
     const said = [...(line.faults ?? []).map((text) => ["fault", text]), ...(line.advice ?? []).map((text) => ["", text])];
     const list = made.querySelector(".advice");
@@ -388,7 +391,7 @@ listen((event) => {
   } else {
     for (const told of event.lines) {
       const line = lineAt(told.number);
-      if (line) Object.assign(line, { counts: told.counts, advice: told.advice, faults: told.faults });
+      if (line) Object.assign(line, { counts: told.counts, uncounted: told.uncounted, advice: told.advice, faults: told.faults });
     }
   }
   showCards();

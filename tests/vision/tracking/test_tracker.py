@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.vision.scene import NO_HEADS, Heads, Sighting
-from edge.vision.tracking.track import Head, Track
 from edge.vision.tracking.tracker import Tracker
 
 STRONG, WEAK = 0.5, 0.25
@@ -127,7 +126,7 @@ def test_a_head_seen_once_is_nobody() -> None:
     tracker, reports = follow([[(100, 100)], *[[]] * 12])
 
     assert numbers(reports) == set()
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_weak_heads_begin_nothing() -> None:
@@ -135,7 +134,7 @@ def test_weak_heads_begin_nothing() -> None:
     tracker, reports = follow([[(x, y, 0.4)] for x, y, *_ in walk(320, 20, 0, 20, 20)])
 
     assert numbers(reports) == set()
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_weak_heads_continue_a_track() -> None:
@@ -196,7 +195,7 @@ def test_unseen_is_not_reported() -> None:
     tracker, reports = follow([*[[place] for place in walk(320, 20, 0, 20, 5)], []])
 
     assert reports[-1] == []
-    assert tracker.alive
+    assert tracker.tracks
 
 
 def test_found_again_where_it_vanished() -> None:
@@ -231,7 +230,7 @@ def test_gone_through_the_edge() -> None:
     for index in range(6, 14):
         tracker.update(NO_HEADS, index * STEP_MS)
 
-    assert not tracker.alive
+    assert not tracker.tracks
 
 
 def test_crossing_paths() -> None:
@@ -302,21 +301,7 @@ def test_a_runner_is_no_mannequin() -> None:
     assert len(numbers(reports)) == 2
 
 
-def test_who_comes_again_beside_a_surer_head_is_doubted() -> None:
-    """A faint head that was unseen for a while, and comes up beside a surer one, isn't told of while it goes along."""
-    faint: list[Place] = [(x, y, 0.55) for x, y in ((320.0, 100.0 + 15 * index) for index in range(24))]
-    surer = walk(372, 100, 0, 15, 24)
-    frames = [[place, (500.0, surer[index][1])] for index, place in enumerate(faint[:8])]
-    frames += [[(500.0 - 32 * (index - 7), surer[index][1])] for index in range(8, 12)]
-    frames += [[place, sure] for place, sure in zip(faint[12:], surer[12:], strict=True)]
-    _, reports = follow(frames)
-    first, second = sorted(numbers(reports))
-
-    assert [sighting.track for sighting in reports[7]] == [first, second]
-    assert [sighting.track for report in reports[12:] for sighting in report] == [second] * 12
-
-
-def test_who_was_doubted_did_not_come_in_just_then() -> None:
+def test_a_head_suspected_again_did_not_come_in_just_then() -> None:
     """A head that has been here for long, and is believed again, isn't told of as coming in over an edge near by."""
     faint = [(x, y, 0.55) for x, y, *_ in [*walk(300, 50, 0, 0, 12), *walk(300, 50, 0, 15, 12)]]
     surer = walk(520, 60, -32, 0, 5) + [(390.0, 60.0)] * 11
@@ -340,28 +325,6 @@ def test_no_head_is_half_as_large_a_moment_later() -> None:
     assert numbers(reports[8:]).isdisjoint(numbers(reports[:8]))
 
 
-def test_a_leap_is_told_when_it_is_seen_again() -> None:
-    """A head that comes up a head's width beside its way may be a false one: it is told of with the next sighting."""
-    frames: list[list[Place]] = [[place] for place in walk(320, 60, 0, 15, 20)]
-    frames += [[(375, 345)], [(375, 360)]]
-    _, reports = follow(frames)
-
-    assert reports[20] == []
-    assert [round(sighting.x) for sighting in reports[21]] == [375, 375]
-    assert len(numbers(reports)) == 1
-
-
-def test_who_is_led_away_from_a_lamp_is_doubted() -> None:
-    """When a lamp's track went off with a passer-by's shoulder, and the lamp is seen again, nothing is told of it."""
-    head, shoulder = walk(276, 200, 0, 20, 14), walk(320, 200, 0, 20, 14)
-    hidden: list[list[Place]] = [[h] for h in head[:2]]
-    led = [[h, s] for h, s in zip(head[2:6], shoulder[2:6], strict=True)]
-    seen = [[h, s, (320.0, 240.0)] for h, s in zip(head[6:], shoulder[6:], strict=True)]
-    _, reports = follow([*STOOD, *hidden, *led, *seen])
-
-    assert max(sighting.y for report in reports for sighting in report if sighting.track == 1) < 330
-
-
 @pytest.mark.parametrize("missed", [0, 2])
 def test_who_stood_still_sets_out(missed: int) -> None:
     """Somebody who waited for long and walks off, quicker with each step, is still the same."""
@@ -382,32 +345,6 @@ def test_the_surer_of_two_is_the_head() -> None:
     assert numbers(reports) == {1}
     assert reports[3][0].x == pytest.approx(366, abs=2)
     assert reports[-1][0].x == pytest.approx(320, abs=2)
-
-
-def test_what_gave_its_number_up_forgets_what_it_saw_under_it() -> None:
-    """If it turns out to be somebody after all, what it tells of begins there: the crossing before was the other's."""
-    track, other = (Track(number, 320, 240, HEAD, 0) for number in (1, 2))
-    for frame in range(6):
-        if frame == 2:
-            track.step_down(3, other)
-        if frame == 3:
-            track.host = None
-        track.predict(frame * STEP_MS)
-        track.take(Head(320, 240, HEAD, 0.9, strong=True))
-        told = track.report()
-        if told:
-            break
-
-    assert [(sighting.track, sighting.t_ms) for sighting in told] == [(3, 200), (3, 300)]
-
-
-def test_a_false_head_that_drifts_off_was_the_head() -> None:
-    """What is seen beside a false head goes on as that one when it vanishes, though the two were drawing apart."""
-    head, false = walk(320, 20, 0, 15, 24), walk(366, 20, 2, 15, 4)
-    frames = [[*head[index : index + 1][: index > 0], *false[index : index + 1]] for index in range(24)]
-    _, reports = follow(frames)
-
-    assert numbers(reports) == {1}
 
 
 def test_a_shoulder_that_passes_a_mannequin_is_still_a_shoulder() -> None:
@@ -475,3 +412,45 @@ def test_scale(seed: int, sixteenths: int) -> None:
 
         assert [s.track for s in one] == [s.track for s in other]
         assert [s.y for s in one] == pytest.approx([s.y / scale for s in other], abs=0.05)
+
+
+@pytest.mark.parametrize("away", [0.9, 1.2, 2.0])
+@pytest.mark.parametrize("fps", [8, 15])
+def test_a_part_that_comes_and_goes_is_rarely_reported(away: float, fps: int) -> None:
+    """Of forty walkers with a much less confident part beside them, seen now and then, none makes two tracks."""
+    step = 10 * HEAD / 2 / fps
+    doubled = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        frames: list[list[Place]] = []
+        for x, y, *_ in walk(320, 20, 0, step, int(440 / step)):
+            x_, y_ = rng.normal((x, y), 0.05 * HEAD)
+            part = [(x + away * HEAD, y + 0.2 * HEAD, 0.55)] if rng.random() < 0.5 else []
+            frames.append([(float(x_), float(y_)), *part])
+        _, reports = follow(frames, 1000 / fps)
+        doubled += len(numbers(reports)) > 1
+    print(f"{doubled} of 40")
+
+    assert doubled == 0
+
+
+def test_a_small_ghost_does_not_block_a_large_head() -> None:
+    """Where a small thing stands, unseen, a head three times as large is followed from its first frames."""
+    tracker = Tracker(640, 480, STRONG, WEAK)
+    small = Heads(np.array([(320, 200)], np.float32), np.full(1, HEAD / 3, np.float32), np.full(1, 0.9, np.float32))
+    for index in range(6):
+        tracker.update(small, 100 * index)
+    told = [tracker.update(heads([(320, 190 + 10 * index)]), 600 + 100 * index) for index in range(4)]
+
+    assert any(told)
+
+
+@pytest.mark.parametrize("missed", [8, 15, 19])
+def test_a_lost_head_is_confirmed_in_time(missed: int) -> None:
+    """However long a followed head was missed, three detections where it was are enough to report it again."""
+    stands: list[list[Place]] = [[(320, 240)]]
+    frames = [*stands * 20, *[[]] * missed, *stands * 4]
+    _, reports = follow(frames)
+
+    assert any(reports[-1:])
+    assert numbers(reports) == {1}
