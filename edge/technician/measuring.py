@@ -47,8 +47,8 @@ class Stages:
     How long the stages take on this box.
 
     Attributes:
-        stages: name: {"p50", "p95", "cpu_p50", "cpu_p95"}, ms of elapsed and of CPU time; `all` is everything but
-            `decode`, on frames that the detector looked at.
+        stages: name: {"p50", "p95", "cpu_p50", "cpu_p95"}, ms of elapsed and of CPU time; `all` is everything, on
+            frames that the detector looked at.
         fps: Frames a second that can be held while people walk, beside whatever else ran on the box.
         cpu_fps: The same by CPU time: what the box can hold that does nothing else.
         cpu_share: Share of the elapsed time in which the stages had a core, 0 to 1; much less than 1 on a busy box.

@@ -24,6 +24,7 @@ from edge.core.clock import Clock
 from edge.core.errors import CameraError, CameraLost, CameraMissing
 from edge.vision.clip import ClipSource
 from edge.vision.csi_camera import CsiSource
+from edge.vision.jpeg import JpegReader
 from edge.vision.scene import Frame
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 30.0
 """Opening a camera again and again in a tight loop resets the USB bus on some boxes."""
+_JPEG = tuple(cv2.VideoWriter.fourcc(*name) for name in ("MJPG", "JPEG"))
+_MOST_DAMAGED = 30
+"""A camera that gives so many pictures in a row that can't be unpacked gives none."""
 
 
 class Source(Protocol):
@@ -76,15 +80,24 @@ class V4l2Source:
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
         self._capture.set(cv2.CAP_PROP_FPS, settings.fps)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        # A camera that hasn't MJPG gives something else, which OpenCV turns into px.
+        packed = int(self._capture.get(cv2.CAP_PROP_FOURCC)) in _JPEG
+        self._jpeg = JpegReader() if packed and self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0) else None
 
     def read(self) -> Frame | None:
-        """Wait for the next picture."""
-        good, pixels = self._capture.read()
-        if not good or pixels is None or not pixels.size or _identity(self._name) != self._device:
-            # OpenCV may go on saying "good" after an unplug; the device's file tells, which is another one when the
-            # camera was plugged in again between two pictures.
-            raise CameraLost(self._name, "it gives no more pictures", "look at its plug and cable")
-        return Frame(_uint8(pixels), self._clock.boot_ms())
+        """Wait for the next picture; a damaged one is left out."""
+        for _ in range(_MOST_DAMAGED):
+            good, came = self._capture.read()
+            if not good or came is None or not came.size or _identity(self._name) != self._device:
+                # OpenCV may go on saying "good" after an unplug; the device's file tells, which is another one when
+                # the camera was plugged in again between two pictures.
+                raise CameraLost(self._name, "it gives no more pictures", "look at its plug and cable")
+            if self._jpeg is None:
+                return Frame(_uint8(came), self._clock.boot_ms())
+            frame = self._jpeg.read(_uint8(came), self._clock.boot_ms())
+            if frame is not None:
+                return frame
+        raise CameraLost(self._name, "none of its pictures can be unpacked", "look at its plug and cable")
 
     def close(self) -> None:
         """Release the device."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from edge.config.schema import Camera
 from edge.core.clock import Clock
 from edge.core.errors import CameraLost, CameraMissing
-from edge.vision.scene import Frame
+from edge.vision.scene import Frame, PackedFrame, Pixels
 
 
 class CsiSource:
@@ -62,7 +63,8 @@ class CsiSource:
         if len(raw) < size:
             raise CameraLost(self._name, "rpicam-vid ended", "run `rpicam-hello --list-cameras` and look at the ribbon")
         planes = np.frombuffer(raw, np.uint8).reshape(self._height * 3 // 2, self._width)
-        return Frame(np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8), self._clock.boot_ms())
+        grey = planes[: self._height]
+        return PackedFrame(partial(_as_bgr, planes), (self._width, self._height), grey, self._clock.boot_ms())
 
     def close(self) -> None:
         """End the helper."""
@@ -70,3 +72,8 @@ class CsiSource:
         self._helper.wait()
         if self._helper.stdout is not None:
             self._helper.stdout.close()
+
+
+def _as_bgr(planes: Pixels) -> Pixels:
+    """Return YUV 4:2:0, its planes below each other, as BGR."""
+    return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)

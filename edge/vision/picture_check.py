@@ -137,11 +137,10 @@ class PictureCheck:
 
     def look(self, frame: Frame) -> Flag:
         """Return the flags that hold now."""
-        height, width = frame.pixels.shape[:2]
-        if (width, height) != self._size:
-            self._size, self._shape = (width, height), shape_for(width, height)
+        if frame.size != self._size:
+            self._size, self._shape = frame.size, shape_for(*frame.size)
             self.begin_view()
-        sampled = sample(frame.pixels)
+        sampled = sample(frame.reduced)
         thumbnail = self.thumbnail = shrink(sampled, self._shape)
         flags = Flag(0)
         if self._frozen.looks(sampled, frame.t_ms):

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+import cv2
+
 from edge.config.schema import Line
 from edge.core.head_model import Contract
 from edge.core.tally import Flag
@@ -19,6 +21,9 @@ from edge.vision.picture_check import PictureCheck
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.tracker import Tracker
+
+# Pictures are small. OpenCV's threads wait for the next one in a busy loop, which takes more CPU time than they save.
+cv2.setNumThreads(1)
 
 UNSEEN = Flag.DARK | Flag.COVERED | Flag.FROZEN
 """While one of these holds, crossings are refused and no time counts as watched."""
@@ -68,25 +73,27 @@ class Pipeline:
         Return the crossings that *frame* confirmed.
 
         `flags` then says how well it could be seen, `explained` why each way over a line was counted or not, `refused`
-        which of them were not because of the picture, `heads` and `sightings` who was seen in it; none where the
-        detector was spared.
+        which of them were not because of the picture, `sightings` who was seen in it: nobody where the detector was
+        spared. `heads` are those of the last frame that the detector looked at: nothing has moved since.
         """
-        height, width = frame.pixels.shape[:2]
-        if (width, height) != self._size:
-            self._begin(width, height)
-        self.heads, self.sightings = NO_HEADS, ()
+        if frame.size != self._size:
+            self._begin(*frame.size)
+        self.sightings = ()
         decided: list[Explanation] = []
         with self._timed("picture check"):
             was_frozen = Flag.FROZEN in self.flags
             self.flags = self._check.look(frame)
         if self._check.cut or (was_frozen and Flag.FROZEN not in self.flags):
             # Another scene: whoever was followed in the one before isn't where this one has somebody.
-            self._begin(width, height)
+            self._begin(*frame.size)
         with self._timed("gate"):
-            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, tracking=bool(self._tracker.tracks))
+            followed, standing = bool(self._tracker.tracks), self._tracker.all_static
+            passes = self._gate.passes(self._check.thumbnail, frame.t_ms, followed=followed, standing=standing)
         if passes:
+            with self._timed("decode"):
+                pixels = frame.pixels
             with self._timed("detector"):
-                self.heads = self._detector.detect(frame.pixels)
+                self.heads = self._detector.detect(pixels)
             with self._timed("tracker"):
                 self.sightings = self._tracker.update(self.heads, frame.t_ms)
             self._check.note(self.heads, self.sightings)
@@ -134,5 +141,6 @@ class Pipeline:
     def _begin(self, width: int, height: int) -> None:
         """Forget every head, and fit the lines to pictures of this size."""
         self._size = (width, height)
+        self.heads = NO_HEADS
         self._tracker = Tracker(width, height, strong=self._contract.strong, weak=self._contract.weak)
         self._counter = CrossingCounter(self._lines, width, height)

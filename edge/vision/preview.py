@@ -75,7 +75,7 @@ class Scenery:
 
     def draw(self, frame: Frame, heads: Heads) -> npt.NDArray[np.uint8]:
         """Return (rows, columns) uint8 of 0 to 15; at most 72 x 96, of the picture's aspect to a block."""
-        height, width = frame.pixels.shape[:2]
+        width, height = frame.size
         columns, rows = size_for(width, height)
         if (rows, columns) != self._shape:
             self._begin(columns, rows)
@@ -198,8 +198,7 @@ class Preview:
 
     def show(self, frame: Frame, pipeline: Pipeline, odometers: Odometers) -> None:
         """Write what *frame* showed."""
-        height, width = frame.pixels.shape[:2]
-        self._size = (width, height)
+        self._size = frame.size
         if self._began_ms is None:
             self._began_ms = frame.t_ms
         self._t_ms = round(frame.t_ms - self._began_ms)

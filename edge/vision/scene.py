@@ -7,17 +7,18 @@ ms: boot time for a camera, time from the first frame for a clip.
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 Direction = Literal["in", "out"]
+Pixels = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
 class Frame:
     """
     One picture.
@@ -25,10 +26,52 @@ class Frame:
     Args:
         pixels: (height, width, 3) uint8, BGR. Only valid until the next frame is taken.
         t_ms: When it was taken, ms of the source's time; never less than that of the frame before.
+
+    Attributes:
+        size: Width and height of `pixels`.
+        reduced: The picture for those who need few points of it: `pixels` themselves, or all or fewer ones in grey.
+        t_ms: As above.
     """
 
-    pixels: npt.NDArray[np.uint8]
-    t_ms: float
+    def __init__(self, pixels: Pixels, t_ms: float) -> None:
+        height, width = pixels.shape[:2]
+        self._pixels: Pixels | None = pixels
+        self.size = (width, height)
+        self.reduced = pixels
+        self.t_ms = t_ms
+
+    @property
+    def pixels(self) -> Pixels:
+        """All of the picture, as above."""
+        assert self._pixels is not None  # noqa: S101 - given above, or made by PackedFrame
+        return self._pixels
+
+    def at(self, t_ms: float) -> Self:
+        """Return the same picture with another time."""
+        other = copy.copy(self)
+        other.t_ms = t_ms
+        return other
+
+
+class PackedFrame(Frame):
+    """
+    One picture whose px are only unpacked when somebody asks for them: most frames show nothing new.
+
+    Args:
+        unpack: Returns the px.
+        size, reduced, t_ms: As of `Frame`.
+    """
+
+    def __init__(self, unpack: Callable[[], Pixels], size: tuple[int, int], reduced: Pixels, t_ms: float) -> None:
+        self._pixels = None
+        self._unpack = unpack
+        self.size, self.reduced, self.t_ms = size, reduced, t_ms
+
+    @property
+    def pixels(self) -> Pixels:  # noqa: D102 - see Frame
+        if self._pixels is None:
+            self._pixels = self._unpack()
+        return self._pixels
 
 
 class Heads(NamedTuple):

@@ -45,17 +45,33 @@ class Pictures(IterableDataset[tuple[Tensor, Tensor]]):
     """
     One process's part of an epoch of augmented batches, in an order given by the seed.
 
-    All processes cut parts of the same size at a time, so that none waits for another.
+    All processes cut parts of the same size at a time, so that none waits for another. Where there are fewer pictures
+    than an epoch takes, they come again, cut elsewhere: an epoch is as long whatever has been drawn so far.
+
+    Args:
+        shards: All pictures.
+        batch: Parts of pictures in a batch.
+        batches: Of this process in the epoch.
+        seed: Of the epoch.
+        process: This one's number, of *processes*.
     """
 
-    def __init__(self, shards: list[Shard], batch: int, seed: int, process: int, processes: int) -> None:
-        self._shards, self._batch, self._seed, self._process = shards, batch, seed, process
-        order = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
-        np.random.default_rng(seed).shuffle(order)
+    def __init__(
+        self, shards: list[Shard], *, batch: int, batches: int, seed: int, process: int, processes: int
+    ) -> None:
+        self._shards, self._batch, self._batches = shards, batch, batches
+        self._seed, self._process = seed, process
+        every = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.pictures))]
+        if not every:
+            raise SystemExit("There are no pictures yet: draw some with models.training.data.")
+        random, order = np.random.default_rng(seed), []
+        while len(order) < batches * batch * processes:
+            random.shuffle(every)
+            order += every
         self._order = order[process::processes]
 
     def __len__(self) -> int:
-        return len(self._order) // self._batch
+        return self._batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         sizes, random = np.random.default_rng(self._seed), np.random.default_rng((self._seed, self._process))
@@ -155,10 +171,9 @@ class Training:
         )
         partial.replace(checkpoint)
 
-    def epoch(self, pictures: Pictures, most: int) -> dict[str, float]:
-        """Train on at most so many batches and return the mean of each part of the loss."""
+    def epoch(self, pictures: Pictures) -> dict[str, float]:
+        """Train on these batches and return the mean of each part of the loss."""
         sums: dict[str, float] = {}
-        done = 0
         self._whole.train()
         for images, wanted in DataLoader(
             pictures, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="fork"
@@ -173,10 +188,8 @@ class Training:
             self._optimiser.step()
             self._averaged.update_parameters(self._network)
             sums = {name: sums.get(name, 0.0) + part.item() for name, part in parts.items()}
-            self.step, done = self.step + 1, done + 1
-            if done >= most:
-                break
-        return {name: value / max(1, done) for name, value in sums.items()}
+            self.step += 1
+        return {name: value / len(pictures) for name, value in sums.items()}
 
     def _losses(self, inputs: Tensor, wanted: Tensor, hints: float) -> dict[str, Tensor]:
         """Return the parts of the loss of one batch; *hints* is the weight of the teacher's features."""
@@ -205,7 +218,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--steps", type=int, default=440, help="most batches an epoch")
+    parser.add_argument("--steps", type=int, default=440, help="batches an epoch")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
@@ -234,8 +247,16 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
     for epoch in range(first, options.epochs):
         shards = [shard for folder in options.pictures for shard in load(folder)]
         begun = time.monotonic()
-        pictures = Pictures(shards, options.batch, 1000 * options.seed + epoch, process, options.processes)
-        parts = training.epoch(pictures, options.steps)
+        seed = 1000 * options.seed + epoch
+        pictures = Pictures(
+            shards,
+            batch=options.batch,
+            batches=options.steps,
+            seed=seed,
+            process=process,
+            processes=options.processes,
+        )
+        parts = training.epoch(pictures)
         if process:
             continue
         training.save(last, epoch + 1)

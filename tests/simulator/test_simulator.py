@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 
+from tests.simulator import starts
 from tests.simulator.__main__ import PAGE, SEED, busy, frame_ms, soak
 from tests.simulator.eye import Errors, Eye
 from tests.simulator.judge import run
@@ -59,6 +60,16 @@ def test_every_path_ends_with_its_track(seed: int) -> None:
         ours.look(eye.look(moment), moment.t_s)
 
     assert set(ours.counter.histories) <= {track.number for track in ours.tracker.tracks}
+
+
+def test_who_stood_still_is_counted_when_they_set_out() -> None:
+    """With the gate, that looks at them every 0.4 s, as many as with every frame; ADR 101 has 10,000 of them."""
+    outcome = starts.run(60)
+    print(outcome)
+
+    assert outcome.gated >= outcome.ungated - 1
+    assert outcome.gated >= 57
+    assert outcome.standing_looks < 0.2 * outcome.standing_frames
 
 
 def test_the_page_meets_its_bars() -> None:

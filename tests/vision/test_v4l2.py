@@ -129,6 +129,44 @@ def test_pictures_come_in_order_and_size(bench: dict[str, str]) -> None:
     assert times == sorted(times)
 
 
+def test_a_picture_is_only_reduced_until_somebody_asks_for_it(bench: dict[str, str]) -> None:
+    """The camera's own JPEG is kept, and unpacked in grey and reduced; all px come when they are asked for."""
+    reduced, before, after = told(
+        bench,
+        """
+        frame = V4l2Source(camera, KernelClock()).read()
+        before = frame._pixels is None
+        print(json.dumps([frame.reduced.shape, before, frame.pixels.shape]))
+        """,
+    )
+
+    assert ([60, 80], True, [240, 320, 3]) == (reduced, before, after)
+
+
+def test_a_damaged_picture_is_left_out(bench: dict[str, str]) -> None:
+    """The next one is given in its place; a camera that gives nothing else is lost."""
+    folder = Path(bench["FAKE_FRAMES"])
+    for number in (0, 3, 4):
+        (folder / f"{number}.jpg").write_bytes(b"\xff\xd8 no picture")
+    shades, end = told(
+        bench,
+        """
+        source = V4l2Source(camera, KernelClock())
+        shades = [round(float(source.read().pixels.mean())) for _ in range(7)]
+        for file in Path().glob("*.jpg"):
+            file.write_bytes(bytes(100))
+        print(json.dumps([shades, attempt(source.read)]))
+        """,
+    )
+
+    assert 7 == len(shades)
+    assert {40, 60, 120, 140, 160, 180, 200} == set(shades)
+    assert (
+        f"CameraLost: camera {bench['FAKE_CAMERA']}: none of its pictures can be unpacked; look at its plug and cable"
+        == end
+    )
+
+
 def test_an_unplugged_camera_is_lost(bench: dict[str, str]) -> None:
     """A device that is gone gives no picture, but CameraLost."""
     outcome = told(

@@ -49,6 +49,11 @@ class Tracker:
         self.ended: list[int] = []
         self.rejected: list[Rejected] = []
 
+    @property
+    def all_static(self) -> bool:
+        """Whether the newest frame showed every head that is followed, where it has stood for long."""
+        return all(track.is_static and track.seen_ms == track.t_ms for track in self.tracks)
+
     def update(self, heads: Heads, t_ms: float) -> list[Sighting]:
         """
         Return where the confirmed tracks were seen in this frame.
