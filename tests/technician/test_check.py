@@ -378,13 +378,13 @@ def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[st
     program = folder / "python"
     program.write_text(f"#!{sys.executable}\nimport signal, time\n{said}{then}\n")
     program.chmod(0o755)
-    monkeypatch.setattr(measuring.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
 
 
 def test_a_stalled_pi_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`check` says what the camera does, in the time that it looks for, and leaves nothing behind that holds it."""
+    program = tmp_path / "rpicam-vid"
     for frames, found in ((0, "it opens, but gives no picture"), (3, "it gave pictures, and then no more")):
-        program = tmp_path / "rpicam-vid"
         program.write_text(
             f"#!{sys.executable}\nimport os, sys, time\n"
             f"for _ in range({frames}):\n    sys.stdout.buffer.write(os.urandom(320 * 240 * 3 // 2))\n"

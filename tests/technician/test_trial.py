@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ def test_a_process_that_works_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     left = [child.left_s]
     for seconds, word in ((100, b"READY=1\nSTATUS=sealed"), (50, b"WATCHDOG=1"), (50, b"STATUS=x")):
         now[0] += seconds
-        with trial.socket.socket(trial.socket.AF_UNIX, trial.socket.SOCK_DGRAM) as told:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.sendto(word, child.told.getsockname())
         child.hear()
         left.append(child.left_s)
