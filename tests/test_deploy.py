@@ -122,7 +122,7 @@ def test_what_was_started_is_ended(tmp_path: Path) -> None:
 
 def read_terminal(screen: int) -> bytes:
     """Return all that was written to a terminal whose last writer has gone; a single read may give only a part."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(screen, 4096)

@@ -198,9 +198,9 @@ class DetectorError(EdgeError):
 class ModelMissing(DetectorError, FileNotFoundError):
     """The model file or its contract isn't there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, advice: str = "install the package again or set `model:`") -> None:
         self.path = path
-        super().__init__(f"{path} is not there", "install the package again or set `model:`", subject="head model")
+        super().__init__(f"{path} is not there", advice, subject="head model")
 
 
 class ModelMismatch(DetectorError, ValueError):

@@ -33,19 +33,19 @@ class CameraMotionSettings:
     """It is also elsewhere if this share of it is found there by two searches in a row, or was there before,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
-    most_left_behind: float = 0.035
+    most_left_behind: float = 0.025
     """
     No more of it than this share, beyond chance, may be in place and not there: when a door moves, the floor around it
     stays.
     """
+    least_half: float = 0.4
+    """At least this share of each half of it must be there, upper and lower, left and right."""
     sudden_s: float = 20.0
     """Of a view with little structure only a sudden move is told: it was in place no longer ago than this, seconds,"""
     sudden_cells: float = 3.0
     """since then the points have moved this far in the mean, cells (a sun spot wanders a cell in ten seconds),"""
     sudden_share: float = 0.6
-    """this share of what is usually seen of it is found there (by chance half of a simple shape is),"""
-    least_half: float = 0.4
-    """and this share of each half of it, upper and lower, left and right."""
+    """and this share of what is usually seen of it is found there: by chance half of a simple shape is."""
     moved_cells: float = 3.7
     """The camera was moved if one point in ten is this far from where it was, cells of 1/80 of the picture's width."""
     shaken_cells: float = 4.0
@@ -140,7 +140,7 @@ class CameraMotion:
         there = self._find(view, picture, t_ms)
         if (
             there is not None
-            and (view.is_ample or self._is_sudden(structure, picture, share, there, t_ms))
+            and (view.is_ample or self._is_sudden(structure, share, there, t_ms))
             and self._is_elsewhere(structure, picture, (share, shift), *there)
         ):
             self._away(structure, there[0], t_ms)
@@ -204,18 +204,15 @@ class CameraMotion:
     def _is_sudden(
         self,
         structure: Structure,
-        picture: Gradient,
         in_place: float,
         found_there: tuple[Transform, float],
         t_ms: float,
     ) -> bool:
-        """Tell whether all of the structure has gone there faster than anything wanders."""
+        """Tell whether the structure has gone there faster than anything wanders."""
         settings, (there, share) = self.settings, found_there
         if self._agrees(structure, there, self._elsewhere):
             return True
         if share < max(settings.sudden_share * self._usual, in_place + settings.surely_more):
-            return False
-        if least_half(structure, picture, there) < settings.least_half:
             return False
         lately = t_ms - self._firm_ms <= settings.sudden_s * 1000
         return lately and there.displacement(structure, self._firm_shift) >= settings.sudden_cells
@@ -238,10 +235,13 @@ class CameraMotion:
             return False
         if left_behind(structure, picture, there, shift) > settings.most_left_behind:
             return False
+        again = self._agrees(structure, there, self._elsewhere)
+        if not again and least_half(structure, picture, there) < settings.least_half:
+            return False
         if share >= max(settings.surely_share, in_place + settings.surely_more):
             return True
         likely = share >= max(settings.likely_share, in_place + settings.likely_more)
-        agrees = self._agrees(structure, there, self._candidate) or self._agrees(structure, there, self._elsewhere)
+        agrees = again or self._agrees(structure, there, self._candidate)
         self._candidate = there if likely else None
         if likely and not agrees:
             self._search_wait_ms = 0.0

@@ -164,10 +164,13 @@ class Seal:
         seccomp.close(helpers, read_write=bool(self._cameras))
         refused, possible = self._self_test.run(read_write=bool(self._cameras))
         if possible:
-            raise SealError(
-                f"seal: still possible after sealing: {'; '.join(possible)}; run it as its systemd unit does, on a "
-                "kernel with seccomp and Landlock"
+            in_unit = namespaces.is_own_root() and not self._read_only
+            advice = (
+                "look at what drop-ins add to its unit: `DeviceAllow=` may name cameras only, and no `BindPaths=` helps"
+                if in_unit
+                else "run it as its systemd unit does, on a kernel with seccomp and Landlock"
             )
+            raise SealError(f"seal: still possible after sealing: {'; '.join(possible)}", advice)
         report = Report(self._landlock, self._reopens, locked, self._read_only, tuple(refused))
         if not self._reopens:
             log.warning("if the camera is unplugged, this process must be started again: other devices beside it")
