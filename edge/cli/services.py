@@ -56,7 +56,7 @@ def vision(
 
     readiness = Readiness()
     seal = None if unsealed else _seal(settings, settings.tally if diode is None else None, [config.parent])
-    if readiness.descriptors or diode is not None or window is not None:
+    if readiness.descriptors or window is not None:
         # Once more, or for the first time: a change of rights, as by a namespace of its own, makes the kernel forget.
         prctl.die_with_parent()
     from edge.vision import process

@@ -38,8 +38,8 @@ _STOP_S = 20.0
 _MOST_RESTARTS = 100
 WATCHDOG_S = 60.0
 """A process that tells of no work for so long, in s, is killed and started again, as under systemd."""
-START_S = 120.0
-"""A process may take so long to tell that it is up, in s, as under systemd."""
+START_S = 600.0
+"""A process may take so long to tell that it is up, in s: longer than on a box, as the machine does other things."""
 _SIGNALLED = 128
 """The helper of a vision process ends with this plus the number of the signal that has ended its child."""
 

@@ -81,8 +81,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             if frame is None and capture.over:
                 break
             if frame is None and frames and time.monotonic() - last_s > _STOPPED_S:
-                said = f"it gave {frames} picture{'s' * (frames > 1)} and then no more"
-                raise CameraLost(camera.source, said, "look at its plug and cable; another program may use it")
+                raise CameraLost(camera.source, "it gave pictures, and then no more", "look at its plug and cable")
             last_s = time.monotonic()
             if frame is None:
                 continue

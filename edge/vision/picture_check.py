@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.config.camera import SLOWEST_FPS
 from edge.core.tally import Flag
 from edge.vision.camera_motion import CameraMotion
 from edge.vision.registration import EDGE_LEVEL, Structure, search
@@ -82,7 +83,7 @@ class PictureCheckSettings:
     """Frames farther apart than this tell nothing about a cut, seconds."""
     person_reach: float = 3.0
     """A person reaches no farther from the head's centre than this, head diameters."""
-    slowest_fps: float = 4.0
+    slowest_fps: float = SLOWEST_FPS
     """Fewer frames a second than this are too few to follow people by."""
     pace_s: float = 10.0
     """The rate is judged over this long, seconds."""

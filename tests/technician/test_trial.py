@@ -77,7 +77,7 @@ def test_a_process_that_works_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
     child.end()
     child.told.close()
 
-    assert [120, 60, 60, 10] == left
+    assert [600, 60, 60, 10] == left
 
 
 @pytest.mark.parametrize("unit", ["footfall-vision@.service", "footfall-publisher.service"])
