@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +56,10 @@ def collect(
 
     An hour is acknowledged to the broker after it is in the store, so that none is lost.
     """
-    from edge.headquarters import collect
+    from edge.headquarters import collect, quarantine
 
     if rejudge:
-        said = collect.rejudge(store, KernelClock(), trial=trial)
+        said = quarantine.rejudge(store, KernelClock(), trial=trial)
         print(f"{said.stored} hours stored, {said.repeated} known already; the rest stays in quarantine")
         return
     where = _broker_at(broker, username, password_file, ca_file, protocol)
@@ -87,40 +86,6 @@ def watch(
     from edge.headquarters import watch
 
     watch.run(_broker_at(broker, username, password_file, ca_file, protocol), KernelClock(), store)
-
-
-@command(
-    "report",
-    examples=["footfall report --store hours.sqlite --html report.html --days 7"],
-    exits={69: "Parquet's or PostgreSQL's library isn't installed", 74: "", 78: ""},
-)
-@options.store
-@click.option("--html", type=types.FILE, metavar="FILE", help="Write one page, which needs no other files.")
-@click.option("--csv", "csv_file", type=types.FILE, metavar="FILE", help="Write a row for each hour, missing ones too.")
-@click.option("--parquet", type=types.FILE, metavar="FILE", help="Write the same for data frames.")
-@click.option("--site", "sites", multiple=True, metavar="NAME", help="Only this site. May be repeated.")
-@click.option("--last", type=types.DAY, metavar="DAY", help="The last day. Default: yesterday.")
-@click.option("--days", type=types.DAYS, default=28, metavar="N", help="How many days, 1 to 366. Default: 28.")
-def report(
-    *,
-    store: str,
-    html: Path | None,
-    csv_file: Path | None,
-    parquet: Path | None,
-    sites: tuple[str, ...],
-    last: date | None,
-    days: int,
-) -> None:
-    """
-    Write a page with charts, CSV or Parquet, from the stored hours.
-
-    Give at least one of --html, --csv and --parquet.
-    """
-    from edge.headquarters import report
-
-    report.run(
-        store, KernelClock(), html=html, csv_file=csv_file, parquet=parquet, sites=list(sites), last=last, days=days
-    )
 
 
 @command(

@@ -15,13 +15,14 @@ from datetime import UTC, datetime, timedelta
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
+from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
 from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import GapWatch, describe
 from edge.headquarters.receive import receive
-from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit, rejudged
+from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
 from edge.headquarters.store.store import Store
 from edge.mqtt.back_off import BackOff
 from edge.mqtt.client import FOR_EVER_S, Session
@@ -137,23 +138,6 @@ def _empty_former(collector: _Collector, former: Subscription) -> None:
         former.close(forget=True)
 
 
-def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
-    """Judge again what is in quarantine; book what passes now, and return what came of it. StoreError if it can't."""
-    store = open_store(store_url)
-    try:
-        total = Outcome()
-        for unfit in list(rejudged(store.quarantine())):
-            batch = judge([(unfit.topic, unfit.payload)], _now(clock), trial=trial)
-            if batch.hours:
-                stored = store.add(batch, _now(clock))
-                total.add(stored)
-                if not stored.quarantined:
-                    store.release(unfit)
-        return total
-    finally:
-        store.close()
-
-
 def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = False) -> Batch:
     """Sort *messages*, each topic and payload, into hours, statuses and what is unfit to be either."""
     batch = Batch()
@@ -258,7 +242,7 @@ class _Collector:
         for unfit in batch.unfit:
             self._named += 1
             if self._named <= _MOST_NAMED:
-                log.warning("quarantine: %s: %s", unfit.topic, unfit.fault)
+                log.warning("quarantine: %s: %s", printable(unfit.topic, 200), unfit.fault)
         if stored.quarantined.get("conflict"):
             log.warning("quarantine: two boxes may go by one name; look at reason `conflict` in table `quarantine`")
 
