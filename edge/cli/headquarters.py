@@ -69,6 +69,7 @@ def collect(
 @command("watch", examples=["footfall watch --broker mqtt://localhost"], exits={75: "", 78: ""})
 @options.broker
 @click.option("--store", metavar="URL", help="Begin with what this store knows.")
+@click.option("--site", "sites", multiple=True, metavar="NAME", help="Only this site. May be repeated.")
 def watch(
     *,
     broker: str | None,
@@ -77,15 +78,16 @@ def watch(
     ca_file: Path | None,
     protocol: str,
     store: str | None,
+    sites: tuple[str, ...],
 ) -> None:
     """
-    Show a live table of all boxes, until Ctrl-C.
+    Show a live table of all boxes, until Ctrl-C or the key q; n and p turn the page.
 
     Without a terminal it prints a line for each hour that comes.
     """
     from edge.headquarters import watch
 
-    watch.run(_broker_at(broker, username, password_file, ca_file, protocol), KernelClock(), store)
+    watch.run(_broker_at(broker, username, password_file, ca_file, protocol), KernelClock(), store, sites)
 
 
 @command(

@@ -25,7 +25,7 @@ CLOCK = ManualClock(wall=int(chain.NOW.timestamp() * 1000))
 WEEK = [chain.LAST - timedelta(days=n) for n in range(7)]
 MONTH = [chain.LAST - timedelta(days=n) for n in range(28)]
 GOOD, CLOSED = "good", "closed"
-DASH = "\N{EN DASH}"
+DASH = "&ndash;"
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +152,8 @@ def test_the_headline_is_what_pandas_works_out(page: str, cells: pd.DataFrame) -
     found = tiles(page)
 
     assert expected == [figure for figure, _ in found]
-    for (people, hours), (_, sentence) in zip(sentences, found[1:], strict=True):
-        assert sentence.startswith(f"{people}; {hours}")
+    for (beside, compared), (_, sentence) in zip(sentences, found[1:], strict=True):
+        assert sentence.startswith(f"{beside}; {compared}")
 
 
 def shop_rows(page: str) -> dict[str, list[str]]:
@@ -177,11 +177,11 @@ def test_every_shops_row_is_what_pandas_works_out(page: str, cells: pd.DataFrame
         changes = []
         for shifts in ((7,), (364,), (7, 14, 21, 28)):
             now, then, _ = comparison(mine, WEEK, *shifts)
-            changes.append(percent((now - then) / then) if then else DASH.replace(DASH, "&ndash;"))
+            changes.append(percent((now - then) / then) if then else DASH)
         week = of(mine, WEEK)
-        people = f"{week.people.sum():,}" if len(week) else "&ndash;"
+        shown = f"{week.people.sum():,}" if len(week) else DASH
 
-        assert [people, *changes] == rows[names.get(shop.site, shop.site)][:4], shop.site
+        assert [shown, *changes] == rows[names.get(shop.site, shop.site)][:4], shop.site
 
 
 def test_regions_are_the_sums_of_their_shops(page: str, cells: pd.DataFrame) -> None:

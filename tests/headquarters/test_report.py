@@ -13,7 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zlib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -309,30 +311,38 @@ def test_what_cant_be_reported_is_told(store_url: str, tmp_path: Path, monkeypat
         write.run(store_url, CLOCK, Wish(parquet=tmp_path / "h.parquet", only=["porto"]))
 
 
-def test_a_store_that_may_only_be_read_is_reported(tmp_path: Path, store_url: str) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder that other users can reach: pytest's own is closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="footfall-report-"))
+    folder.chmod(0o755)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_store_that_may_only_be_read_is_reported(open_folder: Path, store_url: str) -> None:
     """A file and a folder without the right to write: the report opens them, and leaves nothing behind."""
-    folder = tmp_path / "read-only"
+    folder, out = open_folder / "read-only", open_folder / "out"
     folder.mkdir()
+    out.mkdir()
     shutil.copy(store_url, folder / "hours.sqlite")
     (folder / "hours.sqlite").chmod(0o444)
     folder.chmod(0o555)
     user = pwd.getpwnam("nobody")
-    (tmp_path / "out").mkdir()
-    os.chown(tmp_path / "out", user.pw_uid, user.pw_gid)
-    as_nobody = (
-        ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"] if os.geteuid() == 0 else []
-    )
-    for parent in tmp_path.parents:
-        if not os.access(parent, os.X_OK) or (os.geteuid() == 0 and not parent.stat().st_mode & 0o001):
-            parent.chmod(parent.stat().st_mode | 0o001)
+    as_nobody = []
+    if os.geteuid() == 0:
+        os.chown(out, user.pw_uid, user.pw_gid)
+        as_nobody = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     done = subprocess.run(
         [*as_nobody, sys.executable, "-m", "edge", "report", "--store", str(folder / "hours.sqlite"), "--site", "porto",
-         "--last", "2026-11-07", "--csv", str(tmp_path / "out" / "h.csv")],
+         "--last", "2026-11-07", "--csv", str(out / "h.csv")],
         capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": ROOT},
     )  # fmt: skip
 
-    assert (0, "") == (done.returncode, done.stderr)
-    assert (tmp_path / "out" / "h.csv").stat().st_size > 1000
+    assert 0 == done.returncode, done.stderr
+    assert (out / "h.csv").stat().st_size > 1000
     assert ["hours.sqlite"] == [path.name for path in folder.iterdir()]
 
 

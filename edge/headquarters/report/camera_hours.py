@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -106,10 +105,11 @@ def read(
     rest: dict[int, Sequence[Any]] = {}
     trials = 0
     first_s = min(filter(None, (store.first_start(*source) for source in sources)), default=None)
+    lines = demand.every_column or _has_passage(plan)
     for since, until in demand.windows:
         columns: list[Ints] = []
         for site, camera in sources:
-            rows = list(store.rows(site, camera, since, until, every_column=demand.every_column))
+            rows = store.rows(site, camera, since, until, lines=lines, every_column=demand.every_column)
             if demand.every_column:
                 rest |= {row[0]: row[5:] for row in rows}
             columns.append(_columns(rows, plan, zones, flags))
@@ -135,25 +135,30 @@ def _columns(rows: Sequence[Sequence[Any]], plan: CameraPlan, zones: list[str], 
     """Return the rows of the store as an array of shape (8, n)."""
     if not rows:
         return np.empty((8, 0), np.int64)
-    table = np.fromiter(chain.from_iterable(row[:5] for row in rows), np.int64, 5 * len(rows)).reshape(-1, 5).T
-    columns = np.empty((8, len(rows)), np.int64)
-    columns[[_START, _END, _IN, _OUT, _WATCHED]] = table
-    columns[_PASSING] = 0
-    if Role.PASSAGE in plan.lines.values():
-        counts = [_by_role(row[7], plan) for row in rows]
-        columns[[_IN, _OUT, _PASSING]] = np.array(counts, np.int64).T
-    known: dict[str, int] = {}
-    for text in {row[6] for row in rows}:
-        known[text] = flags.bits(json.loads(text))
-    columns[_FLAGS] = np.fromiter((known[row[6]] for row in rows), np.int64, len(rows))
-    for name in dict.fromkeys(row[5] for row in rows):
+    start, end, in_, out, watched_s, timezones, flag_texts, *rest = zip(*rows, strict=True)
+    columns = np.zeros((8, len(rows)), np.int64)
+    for index, column in ((_START, start), (_END, end), (_IN, in_), (_OUT, out), (_WATCHED, watched_s)):
+        columns[index] = column
+    if _has_passage(plan):
+        columns[[_IN, _OUT, _PASSING]] = np.array([_by_role(lines, plan) for lines in rest[0]], np.int64).T
+    columns[_FLAGS] = _numbered(flag_texts, lambda text: flags.bits(json.loads(text)))
+    for name in dict.fromkeys(timezones):
         if name not in zones:
             zones.append(name)
-    if len(zones) == 1:
-        columns[_ZONE] = 0
-    else:
-        columns[_ZONE] = np.fromiter((zones.index(row[5]) for row in rows), np.int64, len(rows))
+    columns[_ZONE] = _numbered(timezones, zones.index)
     return columns
+
+
+def _numbered(texts: Sequence[str], number: Callable[[str], int]) -> Ints | int:
+    """Return the *number* of each text, which is asked for once for each different one."""
+    known = {text: number(text) for text in set(texts)}
+    if len(known) == 1:
+        return known[texts[0]]
+    return np.fromiter(map(known.__getitem__, texts), np.int64, len(texts))
+
+
+def _has_passage(plan: CameraPlan) -> bool:
+    return Role.PASSAGE in plan.lines.values()
 
 
 def _by_role(lines: str, plan: CameraPlan) -> tuple[int, int, int]:

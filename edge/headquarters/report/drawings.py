@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.headquarters.report.grid import YEAR, Grid, Rows, Sum
 from edge.headquarters.report.period import Period, last_year
-from edge.headquarters.report.reliability import COUNTED, State
+from edge.headquarters.report.reliability import State, is_counted
 from edge.headquarters.report.takings import weekly_mean
 from edge.headquarters.sites import DayBook
 from edge.web import charts
@@ -34,7 +34,12 @@ _HALF, _FULL = 0.6, 0.8
 colour: in the dark scheme from the first share on, in the light one from the second."""
 
 
-_EMPTY = {"closed": "closed", "hatched": "nobody watched", "": "no hour was due"}
+def _(text: str) -> str:
+    """Mark *text* for the catalogs; it is translated when it is used."""
+    return text
+
+
+_EMPTY = {"closed": _("closed"), "hatched": _("nobody watched"), "": _("no hour was due")}
 """What a cell of the map without a number says, by its class."""
 
 
@@ -147,7 +152,7 @@ class Drawer:
         poor_sum = _by_weekday(weekday, np.where(state == State.POOR, people, 0))
         times = counts[State.POOR]
         poor = np.divide(poor_sum, times, out=np.zeros((7, 24)), where=times > 0)
-        lost = _by_weekday(weekday, ~np.isin(state, [*COUNTED, State.NOT_DUE]))
+        lost = _by_weekday(weekday, ~is_counted(state) & (state != State.NOT_DUE))
         mean = np.where(counts[State.GOOD] > 0, good, poor)
         most = max(1.0, float(mean.max()))
         for day in range(7):
@@ -170,10 +175,12 @@ class Drawer:
         _ = self.words
         value = _.number(mean, 1)
         if is_poor:
-            one, many = "{mean} in, mean of {n} badly watched hour", "{mean} in, mean of {n} badly watched hours"
+            words = _.plural(
+                "{mean} in, mean of {n} badly watched hour", "{mean} in, mean of {n} badly watched hours", told,
+                mean=value,
+            )  # fmt: skip
         else:
-            one, many = "{mean} in, mean of {n} hour", "{mean} in, mean of {n} hours"
-        words = _.plural(one, many, told, mean=value)
+            words = _.plural("{mean} in, mean of {n} hour", "{mean} in, mean of {n} hours", told, mean=value)
         return words + ("; " + _("{lost} more nobody watched", lost=_.number(lost)) if lost else "")
 
 

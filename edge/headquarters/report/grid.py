@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.headquarters.report.camera_hours import DAY_S, HOUR_S, CameraHours
-from edge.headquarters.report.reliability import COUNTED, KNOWN, State
+from edge.headquarters.report.reliability import State, is_counted, is_known
 
 YEAR = 364
 """Days, 52 weeks: from a day to the same weekday of last year."""
@@ -137,6 +137,7 @@ class Grid:
         flags: Bits; see `Flags`.
         is_due: Whether the shop was open, as far as is known.
         cameras: The grids that this one was made of.
+        daily: The sum of each day, once somebody has asked for one.
     """
 
     first: date
@@ -147,6 +148,7 @@ class Grid:
     flags: NDArray[np.int64]
     is_due: NDArray[np.bool_]
     cameras: list[Grid] = field(default_factory=list)
+    daily: NDArray[np.int64] | None = None
 
     @classmethod
     def empty(cls, first: date, days: int) -> Grid:
@@ -162,7 +164,7 @@ class Grid:
         row = hours.local_s // DAY_S - (first - _EPOCH).days
         column = hours.local_s % DAY_S // HOUR_S
         inside = (row >= 0) & (row < days)
-        counted = inside & np.isin(hours.state, COUNTED)
+        counted = inside & is_counted(hours.state)
         where = (row[counted], column[counted])
         np.add.at(grid.in_, where, hours.in_[counted])
         np.add.at(grid.out, where, hours.out[counted])
@@ -180,8 +182,8 @@ class Grid:
         site.cameras = list(cameras)
         states = np.stack([camera.state for camera in cameras])
         is_due = states != State.NOT_DUE
-        known = np.isin(states, KNOWN)
-        counted = np.isin(states, COUNTED)
+        known = is_known(states)
+        counted = is_counted(states)
         all_closed = (states == State.CLOSED) | ~is_due
         some_open_counted = (counted & (states != State.CLOSED)).any(axis=0)
         worst = states.max(axis=0)
@@ -218,14 +220,20 @@ class Grid:
 
     def sum(self, rows: Rows) -> Sum:
         """Add up *rows*; hours of the cameras are counted one by one."""
-        rows = rows[rows >= 0]
-        found = Sum(int(self.in_[rows].sum()), int(self.out[rows].sum()), int(self.passing[rows].sum()))
+        if self.daily is None:
+            self.daily = self._sum_days()
+        return Sum(*self.daily[rows[rows >= 0]].sum(axis=0).tolist())
+
+    def _sum_days(self) -> NDArray[np.int64]:
+        """Return the sum of each row, shape (days, 6): the fields of `Sum`."""
+        daily = np.zeros((len(self.state), 6), np.int64)
+        for column, counts in enumerate((self.in_, self.out, self.passing)):
+            daily[:, column] = counts.sum(axis=1)
         for camera in self.parts:
-            state, is_due = camera.state[rows], camera.is_due[rows]
-            found.open_hours += int(is_due.sum())
-            found.good_hours += int((is_due & (state == State.GOOD)).sum())
-            found.counted += int(np.isin(state, COUNTED).sum())
-        return found
+            daily[:, 3] += camera.is_due.sum(axis=1)
+            daily[:, 4] += (camera.is_due & (camera.state == State.GOOD)).sum(axis=1)
+            daily[:, 5] += is_counted(camera.state).sum(axis=1)
+        return daily
 
     def hours_in(self, rows: Rows, *states: State) -> int:
         """Return how many open hours of *rows* are in one of *states*, over the cameras."""
@@ -249,17 +257,17 @@ class Grid:
 
 
 def _compare(camera: Grid, now: Rows, then: Sequence[Rows]) -> Comparison:
-    is_known = np.isin(camera.state[now], KNOWN)
+    now_known = is_known(camera.state[now])
     is_open = camera.state[now] == State.GOOD
     total = np.zeros((len(now), 24), np.float64)
     times = np.zeros((len(now), 24), np.int64)
     was_open = np.zeros((len(now), 24), bool)
     for rows in then:
-        there = (rows >= 0)[:, None] & np.isin(camera.state[rows], KNOWN)
+        there = (rows >= 0)[:, None] & is_known(camera.state[rows])
         total += np.where(there, camera.in_[rows], 0)
         times += there
         was_open |= there & (camera.state[rows] == State.GOOD)
-    both = is_known & (times >= min(_HALF, len(then)))
+    both = now_known & (times >= min(_HALF, len(then)))
     mean = np.divide(total, times, out=np.zeros_like(total), where=times > 0)
     return Comparison(
         int(camera.in_[now][both].sum()),

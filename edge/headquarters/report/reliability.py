@@ -41,6 +41,20 @@ KNOWN = (State.CLOSED, State.GOOD)
 """What comparisons are made of."""
 COUNTED = (State.CLOSED, State.GOOD, State.POOR)
 """What sums are made of."""
+_IS_KNOWN = np.array([state in KNOWN for state in State])
+_IS_COUNTED = np.array([state in COUNTED for state in State])
+
+
+def is_known(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell of each state whether comparisons are made of it."""
+    found: NDArray[np.bool_] = _IS_KNOWN[states]
+    return found
+
+
+def is_counted(states: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell of each state whether sums are made of it."""
+    found: NDArray[np.bool_] = _IS_COUNTED[states]
+    return found
 
 
 class Flags:

@@ -19,7 +19,7 @@ from edge.headquarters.report.camera_hours import CameraHours, Demand
 from edge.headquarters.report.grid import Comparison, Grid, Sum
 from edge.headquarters.report.period import Period, Rulers
 from edge.headquarters.report.problems import Problem
-from edge.headquarters.report.reliability import COUNTED, Flags, State
+from edge.headquarters.report.reliability import Flags, State, is_counted
 from edge.headquarters.report.takings import Takings
 from edge.headquarters.sales import Table
 from edge.headquarters.sites import DayBook, Sites, open_week
@@ -208,7 +208,7 @@ class Chain:
         """Doubt what is above *bound* and that nobody has confirmed."""
         if bound is None:
             return
-        much = (np.maximum(hours.in_, hours.out) > bound) & np.isin(hours.state, COUNTED)
+        much = (np.maximum(hours.in_, hours.out) > bound) & is_counted(hours.state)
         for one in self.corrections.of_camera(Action.BELIEVE, names):
             much &= ~_between(hours, one)
         hours.state[much] = State.DOUBTED

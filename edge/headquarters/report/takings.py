@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.headquarters.report.grid import Grid, Rows
-from edge.headquarters.report.reliability import KNOWN, State
+from edge.headquarters.report.reliability import State, is_known
 from edge.headquarters.sales import Key, Table
 
 _WHOLE_DAY = -1
@@ -91,10 +91,10 @@ def _add(amounts: Mapping[Key, tuple[Decimal, ...]], grid: Grid, rows: set[int],
         cells = slice(None) if hour == _WHOLE_DAY else slice(hour, hour + 1)
         due = grid.is_due[row, cells]
         # A day that the shop was closed on is known, and has sold nothing that visitors could explain.
-        is_known = bool(np.isin(grid.state[row, cells][due], KNOWN).all() and due.any())
+        usable = bool(is_known(grid.state[row, cells][due]).all() and due.any())
         for ratio, value in zip(ratios, values, strict=True):
             ratio.rows += 1
-            if is_known:
+            if usable:
                 ratio.used += 1
                 ratio.amount += value
                 ratio.visitors += int(grid.in_[row, cells].sum())

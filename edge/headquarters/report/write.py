@@ -133,20 +133,14 @@ def language(code: str) -> Language:
 
 def last_whole_day(store: Reader, only: Sequence[str], now: datetime) -> date:
     """Return the last whole day of the site with the newest hour; ConfigError if there is none."""
-    extent = store.extent()
-    if extent is None:
+    if store.extent() is None:
         raise ConfigError("report", [f"store {store.name}: there are no hours in it yet"])
-    newest = min(extent[1], now)
-    of_newest = max(
-        store.hours(newest - timedelta(days=2), newest + timedelta(hours=1), only),
-        key=lambda hour: hour.start,
-        default=None,
-    )
-    if of_newest is None:
+    newest = store.newest_of(only, now)
+    if newest is None:
         raise ConfigError(
-            "report", [f"store {store.name}: no hours of {', '.join(only) or 'any site'} before {newest:%d %b}"]
+            "report", [f"store {store.name}: no hours of {', '.join(only) or 'any site'} before {now:%d %b}"]
         )
-    local = of_newest.start.astimezone(ZoneInfo(of_newest.timezone))
+    local = newest[0].astimezone(ZoneInfo(newest[1]))
     return (local + timedelta(hours=1)).date() - timedelta(days=1)
 
 

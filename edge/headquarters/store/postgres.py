@@ -94,6 +94,15 @@ class PostgresReader(Reader):
         except psycopg.Error as exc:
             raise StoreUnusable(self.name, _first_line(exc)) from exc
 
+    def _fetch(self, statement: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        if self._connection is None or self._connection.closed:
+            self._connect()
+        try:
+            found: Sequence[Sequence[Any]] = self._connection.execute(_pyformat(statement), values).fetchall()
+        except psycopg.Error as exc:
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+        return found
+
     def _instant(self, moment: datetime) -> datetime:
         return moment
 

@@ -82,6 +82,10 @@ class Reader(ABC):
     def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
         """Yield rows without holding all of them in memory."""
 
+    def _fetch(self, statement: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """Return all rows at once; for few, or for one camera's."""
+        return list(self._stream(statement, values))
+
     # --- hours -------------------------------------------------------------------------------------------------------
 
     def hours(self, since: datetime, until: datetime, sites: Sequence[str] = ()) -> Iterator[Hour]:
@@ -101,12 +105,9 @@ class Reader(ABC):
         names = ("", "")
         while True:
             after = {"site": names[0], "camera": names[1]}
-            found = list(
-                self._stream(
-                    "SELECT site, camera FROM hours WHERE (site, camera) > (:site, :camera)"
-                    " ORDER BY site, camera LIMIT 1",
-                    after,
-                )
+            found = self._fetch(
+                "SELECT site, camera FROM hours WHERE (site, camera) > (:site, :camera) ORDER BY site, camera LIMIT 1",
+                after,
             )
             if not found:
                 return
@@ -122,25 +123,36 @@ class Reader(ABC):
 
     def newest(self, site: str, camera: str) -> tuple[int, str]:
         """Return when a camera's newest hour begins, s since 1970 UTC, and its time zone; (0, "UTC") without hours."""
-        found = self._stream(
+        found = self._fetch(
             f"SELECT {self._seconds('start')}, timezone {_OF_CAMERA} ORDER BY start DESC LIMIT 1",
             {"site": site, "camera": camera},
         )
         return next(((int(start), str(zone)) for start, zone in found), (0, "UTC"))
 
-    def rows(
-        self, site: str, camera: str, since: datetime, until: datetime, *, every_column: bool = False
-    ) -> Iterator[Sequence[Any]]:
-        """
-        Yield the hours of one camera that start in [*since*, *until*), in order, as plain tuples.
+    def newest_of(self, sites: Sequence[str], until: datetime) -> tuple[datetime, str] | None:
+        """Return when the newest hour of *sites*, or of all, before *until* begins, and its zone; None without any."""
+        names = {f"site{number}": site for number, site in enumerate(sites)}
+        only = f" AND site IN ({', '.join(f':{name}' for name in names)})" if names else ""
+        found = self._fetch(
+            f"SELECT {self._seconds('start')}, timezone FROM hours WHERE start < :until{only}"  # noqa: S608 - ours
+            " ORDER BY start DESC LIMIT 1",
+            {"until": self._instant(until), **names},
+        )
+        return next(((moment(int(start)), str(zone)) for start, zone in found), None)
 
-        Each is (start, end, in, out, watched_s, timezone, flags, lines): moments in s since 1970 UTC, flags and lines
-        as JSON text. With *every_column*, revision, software and model follow.
+    def rows(
+        self, site: str, camera: str, since: datetime, until: datetime, *, lines: bool, every_column: bool = False
+    ) -> Sequence[Sequence[Any]]:
         """
-        more = ", revision, software, model" if every_column else ""
-        return self._stream(
+        Return the hours of one camera that start in [*since*, *until*), in order, as plain tuples.
+
+        Each is (start, end, in, out, watched_s, timezone, flags): moments in s since 1970 UTC, flags as JSON text. With
+        *lines*, they follow as JSON text; with *every_column*, then revision, software and model.
+        """
+        more = (", CAST(lines AS TEXT)" if lines else "") + (", revision, software, model" if every_column else "")
+        return self._fetch(
             f'SELECT {self._seconds("start")}, {self._seconds(chr(34) + "end" + chr(34))}, "in", out, watched_s,'
-            f" timezone, CAST(flags AS TEXT), CAST(lines AS TEXT){more}"
+            f" timezone, CAST(flags AS TEXT){more}"
             f" {_OF_CAMERA} AND start >= :since AND start < :until ORDER BY start",
             {"site": site, "camera": camera, "since": self._instant(since), "until": self._instant(until)},
         )

@@ -59,6 +59,12 @@ class SqliteReader(Reader):
         except sqlite3.Error as exc:
             raise StoreUnusable(self.name, str(exc)) from exc
 
+    def _fetch(self, statement: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as exc:
+            raise StoreUnusable(self.name, str(exc)) from exc
+
     def _instant(self, moment: datetime) -> int:
         return int(moment.timestamp())
 
