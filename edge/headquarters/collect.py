@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from edge.config.schema import Broker
 from edge.core.clock import Clock
@@ -22,6 +23,7 @@ from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import GapWatch, describe
 from edge.headquarters.receive import receive
+from edge.headquarters.sites import Sites, as_table
 from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
 from edge.headquarters.store.store import Store
 from edge.mqtt.back_off import BackOff
@@ -29,6 +31,9 @@ from edge.mqtt.client import FOR_EVER_S, Session
 from edge.mqtt.client_id import client_id, secret_of
 from edge.mqtt.limits import LIMITS
 from edge.mqtt.subscription import Message, Subscription
+
+if TYPE_CHECKING:
+    from edge.headquarters.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,8 @@ def run(
     share: bool = False,
     trial: bool = False,
     leave: bool = False,
+    metrics: int | None = None,
+    plan: Sites | None = None,
 ) -> None:
     """
     Collect until SIGTERM or SIGINT.
@@ -74,6 +81,8 @@ def run(
         share: Split what comes with all who share; else each collector receives everything. Not the default, because
             mosquitto 2.0 keeps plain subscriptions over its own restart, and forgets shared ones.
         trial: Store the hours of trials, too.
+        metrics: Port on loopback on which Prometheus finds figures; None for none.
+        plan: What sites.yaml says, for those who read the store by SQL.
         leave: Ask for nothing new, store what the broker still holds for *name*, and let it forget *name*.
 
     Raises:
@@ -84,17 +93,20 @@ def run(
     """
     if leave and broker.protocol != "5":
         raise ConfigError("--leave", ["--leave needs MQTT 5; under 3.1.1 delete the session at the broker"])
+    figures = None if metrics is None else _serve_metrics(metrics)
     store = open_store(store_url)
     notifier = Notifier()
     address = f"{broker.host}:{broker.port}"
     plain = f"footfall-collect-{name}"
     try:
+        if plan is not None:
+            store.replace_sites(as_table(plan))
         known = store.session(address, name)
         ours = known or client_id(plain, secret_of(broker))
         with stop_signals() as stopping:
             notifier.ready(f"hours go into {store.name}")
             log.info("hours go into %s", store.name)
-            collector = _Collector(store, clock, notifier, stopping, trial=trial)
+            collector = _Collector(store, clock, notifier, stopping, trial=trial, metrics=figures)
             subscription = _subscribe(broker, ours, share=share, expected=known is not None)
             try:
                 if leave:
@@ -114,6 +126,14 @@ def run(
             notifier.stopping()
     finally:
         store.close()
+
+
+def _serve_metrics(port: int) -> Metrics:
+    from edge.headquarters.metrics import Metrics  # noqa: PLC0415 - its library is in the extra only
+
+    figures = Metrics()
+    log.info("figures for Prometheus are at http://127.0.0.1:%d/metrics", figures.serve(port))
+    return figures
 
 
 def _subscribe(broker: Broker, ours: str, *, share: bool, expected: bool = False, label: str = "") -> Subscription:
@@ -158,7 +178,17 @@ def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = Fal
 class _Collector:
     """What receives, stores, acknowledges and reports, whatever the subscription."""
 
-    def __init__(self, store: Store, clock: Clock, notifier: Notifier, stopping: Notice, *, trial: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        notifier: Notifier,
+        stopping: Notice,
+        *,
+        trial: bool,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics
         self._store = store
         self._clock = clock
         self._notifier = notifier
@@ -239,6 +269,11 @@ class _Collector:
         self._sum.add(stored)
         for arrival in batch.hours:
             self._gaps.add(arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.end)
+        if self._metrics is not None:
+            self._metrics.note_outcome(stored)
+            self._metrics.note_statuses(batch.statuses)
+            for arrival in batch.hours:
+                self._metrics.note_hour(arrival.hour)
         for unfit in batch.unfit:
             self._named += 1
             if self._named <= _MOST_NAMED:
@@ -257,6 +292,8 @@ class _Collector:
 
     def _say_gaps(self) -> None:
         opened, closed = self._gaps.changes()
+        if self._metrics is not None:
+            self._metrics.note_gaps(*self._gaps.missing())
         for sentence in describe(opened[:_MOST_NAMED]):
             log.warning("%s", sentence)
         if len(opened) > _MOST_NAMED:

@@ -53,6 +53,14 @@ def test_every_fault_is_told_with_its_place(text: str, words: str) -> None:
     assert words in str(refusal.value)
 
 
+def test_the_shown_file_is_accepted() -> None:
+    """The sites.yaml that docs/headquarters.md shows."""
+    page = (Path(__file__).parents[2] / "docs" / "headquarters.md").read_text(encoding="utf-8")
+    shown = page.split("### sites.yaml")[1].split("```yaml\n")[1].split("```", maxsplit=1)[0]
+
+    assert "Main door" == sites.parse(shown).name("sh-023", "door-a")
+
+
 def test_all_faults_are_told_at_once() -> None:
     """Three faults of three kinds, three messages, in the order of the file."""
     with pytest.raises(ConfigError) as refusal:

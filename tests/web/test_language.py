@@ -33,7 +33,7 @@ def test_a_catalog_has_every_sentence_and_no_other(code: str) -> None:
     assert set(wanted) == set(catalog)
     for text, plural in wanted.items():
         found = catalog[text]
-        forms = [found] if isinstance(found, str) else list(found)
+        forms = [found] if isinstance(found, str) else list(found or ())
         names = set(re.findall(r"\{(\w+)\}", text))
         assert all(forms), text
         assert (plural is None) == isinstance(found, str), text

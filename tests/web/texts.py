@@ -30,8 +30,8 @@ def _in_python(path: Path) -> Iterator[tuple[str, str | None]]:
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        strings = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-        strings = [value for value in strings if isinstance(value, str)]
+        values = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        strings = [value for value in values if isinstance(value, str)]
         if re.search(r"\.plural$", name) and len(strings) == 2:
             yield strings[0], strings[1]
         elif re.search(r"(^|\.)(_|words|self)$", name) and len(strings) == 1:

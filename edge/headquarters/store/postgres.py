@@ -32,8 +32,9 @@ _TRIGGERS = (
         RAISE EXCEPTION 'a correction is never changed or deleted; enter another that revokes it';
     END $$
     """,
+    "DROP TRIGGER IF EXISTS corrections_are_kept ON corrections",
     """
-    CREATE OR REPLACE TRIGGER corrections_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON corrections
+    CREATE TRIGGER corrections_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON corrections
     EXECUTE FUNCTION footfall_keep_corrections()
     """,
 )
