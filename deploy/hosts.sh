@@ -83,7 +83,10 @@ act_on_host() {
         local options=(${DRY:+--dry-run} ${UNSIGNED:+--unsigned} ${OLDER:+--older})
         [[ "$COMMAND" != update ]] || options+=(--update)
         if copy_all "$host" "$folder" "$target" "$known"; then
-            run_on_host "$host" "FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder; status=\$?; $WITH_LOCK rm -rf $folder; exit \$status" || status=$?
+            # The script that is there already judges what came, before anything of that is run.
+            run_on_host "$host" "status=0; ! grep -qs '^verify_contents' /opt/footfall/box || bash /opt/footfall/box verify ${options[*]-} $folder || status=\$?
+                [ \$status != 0 ] || FOOTFALL_PROOF_S=${FOOTFALL_PROOF_S:-} bash $folder/box install ${options[*]-} $folder || status=\$?
+                $WITH_LOCK rm -rf $folder; exit \$status" || status=$?
         else
             status=$?
             say "the files could not be copied to $host (see above); nothing was changed"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import email.parser
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+_UNLOCKED = "FOOTFALL_UNLOCKED_WHEELS"
+"""Set in the environment, it lets wheels come that the lock has no digest of: some for 32-bit ARM."""
 _OLDEST_GLIBC = 17
 _GLIBC = {(3, 11): 36, (3, 13): 41}
 """Minor version of the C library of the Debian that ships this Python: 12 and 13."""
@@ -148,10 +151,13 @@ class Wheelhouse:
                 return wheel
         return None
 
+    def unlocked(self, wheels: Sequence[Path]) -> list[str]:
+        """Return the names of those of *wheels* whose digest the lock doesn't have."""
+        known = frozenset[str]().union(*(pin.digests for pin in self._pins.values()))
+        return [wheel.name for wheel in wheels if _digest(wheel) not in known]
+
     def _is_locked(self, wheel: Path, pin: Pin) -> bool:
-        if not self._target.has_digests:
-            return True
-        return hashlib.sha256(wheel.read_bytes()).hexdigest() in pin.digests
+        return not self._target.has_digests or _digest(wheel) in pin.digests
 
     def _fetch(self, name: str) -> Path | None:
         pin = self._pins[name]
@@ -174,6 +180,10 @@ class Wheelhouse:
         return self._kept(name)
 
 
+def _digest(wheel: Path) -> str:
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the wheels' names, one a line; say what is missing, with exit code 1, if some aren't to be had."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,12 +192,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where wheels are kept")
     parser.add_argument("wheel", type=Path, help="Footfall's own")
     options = parser.parse_args(arguments)
-    wheels, missing = Wheelhouse(options.folder, options.lock, options.target).gather(options.wheel)
+    house = Wheelhouse(options.folder, options.lock, options.target)
+    wheels, missing = house.gather(options.wheel)
     if missing:
         sys.exit(
             f"there is no wheel for {options.target.name} of: {', '.join(missing)}.\n"
             "Raspberry Pi OS has an index of its own for 32-bit ARM (extra-index-url in its /etc/pip.conf): "
             "name it in PIP_EXTRA_INDEX_URL and run this again, or put 64-bit Raspberry Pi OS on the box."
+        )
+    unlocked = house.unlocked(wheels[1:])
+    if unlocked and not os.environ.get(_UNLOCKED):
+        sys.exit(
+            f"constraints.lock has no digest of: {', '.join(unlocked)}. Nobody vouches for these files but the index "
+            f"that they came from; to take them all the same, set {_UNLOCKED}=1."
         )
     print("\n".join(wheel.name for wheel in wheels))
 

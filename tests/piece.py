@@ -8,7 +8,7 @@ import cv2
 
 from edge.config import schema
 from edge.core import head_model
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.clip_counter import count_clip
 from edge.vision.scene import Crossing
 

@@ -112,8 +112,9 @@ PATH="$VENV/bin:$PATH:/usr/sbin"
 
 # Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py).
 readonly PARALLEL=(--numprocesses "$(nproc)" --dist=loadgroup)
-# Per cent of lines and branches, what the unit tests alone were measured to reach; all tests together reach more. What
-# runs in programs that the tests start isn't measured (docs/adr/0080-tests-in-lanes.md).
+readonly UNIT=(-m "not processes and not browser and not slow") OTHERS=(-m "processes or browser or slow")
+# Per cent of lines and branches that the unit tests were measured to reach. What runs in programs that other tests start
+# can't be measured, and measuring takes time (docs/adr/0080-tests-in-lanes.md).
 readonly COVERAGE_FLOOR=55
 
 # beside_load [TIMES]: runs all tests so often beside eight busy loops; what fails there depends on the machine's speed.
@@ -133,7 +134,7 @@ beside_load() {
 
 case "${1:-}" in
 "") ;;
-unit) exec python -m pytest "${PARALLEL[@]}" -m "not processes and not browser and not slow" "${@:2}" ;;
+unit) exec python -m pytest "${PARALLEL[@]}" "${UNIT[@]}" "${@:2}" ;;
 --beside-load)
     beside_load "${@:2}"
     exit
@@ -154,15 +155,21 @@ else
     SUMMARY+=("units SKIPPED")
 fi
 
-status=0
-began=$SECONDS
-python -m pytest "${PARALLEL[@]}" --cov --cov-report=term --cov-fail-under="$COVERAGE_FLOOR" || status=$?
-if [[ $status -eq 0 ]]; then
-    SUMMARY+=("tests ok ($((SECONDS - began)) s)")
-else
-    SUMMARY+=("tests FAILED")
-    FAILED=1
-fi
+# run_tests NAME ARGUMENTS...: runs a lane of tests, and shows which took longest.
+run_tests() {
+    local name="$1" status=0 began=$SECONDS
+    shift
+    python -m pytest "${PARALLEL[@]}" --durations=15 --durations-min=5 "$@" || status=$?
+    if [[ $status -eq 0 ]]; then
+        SUMMARY+=("$name ok ($((SECONDS - began)) s)")
+    else
+        SUMMARY+=("$name FAILED")
+        FAILED=1
+    fi
+}
+
+run_tests "unit tests" "${UNIT[@]}" --cov --cov-report=term --cov-fail-under="$COVERAGE_FLOOR"
+run_tests "other tests" "${OTHERS[@]}"
 printf 'summary: %s' "${SUMMARY[0]}"
 printf ', %s' "${SUMMARY[@]:1}"
 printf '\n'

@@ -121,8 +121,8 @@ def test_what_was_started_is_ended(tmp_path: Path) -> None:
 
 
 def read_terminal(screen: int) -> bytes:
-    """Returns all that was written to a terminal whose last writer has gone; a single read may give only a part."""
-    parts = []
+    """Return all that was written to a terminal whose last writer has gone; a single read may give only a part."""
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(screen, 4096)

@@ -43,6 +43,8 @@ if [[ -n "$6" ]]; then remember_release "$2"; fi
 """
 
 Release = Callable[..., Path]
+Bundle = Callable[..., tuple[int, str]]
+Harm = Callable[[Path], object]
 
 
 @pytest.fixture(name="release")
@@ -51,10 +53,14 @@ def _release(tmp_path: Path) -> Release:
 
     def make(version: str = "1.0.0", key: str = "key", content: bytes = b"wheel", *, signed: bool = True) -> Path:
         folder = tmp_path / f"{version}-{key}-{content.decode()}" / "target"
-        folder.mkdir(parents=True)
-        (folder / "a.whl").write_bytes(content)
-        (folder / "SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  a.whl\n")
-        (folder / "release").write_text(f"{version}-abcdef01\n")
+        wheel = f"wheels/footfall_edge-{version}-py3-none-any.whl"
+        files = {wheel: content, "box": f"touch {tmp_path}/ran-{content.decode()}".encode(), "systemd/a.service": b""}
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        listed = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+        (folder / "SHA256SUMS").write_text(listed)
+        (folder / "release").write_text(f"{version}-{hashlib.sha256(listed.encode()).hexdigest()[:8]}\n")
         if signed:
             subprocess.run(
                 ["bash", "-c", MAKE, "bash", folder.parent, ROOT],
@@ -92,8 +98,9 @@ def test_a_tampered_list(tmp_path: Path, release: Release) -> None:
     box = tmp_path / "box"
     offer(box, release("1.0.0"))
     tampered = release("1.0.1", content=b"good")
-    (tampered / "a.whl").write_bytes(b"evil")
-    (tampered / "SHA256SUMS").write_text(f"{hashlib.sha256(b'evil').hexdigest()}  a.whl\n")
+    sums = tampered / "SHA256SUMS"
+    next(tampered.glob("wheels/*")).write_bytes(b"evil")
+    sums.write_text(sums.read_text().replace(hashlib.sha256(b"good").hexdigest(), hashlib.sha256(b"evil").hexdigest()))
 
     assert "isn't signed by a key that this box knows" in offer(box, tampered)
 
@@ -118,6 +125,112 @@ def test_an_older_release(tmp_path: Path, release: Release) -> None:
     assert "is older than 1.10.0" in offer(box, old)
     assert offer(box, old, older=True, keep=False) == ""
     assert offer(box, release("1.10.0", content=b"again")) == ""
+
+
+def test_an_old_release_under_a_new_name(tmp_path: Path, release: Release) -> None:
+    """The version is that of the signed list: a file beside it that says another, or none, changes nothing."""
+    box = tmp_path / "box"
+    offer(box, release("1.10.0"))
+    old = release("1.9.0")
+    digits = (old / "release").read_text().partition("-")[2]
+    (old / "release").write_text(f"9.9.9-{digits}")
+
+    assert "calls itself 9.9.9-" in offer(box, old)
+    (old / "release").write_text("\x1b[2J../../etc\n")
+    refused = offer(box, old)
+    assert "calls itself [2J../../etc" in refused
+    assert "\x1b[2J" not in refused
+
+
+HARMS = {
+    "a wheel more": ("wheels/evil-1-py3-none-any.whl", "doesn't name: wheels/evil-1-py3-none-any.whl"),
+    "a unit more": ("systemd/evil.service", "doesn't name: systemd/evil.service"),
+    "a name of two lines": ("systemd/a.service\nbox", "doesn't name: "),
+    "another unit": ("systemd/a.service", "isn't what the list"),
+    "another script": ("box", "isn't what the list"),
+}
+"""What was put among the files of a signed release, and what is said of it."""
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_files_beside_a_signed_list(tmp_path: Path, release: Release, harm: str) -> None:
+    """Each file that came is named in the signed list and has its digest, also one that isn't unpacked again."""
+    box = tmp_path / "box"
+    offer(box, release("1.0.0"))
+    tampered = release("1.0.1")
+    name, said = HARMS[harm]
+    (tampered / name).write_text("evil")
+
+    assert said in offer(box, tampered)
+
+
+def test_a_link_among_the_files(tmp_path: Path, release: Release) -> None:
+    """A link leads to a file of the box, whatever its digest is by then: none comes."""
+    box = tmp_path / "box"
+    offer(box, release("1.0.0"))
+    tampered = release("1.0.1")
+    target = tampered / "systemd/a.service"
+    target.rename(tmp_path / "elsewhere")
+    target.symlink_to(tmp_path / "elsewhere")
+
+    assert "doesn't name: ./systemd/a.service" in offer(box, tampered)
+
+
+@pytest.fixture(name="bundle")
+def _bundle(tmp_path: Path, release: Release) -> Bundle:
+    """Return what hands the release *version* to the script on a box, as a bundle, after *harm* was done to it."""
+    script = tmp_path / "script"
+    made = subprocess.run(
+        ["bash", "-c", f"source {ROOT}/deploy.sh; box_script"], check=True, capture_output=True, text=True
+    ).stdout
+    script.write_text(made)
+    prefix = tmp_path / "box"
+    (prefix / "opt/footfall").mkdir(parents=True)
+    (prefix / "opt/footfall/current").symlink_to("releases/1.0.0-x")
+    machine = subprocess.run(
+        ["bash", script, "probe"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "FOOTFALL_PREFIX": str(prefix)},
+    ).stdout
+    target = machine.split()[1]
+
+    def take(version: str, harm: Harm = lambda _: None, content: bytes = b"wheel") -> tuple[int, str]:
+        sent = release(version, content=content)
+        stage = tmp_path / version / "footfall-1" / "stage"
+        shutil.copytree(sent, stage / target)
+        for name in ("wheels", "box", "systemd"):
+            (stage / target / name).rename(stage / name)
+        harm(stage)
+        subprocess.run(["tar", "-C", stage.parents[1], "-cf", tmp_path / "stick.tar", "footfall-1"], check=True)
+        done = subprocess.run(
+            ["bash", script, "take", tmp_path / "stick.tar"],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "FOOTFALL_PREFIX": str(prefix)},
+        )
+        return done.returncode, done.stderr
+
+    return take
+
+
+def test_a_bundle_is_judged_by_the_box(tmp_path: Path, release: Release, bundle: Bundle) -> None:
+    """A box that takes a bundle runs nothing of it before its own script has found it signed and whole."""
+    offer(tmp_path / "box", release("1.0.0"))
+
+    assert bundle("1.0.1", content=b"good") == (0, "")
+    assert (tmp_path / "ran-good").exists()
+
+    def another_script(stage: Path) -> None:
+        (stage / "box").write_text(f"touch {tmp_path}/ran-evil")
+
+    code, said = bundle("1.0.2", another_script)
+    assert (code, "isn't what the list" in said) == (UNCHANGED, True)
+    code, said = bundle("0.9.0", content=b"older")
+    assert (code, "is older than 1.0.0" in said) == (UNCHANGED, True)
+    assert [path.name for path in tmp_path.glob("ran-*")] == ["ran-good"]
 
 
 def test_a_new_key(tmp_path: Path, release: Release) -> None:

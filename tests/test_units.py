@@ -220,7 +220,7 @@ def test_asking_the_clock_stays_possible(unit: Path) -> None:
 
 @pytest.mark.processes
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't on this machine")
-@pytest.mark.parametrize(("unit", "most"), [(VISION, 1.5), (PUBLISHER, 2.0)], ids=["vision", "publisher"])
+@pytest.mark.parametrize(("unit", "most"), [(VISION, 1.0), (PUBLISHER, 1.4)], ids=["vision", "publisher"])
 def test_exposure_is_low(unit: Path, most: float) -> None:
     """By systemd's own measure, the service's exposure stays under its limit."""
     report = subprocess.run(

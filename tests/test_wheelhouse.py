@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -115,6 +116,25 @@ def test_a_wheel_that_was_changed(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(SystemExit, match="DO NOT MATCH THE HASHES"):
         Wheelhouse(folder, locked, Target("aarch64-cp313")).gather(first)
+
+
+def test_a_wheel_without_a_digest(folder: Path) -> None:
+    """Of 32-bit ARM, whose wheels the lock doesn't all know, such a wheel comes only where somebody asks for it."""
+    first = wheel(folder.parent, "footfall_edge-0.1.0-py3-none-any", "rich", "numpy")
+    locked = lock(folder)
+    command = [sys.executable, ROOT / "deploy/wheelhouse.py", "--target", "armv7l-cp311", "--lock", locked]
+    command += ["--folder", folder, first]
+    other = folder / "numpy-1.26.4-cp311-cp311-linux_armv7l.whl"
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.writestr("more", "")
+    refused, taken = (
+        subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **more})
+        for more in ({}, {"FOOTFALL_UNLOCKED_WHEELS": "1"})
+    )
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"constraints.lock has no digest of: {other.name}. Nobody vouches")
+    assert (taken.returncode, other.name in taken.stdout) == (0, True), taken.stderr
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -320,9 +320,9 @@ box() {
         die "this has to be run by root, or by a user who may use sudo without a password" "$UNCHANGED"
     fi
     case "$command" in
-    install | rollback | uninstall)
+    install | rollback | uninstall | take)
         [[ -z "${FOOTFALL_GUARDED:-}" ]] || trap 'printf "%d\n" $? >"$CODE"' EXIT
-        if [[ "$command" != uninstall && -z "$DRY$PREFIX" && -z "${FOOTFALL_GUARDED:-}" && -f "$0" ]] && systemd_runs; then
+        if [[ "$command" =~ ^(install|rollback)$ && -z "$DRY$PREFIX" && -z "${FOOTFALL_GUARDED:-}" && -f "$0" ]] && systemd_runs; then
             guard "${arguments[@]}"
         fi
         mkdir -p "$PREFIX/run/lock"
@@ -333,7 +333,8 @@ box() {
     case "$command" in
     probe) probe ;;
     install) install_release "$incoming" ;;
-    verify) verify_release "$incoming" && say "$(<"$incoming/release") may come onto this box" ;;
+    take) take_bundle "$incoming" ;;
+    verify) verify_release "$incoming" ;;
     rollback) rollback_release ;;
     # The second is what the unit of release 865bbaf says.
     recover-update | settle) go_back --boot ;;

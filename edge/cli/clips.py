@@ -17,7 +17,7 @@ from edge.core.errors import ConfigError
         "footfall count door.mp4 --line 0.1,0.55,0.9,0.55 --inside 0.5,0.9",
         "footfall count door.mp4 --config footfall.yaml --camera door --explain",
     ],
-    exits={74: "the clip can't be read", 78: ""},
+    exits={65: "", 74: "the clip can't be read", 78: ""},
 )
 @click.argument("clip", type=types.FILE, metavar="CLIP")
 @click.option(
@@ -30,6 +30,7 @@ from edge.core.errors import ConfigError
 @options.chosen_camera("Use the lines of this camera in the config instead.")
 @options.config
 @options.counting
+@options.fps_of_clip
 @options.json("Print one JSON object for each crossing, then a summary.")
 @click.option("--explain", is_flag=True, help="Also print each crossing that was seen and not counted, and why.")
 def count(
@@ -40,6 +41,7 @@ def count(
     camera: str | None,
     config: Path,
     fps: float,
+    fps_of_clip: float | None,
     model: Path | None,
     as_json: bool,
     explain: bool,
@@ -63,19 +65,22 @@ def count(
             "--line",
             ["say where the line is: --line x1,y1,x2,y2 --inside x,y, or --config F --camera C"],
         )
-    count.run(clip, lines, contract, fps=fps, as_json=as_json, explain=explain)
+    count.run(clip, lines, contract, fps=fps, fps_of_clip=fps_of_clip, as_json=as_json, explain=explain)
 
 
 @command(
     "evaluate",
     examples=["footfall evaluate clips/ --html result.html"],
-    exits={74: "a clip can't be read", 78: "the folder or a truth file can't be used"},
+    exits={65: "", 74: "a clip can't be read", 78: "the folder, a truth file or a clip's times can't be used"},
 )
 @click.argument("folder", type=types.FILE, metavar="DIR")
 @options.counting
+@options.fps_of_clip
 @options.json("Print one JSON object instead of a table.")
 @click.option("--html", type=types.FILE, metavar="FILE", help="Also write a page with a time line for each clip.")
-def evaluate(*, folder: Path, fps: float, model: Path | None, as_json: bool, html: Path | None) -> None:
+def evaluate(
+    *, folder: Path, fps: float, fps_of_clip: float | None, model: Path | None, as_json: bool, html: Path | None
+) -> None:
     """
     Compare the counts of clips with the truth beside them.
 
@@ -84,4 +89,4 @@ def evaluate(*, folder: Path, fps: float, model: Path | None, as_json: bool, htm
     from edge.core import head_model
     from edge.evaluation import evaluate
 
-    evaluate.run(folder, head_model.read(model), fps=fps, html=html, as_json=as_json)
+    evaluate.run(folder, head_model.read(model), fps=fps, fps_of_clip=fps_of_clip, html=html, as_json=as_json)

@@ -32,6 +32,13 @@ counting = together(
     click.option("--model", type=types.FILE, metavar="FILE", help="The contract (head.json) of another head model."),
 )
 
+fps_of_clip = click.option(
+    "--fps-of-clip",
+    type=types.number(0.1, 250),
+    metavar="N",
+    help="The clip has N frames a second, whatever its time stamps and its header say.",
+)
+
 page = together(
     click.option(
         "--port", type=int, default=8770, metavar="N", help="The port of the page on 127.0.0.1. Default: 8770."

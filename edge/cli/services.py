@@ -12,8 +12,9 @@ import click
 from edge.cli import options, types
 from edge.cli.command import command
 from edge.core.clock import Clock, KernelClock
-from edge.core.errors import EdgeError
-from edge.core.systemd import Notifier
+from edge.core.errors import CameraMissing, EdgeError, ModelMissing
+from edge.core.systemd import Notifier, drop_in_for
+from edge.sandbox import prctl
 
 if TYPE_CHECKING:
     from edge.config.schema import PublisherSettings, VisionSettings
@@ -50,10 +51,14 @@ def vision(
     # Sealed, it may live in a root of its own, from another folder.
     config = config.absolute()
     settings = options.load(config).vision(camera)
+    _look_for(settings)
     from edge.sandbox.readiness import Readiness
 
     readiness = Readiness()
     seal = None if unsealed else _seal(settings, settings.tally if diode is None else None, [config.parent])
+    if readiness.descriptors or diode is not None or window is not None:
+        # Once more, or for the first time: a change of rights, as by a namespace of its own, makes the kernel forget.
+        prctl.die_with_parent()
     from edge.vision import process
 
     def load() -> VisionSettings:
@@ -108,6 +113,7 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         settings = options.load(config).vision(camera)
         if look:
             seal = _seal(settings)
+            prctl.die_with_parent()
         else:
             from edge.vision.seal import Seal
 
@@ -121,6 +127,22 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
     except EdgeError as exc:
         print(json.dumps({"error": {"subject": exc.subject, "cause": exc.cause, "advice": exc.advice}}), flush=True)
         raise
+
+
+def _look_for(settings: VisionSettings) -> None:
+    """Say which folder the unit has to name, where clip or model aren't in the root that it has made."""
+    from edge.sandbox import namespaces
+
+    source = settings.camera.source
+    is_clip = not settings.camera.live and not settings.camera.helped
+    clip, model = Path(source) if is_clip else None, settings.model
+    unseen = [path for path in (clip, model) if path is not None and not path.exists()]
+    if not unseen or not namespaces.is_own_root():
+        return
+    advice = drop_in_for(f"footfall-vision@{settings.name}", {path.absolute().parent for path in unseen})
+    if clip in unseen:
+        raise CameraMissing(source, "there is no such clip", advice)
+    raise ModelMissing(unseen[0], advice)
 
 
 def _seal(settings: VisionSettings, diode: Path | None = None, needed: Sequence[Path] = ()) -> Seal:

@@ -70,6 +70,10 @@ def _parse_opening(value: object) -> object:
     return hours
 
 
+SLOWEST_FPS = 4.0
+"""People can't be followed by fewer pictures a second than this: they step too far from one to the next."""
+
+
 class Camera(Section):
     """One camera and the lines in its picture."""
 

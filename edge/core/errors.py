@@ -11,6 +11,8 @@ Every error this program raises on purpose, and the exit code that each one ends
         CameraMissing                        the source can't be opened
         CameraLost                           it delivered, then stopped
         CameraClosed                    75   the shop has closed; start this process again
+        ClipUntimed                     78   a clip's times can't be known; an option must say its rate
+        ClipTruncated                   65   a clip ends before its time; what is there was counted
       PictureUnfit (ValueError)         74   what the camera gave isn't a picture
       DetectorError                     78
         ModelMissing (FileNotFoundError)     model file or its contract isn't there
@@ -142,6 +144,40 @@ class CameraClosed(CameraError):
     exit_code = 75
 
 
+class ClipUntimed(CameraError):
+    """A clip's times can't be known: neither its time stamps nor its header can be believed."""
+
+    exit_code = 78
+
+    def __init__(self, source: str, cause: str) -> None:
+        super().__init__(
+            source,
+            cause,
+            "give its frames a second with --fps-of-clip N; as a camera's `source` use a clip with times, such as .mp4",
+        )
+
+
+class ClipTruncated(CameraError):
+    """
+    A clip ends before its time; what is there was counted.
+
+    Args:
+        source: The clip, or several, parted by commas.
+        missing: How many frames are missing.
+    """
+
+    exit_code = 65
+
+    def __init__(self, source: str, missing: int) -> None:
+        self.missing = missing
+        frames = "1 frame is" if missing == 1 else f"{missing} frames are"
+        super().__init__(
+            source,
+            f"{frames} missing at its end; what is there was counted",
+            "copy the clip again, or record it again: it was cut short",
+        )
+
+
 class PictureUnfit(EdgeError, ValueError):
     """What the camera gave isn't a picture."""
 
@@ -162,9 +198,9 @@ class DetectorError(EdgeError):
 class ModelMissing(DetectorError, FileNotFoundError):
     """The model file or its contract isn't there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, advice: str = "install the package again or set `model:`") -> None:
         self.path = path
-        super().__init__(f"{path} is not there", "install the package again or set `model:`", subject="head model")
+        super().__init__(f"{path} is not there", advice, subject="head model")
 
 
 class ModelMismatch(DetectorError, ValueError):

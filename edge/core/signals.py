@@ -7,6 +7,8 @@ comes while that very thread is inside `wait`, with the event's lock in its hand
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -41,6 +43,16 @@ class Notice:
         while not self._given and (left_s := until_s - time.monotonic()) > 0:
             time.sleep(min(_BREATH_S, left_s))
         return self._given
+
+
+def kill_group(leader: int) -> None:
+    """
+    Kill what is left of the process group of *leader*, which was started as one: a program of a program, too.
+
+    A process that was killed ends none of those that it has started.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 @contextmanager

@@ -10,8 +10,19 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Collection
+from pathlib import Path
 
 from edge.core.printable import printable
+
+
+def drop_in_for(unit: str, folders: Collection[Path]) -> str:
+    """Return what a technician types so that *unit*, which lives in a root of its own, sees these folders."""
+    shown = " ".join(sorted(map(str, folders)))
+    return (
+        f"the service sees only /usr, /opt/footfall and /etc/footfall: put the file into /etc/footfall; or type: sudo "
+        f"systemctl edit {unit}, and write two lines: [Service] and BindReadOnlyPaths={shown}"
+    )
 
 
 class Notifier:

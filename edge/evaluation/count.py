@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections import Counter
@@ -13,26 +14,39 @@ from rich.console import Console
 from rich.progress import Progress
 
 from edge.config.schema import Line
+from edge.core.errors import ClipTruncated
 from edge.core.head_model import Contract
 from edge.vision.clip_counter import count_clip
 
+log = logging.getLogger(__name__)
+
 
 def run(
-    clip: Path, lines: Mapping[str, Line], contract: Contract, *, fps: float, as_json: bool, explain: bool = False
+    clip: Path,
+    lines: Mapping[str, Line],
+    contract: Contract,
+    *,
+    fps: float,
+    as_json: bool,
+    fps_of_clip: float | None = None,
+    explain: bool = False,
 ) -> None:
     """
     Count *clip* and print what crossed; progress and logs go to stderr.
 
     With *as_json*, stdout holds one object a crossing, {"t": seconds from the clip's start, "line", "dir"}, and at last
-    {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second}}. With *explain*,
-    crossings that were seen and not counted are printed too: {"t", "line", "dir", "refused": reason}.
+    {"summary": {"in", "out", "frames": looked at, "seconds": it took, "fps": frames a second, "missing": frames that
+    the clip promises and doesn't have}}. With *explain*, crossings that were seen and not counted are printed too:
+    {"t", "line", "dir", "refused": reason}. What is doubtful about the clip's times goes to stderr, before the counts.
 
     Raises:
-        CameraMissing, DetectorError: the clip or the model can't be used.
+        CameraMissing, ClipUntimed, DetectorError: the clip or the model can't be used.
+        ClipTruncated: frames are missing; what is there was counted and printed.
     """
     began_s = time.perf_counter()
     totals: Counter[str] = Counter()
-    frames = 0
+    frames = missing = 0
+    note = ""
     console = Console(stderr=True)
     # Only where both are one terminal may the bar move over for what is counted; elsewhere it would take it to stderr.
     together = sys.stdout.isatty()
@@ -40,8 +54,12 @@ def run(
         console=console, transient=True, disable=not console.is_terminal, redirect_stdout=together
     ) as progress:
         task = progress.add_task(clip.name, total=None)
-        for step in count_clip(clip, lines, contract, fps):
+        for step in count_clip(clip, lines, contract, fps, fps_of_clip=fps_of_clip):
+            if step.note != note:
+                note = step.note
+                log.warning("%s: %s", clip, note)
             frames += 1 if step.looked else 0
+            missing = step.missing
             progress.update(task, completed=step.position, total=max(step.of, step.position))
             for crossing in step.crossings:
                 totals[crossing.direction] += 1
@@ -62,11 +80,14 @@ def run(
         "frames": frames,
         "seconds": round(seconds, 3),
         "fps": round(frames / seconds, 1),
+        "missing": missing,
     }
     if as_json:
         _say(json.dumps({"summary": summary}))
     else:
         _say("{in} in, {out} out; {frames} frames in {seconds:.1f} s, {fps:.0f} a second".format(**summary))
+    if missing:
+        raise ClipTruncated(str(clip), missing)
 
 
 def _as_text(event: Mapping[str, float | str]) -> str:

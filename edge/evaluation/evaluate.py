@@ -9,6 +9,7 @@ event with "doubtful": true counts neither way.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from edge.config.schema import Line
-from edge.core.errors import ConfigError
+from edge.core.errors import ClipTruncated, ClipUntimed, ConfigError
 from edge.core.head_model import Contract
 from edge.evaluation import timelines
 from edge.evaluation.score import Event, RefusedEvent, Score, score, together
 from edge.vision.clip_counter import count_clip
+from edge.vision.clip_times import read_times
 from edge.vision.scene import Direction
+
+log = logging.getLogger(__name__)
 
 CLIP_SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
@@ -63,6 +67,20 @@ class Truth(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class ClipCondition:
+    """
+    What a person should know about a clip.
+
+    Attributes:
+        missing: Frames that it promises and doesn't have.
+        note: What is doubtful about its times; empty if nothing is.
+    """
+
+    missing: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One clip, counted and held against its truth; `seconds` is its length, `refused` was seen and not counted."""
 
@@ -73,21 +91,39 @@ class Evaluation:
     notes: tuple[str, ...]
     score: Score
     refused: tuple[RefusedEvent, ...] = ()
+    condition: ClipCondition = ClipCondition()
 
 
-CountClip = Callable[[Path, Line], Iterable[Event | RefusedEvent]]
-"""Returns the crossings of a line that are counted in a clip, and those that are seen in it and not counted."""
+CountClip = Callable[[Path, Line], Iterable[Event | RefusedEvent | ClipCondition]]
+"""
+Returns the crossings of a line that are counted in a clip, those that are seen in it and not counted, and at most one
+ClipCondition.
+"""
 
 
-def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = None, as_json: bool = False) -> Score:
+def run(
+    folder: Path,
+    contract: Contract,
+    *,
+    fps: float,
+    fps_of_clip: float | None = None,
+    html: Path | None = None,
+    as_json: bool = False,
+) -> Score:
     """
     Evaluate the clips of *folder*, print the result, and write the page *html* if one is asked for.
 
+    What is doubtful about the clips' times goes to stderr.
+
     Raises:
         ConfigError: there is no clip with a truth file, or a truth file can't be read.
-        CameraMissing, DetectorError: a clip or the model can't be used.
+        CameraMissing, ClipUntimed, DetectorError: a clip or the model can't be used.
+        ClipTruncated: frames are missing in some of them; what is there was evaluated and printed.
     """
-    evaluations = evaluate(folder, counted_by(contract, fps))
+    evaluations = evaluate(folder, counted_by(contract, fps, fps_of_clip))
+    for evaluation in evaluations:
+        if evaluation.condition.note:
+            log.warning("%s: %s", evaluation.clip, evaluation.condition.note)
     total = together(evaluation.score for evaluation in evaluations)
     if as_json:
         print(json.dumps(_as_json(evaluations, total, contract), indent=2))
@@ -95,18 +131,41 @@ def run(folder: Path, contract: Contract, *, fps: float, html: Path | None = Non
         _print(evaluations, total)
     if html is not None:
         html.write_text(timelines.page(evaluations, total, contract.identity), encoding="utf-8")
+    cut = [evaluation for evaluation in evaluations if evaluation.condition.missing]
+    if cut:
+        names = ", ".join(evaluation.clip for evaluation in cut)
+        raise ClipTruncated(names, sum(evaluation.condition.missing for evaluation in cut))
     return total
 
 
-def counted_by(contract: Contract, fps: float) -> CountClip:
-    """Return what counts a clip as a box does, looking at *fps* frames a second."""
+def counted_by(contract: Contract, fps: float, fps_of_clip: float | None = None) -> CountClip:
+    """
+    Return what counts a clip as a box does, looking at *fps* frames a second.
 
-    def count(clip: Path, line: Line) -> Iterator[Event | RefusedEvent]:
-        for step in count_clip(clip, {"line": line}, contract, fps):
+    Where a clip's times can't be known, the `fps` of its truth file says them, since the events there hang on it.
+
+    Args:
+        contract: The head model's.
+        fps: Frames a second to look at.
+        fps_of_clip: Each clip's own frames a second, where somebody knows better than the clips.
+    """
+
+    def count(clip: Path, line: Line) -> Iterator[Event | RefusedEvent | ClipCondition]:
+        settled_fps, settled = fps_of_clip, ""
+        if settled_fps is None:
+            try:
+                read_times(str(clip))
+            except ClipUntimed as exc:
+                settled_fps = read_truth(clip.with_suffix(".json")).fps
+                settled = f"{exc.cause}; the rate of its truth file is used, {settled_fps:g} frames a second"
+        step = None
+        for step in count_clip(clip, {"line": line}, contract, fps, fps_of_clip=settled_fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
             for refused in step.refused:
                 yield RefusedEvent(refused.t_ms / 1000, refused.direction, refused.reason)
+        if step is not None:
+            yield ClipCondition(step.missing, "; ".join(filter(None, (settled, step.note))))
 
     return count
 
@@ -133,6 +192,7 @@ def evaluate(folder: Path, count: CountClip) -> list[Evaluation]:
                     notes=tuple(event.note for event in truth.certain),
                     score=truth.score(counted),
                     refused=tuple(event for event in seen if isinstance(event, RefusedEvent)),
+                    condition=next((found for found in seen if isinstance(found, ClipCondition)), ClipCondition()),
                 )
             )
     return evaluations
@@ -194,6 +254,7 @@ def _as_json(evaluations: Sequence[Evaluation], total: Score, contract: Contract
             {
                 "clip": evaluation.clip,
                 **_score_json(evaluation.score),
+                "missing": evaluation.condition.missing,
                 "refused": [
                     {"t": round(refused.t_s, 2), "dir": refused.direction, "reason": refused.reason}
                     for refused in evaluation.refused

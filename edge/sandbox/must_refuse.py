@@ -27,6 +27,7 @@ _CONDITIONAL = frozenset({"ioctl", "prctl", "fcntl", "fcntl64", "kill", "tgkill"
 _TERMINAL, _VIDEO = 0x54, 0x56
 _TERMINAL_REQUESTS = (0x5412, 0x541C, 0x540E, 0x5423)
 """TIOCSTI, TIOCLINUX, TIOCSCTTY, TIOCSETD."""
+_FIONREAD = 0x541B
 _OPTIONS = {
     "dumpable": 4,
     "its name": 15,
@@ -142,6 +143,7 @@ def _by_arguments() -> Iterator[_Named]:
             yield from ((f"ioctl of type {kind:#x}", call) for call in _call("ioctl", {1: Bits(mask, value)}))
     for request in _TERMINAL_REQUESTS:
         yield from (("typing into a terminal", call) for call in _call("ioctl", {1: exactly(request)}))
+    yield from (("how much of the diode was read (FIONREAD)", call) for call in _call("ioctl", {1: exactly(_FIONREAD)}))
     for name, option in _OPTIONS.items():
         yield from ((f"changing {name} (prctl)", call) for call in _call("prctl", {0: exactly(option)}))
     for name, command in _COMMANDS.items():

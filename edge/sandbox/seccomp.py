@@ -146,8 +146,11 @@ QUERYBUF, QBUF, DQBUF, G_PARM, S_PARM, ENUMSTD, ENUMINPUT, G_CTRL, QUERYCTRL, QU
 G_EXT_CTRLS, ENUM_FRAMESIZES, ENUM_FRAMEINTERVALS. Neither S_CTRL, which could switch a camera's lamp, nor VT_* of a
 console, which have the same type.
 """
-_HARMLESS_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX; not TIOCSTI, which types into the terminal's shell."""
+_HARMLESS_IOCTLS = (0x5401, 0x5413, 0x5421, 0x5450, 0x5451)
+"""
+TCGETS, TIOCGWINSZ, FIONBIO, FIONCLEX, FIOCLEX; neither TIOCSTI, which types into the terminal's shell, nor FIONREAD,
+which tells how much of the diode the publisher has read.
+"""
 
 _HARMLESS_PRCTLS = (3, 16, 21, 23, 39, 0x53564D41)
 """PR_GET_DUMPABLE, _GET_NAME, _GET_SECCOMP, _CAPBSET_READ, _GET_NO_NEW_PRIVS, _SET_VMA (malloc naming its pages)."""

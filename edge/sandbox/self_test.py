@@ -16,6 +16,7 @@ import resource
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from edge.core.printable import printable
 from edge.sandbox import devices, seccomp
 
 _REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS})
@@ -95,11 +96,11 @@ class SelfTest:
         possible: list[str] = []
         for what, refusals, attempt in self._attempts(read_write=read_write):
             try:
-                attempt()
+                found = attempt()
             except OSError as exc:
                 (refused if exc.errno in refusals else possible).append(what)
             else:
-                possible.append(what)
+                possible.append(f"{what} ({printable(str(found))})" if isinstance(found, Path) else what)
         for file in (*self._files.values(), *self._closed.values()):
             os.close(file)
         return refused, possible
@@ -137,7 +138,6 @@ class SelfTest:
             # Nothing is there to wait at, so that the kernel itself would say EFAULT.
             refusals = frozenset({errno.EAGAIN}) if operation in seccomp.FUTEX_WAITS else _REFUSALS
             yield f"futex {operation} with another process", refusals, _call("futex", 0, operation)
-        yield "another device opened for writing", _REFUSALS, _any(self._devices)
         yield "another device opened for writing", _REFUSALS, _any(self._devices)
 
 
@@ -180,17 +180,17 @@ def _write(file: int) -> Callable[[], object]:
 
 
 def _any(nodes: Sequence[Path]) -> Callable[[], object]:
-    """Return an attempt to open any of *nodes* for writing; it is refused where each of them is."""
+    """Return an attempt to open any of *nodes* for writing, which gives the one that opens; refused where each is."""
 
-    def attempt() -> None:
+    def attempt() -> Path:
         for node in nodes:
             try:
-                os.open(node, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+                os.close(os.open(node, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
             except OSError as exc:
                 if exc.errno not in _NO_DEVICE:
                     raise
             else:
-                return
+                return node
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     return attempt

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from edge.core.errors import MeasuringFailed
+from edge.core.signals import kill_group
 
-_START_UP_S = 60.0
-"""Seconds that a measurement may take to start: a slow card loads numpy, OpenCV and the interpreter for so long."""
+_HUNG_S = 60.0
+"""A measurement hangs if it uses no CPU time for so long, in s, beyond the time for which it looks."""
+_LONGEST_S = 600.0
+"""A measurement that goes on using CPU time is ended after this, in s: a slow box needs minutes to load libraries."""
+_TICK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,9 @@ class Measuring:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
+        self._began_s = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +101,7 @@ class Measuring:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
+        kill_group(self._process.pid)
         self._process.communicate()
 
     @property
@@ -115,11 +124,7 @@ class Measuring:
         Raises:
             MeasuringFailed: there are none; with the sentence that the process ended with.
         """
-        try:
-            said, _ = self._process.communicate(timeout=self._seconds + _START_UP_S)
-        except subprocess.TimeoutExpired:
-            cause = f"it gave no figures within {self._seconds + _START_UP_S:.0f} s"
-            raise MeasuringFailed(cause, self._advise_late()) from None
+        said = self._wait()
         code = self._process.returncode
         if code < 0:
             name = signal.Signals(-code).name
@@ -132,12 +137,49 @@ class Measuring:
         figures: dict[str, Any] = json.loads(said.splitlines()[-1])
         return figures
 
-    def _advise_late(self) -> str:
-        """Return what to do about a measurement that takes too long: because of other programs, or of the camera."""
+    def _wait(self) -> str:
+        """
+        Wait until it has ended, and return all that it has printed.
+
+        A slow box, or a busy one, is waited for as long as the measurement uses CPU time. Raises MeasuringFailed.
+        """
+        used_s, moved_s = self._cpu_s(), time.monotonic()
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.communicate(timeout=_TICK_S)[0]
+            now_s, cpu_s = time.monotonic(), self._cpu_s()
+            if cpu_s > used_s:
+                used_s, moved_s = cpu_s, now_s
+            hung = now_s - moved_s > self._seconds + _HUNG_S
+            if hung or now_s - self._began_s > self._seconds + _LONGEST_S:
+                break
+        self._process.kill()
+        kill_group(self._process.pid)
+        said, _ = self._process.communicate()
+        raise self._late(said, now_s - self._began_s, used_s)
+
+    def _cpu_s(self) -> float:
+        """Return how much CPU time it has used, in s; 0 once it is gone."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+            # Behind the name, which may hold blanks: user and system time are the 12th and 13th field from there.
+            user, system = stat.rpartition(")")[2].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return 0.0
+
+    def _late(self, said: str, after_s: float, cpu_s: float) -> MeasuringFailed:
+        """Return the error of a measurement that was ended: the camera's fault only where it was being opened."""
+        stages = [line for line in said.splitlines() if line.startswith('{"stage"')]
+        stage = json.loads(stages[-1])["stage"] if stages else "loading"
         load, processors = os.getloadavg()[0], os.cpu_count() or 1
+        if stage == "opening" and load <= 2 * processors:
+            return MeasuringFailed(f"it can't be opened within {after_s:.0f} s", "look at the camera's plug and cable")
+        doing = {"loading": "load its libraries", "opening": "open the camera"}.get(stage, "look at pictures")
+        cause = f"this box ran out of time: in {after_s:.0f} s the measurement got {cpu_s:.0f} s to {doing}"
         if load > 2 * processors:
-            return f"end what keeps this box busy (a load of {load:.0f} on {processors} processors), then check again"
-        return "look at the camera's plug and cable" if self._look else self._by_hand
+            busy = f"a load of {load:.0f} on {processors} processors"
+            return MeasuringFailed(cause, f"end what keeps this box busy ({busy}), then check again")
+        return MeasuringFailed(cause, f"the card or the box is too slow, or worn; {self._by_hand}")
 
     @property
     def _by_hand(self) -> str:

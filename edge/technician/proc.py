@@ -125,6 +125,19 @@ class Process:
         return [str(mount.point) for mount in found if mount.point != Path("/dev")]
 
     @property
+    def executable_files(self) -> list[str]:
+        """The files that are mapped into it to be run."""
+        lines = (self.folder / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
+        fields = [line.split(maxsplit=5) for line in lines]
+        return [words[5] for words in fields if len(words) == 6 and "x" in words[1] and words[5].startswith("/")]  # noqa: PLR2004 - the table's columns
+
+    @property
+    def environment(self) -> list[str]:
+        """The names in its environment, as it has them now."""
+        pairs = (self.folder / "environ").read_bytes().decode(errors="replace").split("\0")
+        return [pair.partition("=")[0] for pair in pairs if pair]
+
+    @property
     def children(self) -> list[Process]:
         """The processes that it has started and that run."""
         return [process for process in _all() if process.status.get("PPid") == str(self.pid)]

@@ -2,19 +2,23 @@
 `footfall run`: vision and publisher from one terminal, for a trial.
 
 It stands where systemd stands on a box: it holds both ends of each diode, so that a pipe outlives the processes on
-it, starts a process again that was killed, and stops vision before the publisher, so that the last readings are still
-read. SIGHUP is passed on, and reads the config again; when it is the terminal that hung up, everything ends.
+it, starts a process again that was killed or that does no work any more, and stops vision before the publisher, so
+that the last readings are still read. SIGHUP is passed on, and reads the config again; when it is the terminal that
+hung up, everything ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,36 +29,85 @@ from edge.config import schema
 from edge.config.schema import DEFAULT_LEDGER, Config
 from edge.core.clock import KernelClock, TrialClock
 from edge.core.errors import CameraClosed
+from edge.core.signals import kill_group
 from edge.sandbox import prctl
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 20.0
 _MOST_RESTARTS = 100
+WATCHDOG_S = 60.0
+"""A process that tells of no work for so long, in s, is killed and started again, as under systemd."""
+START_S = 120.0
+"""A process may take so long to tell that it is up, in s, as under systemd."""
+_SIGNALLED = 128
+"""The helper of a vision process ends with this plus the number of the signal that has ended its child."""
 
 
 @dataclass(slots=True)
 class _Child:
-    """One of the processes, and how to start it again."""
+    """
+    One of the processes, how to start it again, and its watchdog.
+
+    It tells of its work as it would tell systemd, by a socket that the environment names.
+    """
 
     name: str
     command: Sequence[str]
     descriptors: Sequence[int]
     process: subprocess.Popen[bytes] = field(init=False)
+    told: socket.socket = field(init=False)
+    _due_s: float = field(init=False)
+    """When it must have told something by, in s of the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        """Open its socket, which stays through restarts."""
+        self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.told.bind(f"\0footfall-run-{secrets.token_hex(8)}")
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, pass_fds=self.descriptors, process_group=0)
+        address = "@" + self.told.getsockname()[1:].decode()
+        self.process = subprocess.Popen(
+            self.command,
+            pass_fds=self.descriptors,
+            process_group=0,
+            env={**os.environ, "NOTIFY_SOCKET": address},
+            preexec_fn=prctl.die_with_parent,  # noqa: PLW1509 - this process has one thread
+        )
+        self._due_s = time.monotonic() + START_S
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the watchdog kills it; less than nothing when it must."""
+        return self._due_s - time.monotonic()
+
+    def hear(self) -> None:
+        """Take what it has told, and put the watchdog off where it has worked."""
+        with contextlib.suppress(BlockingIOError):
+            while message := self.told.recv(4096):
+                if {b"WATCHDOG=1", b"READY=1"} & set(message.splitlines()):
+                    self._due_s = time.monotonic() + WATCHDOG_S
+
+    def kill(self) -> None:
+        """Kill it, and whatever it has started."""
+        kill_group(self.process.pid)
+        self.process.wait()
 
     def end(self) -> None:
-        """Ask it to stop, and wait; kill it if it doesn't."""
+        """Ask it to stop, and wait; kill it if it doesn't. What it has started ends with it."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
             self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             log.warning("%s doesn't stop; killed", self.name)
-            self.process.kill()
-            self.process.wait()
+        self.kill()
+
+    @property
+    def code(self) -> int:
+        """What it has ended with; a negative number is the signal that has killed it."""
+        code = self.process.returncode
+        return _SIGNALLED - code if code > _SIGNALLED else code
 
 
 def run(path: Path, trial_speed: float | None = None, *, sealed: bool = True) -> int:
@@ -140,11 +193,15 @@ def _keep_running(children: Sequence[_Child]) -> int:
     restarts = 0
     try:
         while not stop and not failed:
-            select.select([woken], [], [])
-            woken.recv(4096)
+            left_s = min((child.left_s for child in running), default=WATCHDOG_S)
+            select.select([woken, *(child.told for child in running)], [], [], max(0.0, left_s))
+            with contextlib.suppress(BlockingIOError):
+                woken.recv(4096)
             _pass_on(hang_ups, stop, running, terminal=terminal)
+            _watch(running)
             for child in [child for child in running if child.process.poll() is not None]:
-                code = child.process.returncode
+                kill_group(child.process.pid)
+                code = child.code
                 if code == 0:
                     running.remove(child)
                     log.info("%s is done; the hours go on until you stop this with Ctrl-C", child.name)
@@ -158,10 +215,21 @@ def _keep_running(children: Sequence[_Child]) -> int:
     finally:
         for child in children:
             child.end()
+            child.told.close()
+            child.told.close()
         signal.set_wakeup_fd(-1)
         wake.close()
         woken.close()
     return failed
+
+
+def _watch(children: Sequence[_Child]) -> None:
+    """Kill those of *children* that have done no work for too long."""
+    for child in children:
+        child.hear()
+        if child.left_s < 0 and child.process.poll() is None:
+            log.warning("%s has done no work for %g s; killed by its watchdog", child.name, WATCHDOG_S)
+            child.kill()
 
 
 def _pass_on(hang_ups: list[int], stop: list[int], children: Sequence[_Child], *, terminal: bool) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from edge.config.schema import VisionSettings
 from edge.core.clock import KernelClock
 from edge.core.errors import EdgeError, VisionEnded, WireError
+from edge.core.signals import kill_group
 from edge.core.silhouette import SIZE, Silhouette, SilhouetteValidator
 from edge.core.tally import SIZE as TALLY_SIZE
 
@@ -83,6 +84,7 @@ class VisionProcess:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+        kill_group(self._child.pid)
         self._thread.join(_STOP_S)
         os.close(self._looks)
         if self._waste is not None:

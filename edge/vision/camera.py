@@ -1,5 +1,6 @@
 """
-Where pictures come from: a V4L2 camera, a Raspberry Pi camera through `rpicam-vid`, or a clip.
+Where pictures come from: a V4L2 camera, a Raspberry Pi camera (`edge.vision.csi_camera`), or a clip
+(`edge.vision.clip`).
 
 A source gives frames one after another and is honest about ending. `Capture` reads it in a thread of its own and
 keeps only the newest frame: a slow detector drops frames, it never works through old ones. Nothing here writes a
@@ -9,11 +10,7 @@ picture anywhere.
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +22,8 @@ import numpy.typing as npt
 from edge.config.schema import Camera
 from edge.core.clock import Clock
 from edge.core.errors import CameraError, CameraLost, CameraMissing
+from edge.vision.clip import ClipSource
+from edge.vision.csi_camera import CsiSource
 from edge.vision.scene import Frame
 
 log = logging.getLogger(__name__)
@@ -100,132 +99,6 @@ def _identity(path: str) -> tuple[int, int] | None:
         return None
     # A node that was put into a root of our own outlives its device, but has no name in /dev any more.
     return (found.st_ino, found.st_rdev) if found.st_nlink else None
-
-
-class CsiSource:
-    """
-    A Raspberry Pi camera: raw YUV 4:2:0 frames from `rpicam-vid` through a pipe.
-
-    The helper is started once, before the process is sealed; it can't be started again afterwards, so its end is the
-    end of this process, and systemd starts both anew.
-    """
-
-    def __init__(self, settings: Camera, clock: Clock) -> None:
-        self._name = settings.source
-        self._clock = clock
-        self._width, self._height = settings.size
-        if self._width % 64 or self._height % 2:
-            raise CameraMissing(
-                self._name,
-                f"its raw frames can't be {self._width} px wide",
-                "use a width that divides by 64 and an even height",
-            )
-        program = shutil.which("rpicam-vid") or shutil.which("libcamera-vid")
-        if program is None:
-            raise CameraMissing(self._name, "rpicam-vid isn't installed", "run: sudo apt install rpicam-apps")
-        self._helper = subprocess.Popen(
-            [
-                *(program, "--camera", self._name.removeprefix("csi:"), "--codec", "yuv420", "--output", "-"),
-                *("--width", str(self._width), "--height", str(self._height), "--framerate", f"{settings.fps:g}"),
-                *("--timeout", "0", "--nopreview", "--flush"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def read(self) -> Frame | None:
-        """Wait for the next picture."""
-        size = self._width * self._height * 3 // 2
-        assert self._helper.stdout is not None  # noqa: S101 - asked for above
-        raw = self._helper.stdout.read(size)
-        if len(raw) < size:
-            raise CameraLost(self._name, "rpicam-vid ended", "run `rpicam-hello --list-cameras` and look at the ribbon")
-        planes = np.frombuffer(raw, np.uint8).reshape(self._height * 3 // 2, self._width)
-        return Frame(_uint8(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)), self._clock.boot_ms())
-
-    def close(self) -> None:
-        """End the helper."""
-        self._helper.kill()
-        self._helper.wait()
-        if self._helper.stdout is not None:
-            self._helper.stdout.close()
-
-
-class ClipSource:
-    """
-    A clip that stands for a camera: at its own pace or as fast as it is asked for, once or again and again.
-
-    Its times count from the first frame, in the clip's own seconds, and go on through repeats.
-
-    Args:
-        path: A file that OpenCV can decode.
-        fps: Frames a second to give at most; those between are skipped, as a live camera would be asked for fewer.
-        pace: Whether to give frames no sooner than the clip's own times.
-        loop: Whether to begin again at the end.
-
-    Raises:
-        CameraMissing: it can't be read.
-    """
-
-    def __init__(self, path: str, *, fps: float, pace: bool = False, loop: bool = False) -> None:
-        self._name = path
-        find_clip(path)
-        self._clip = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
-        clip_fps = self._clip.get(cv2.CAP_PROP_FPS)
-        if not self._clip.isOpened() or not 0 < clip_fps < 1000:  # noqa: PLR2004 - no clip is faster
-            raise CameraMissing(path, "it isn't a clip that can be decoded", "give a clip such as .mp4 with H.264")
-        self._frame_ms = 1000 / clip_fps
-        self._wanted_ms = 1000 / fps
-        self._pace, self._loop = pace, loop
-        self._index = 0
-        self._due_ms = 0.0
-        self._began_s: float | None = None
-        self.frames = int(self._clip.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.size = (int(self._clip.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._clip.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-
-    @property
-    def position(self) -> int:
-        """How many of the clip's frames have gone by, skipped ones too."""
-        return self._index
-
-    def read(self) -> Frame | None:
-        """Return the next frame that is due."""
-        while True:
-            if not self._clip.grab() and not self._begin_again():
-                return None
-            t_ms = self._index * self._frame_ms
-            self._index += 1
-            if t_ms + self._frame_ms / 2 < self._due_ms:
-                continue
-            good, pixels = self._clip.retrieve()
-            if good and pixels is not None and pixels.size:
-                self._due_ms = max(self._due_ms + self._wanted_ms, t_ms)
-                self._wait_until(t_ms)
-                return Frame(_uint8(pixels), t_ms)
-
-    def _begin_again(self) -> bool:
-        return self._loop and self._index > 0 and self._clip.set(cv2.CAP_PROP_POS_FRAMES, 0) and self._clip.grab()
-
-    def _wait_until(self, t_ms: float) -> None:
-        if not self._pace:
-            return
-        now_s = time.monotonic()
-        if self._began_s is None:
-            self._began_s = now_s - t_ms / 1000
-        time.sleep(max(0.0, self._began_s + t_ms / 1000 - now_s))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._clip.release()
-
-
-def find_clip(path: str) -> None:
-    """Look whether there is a clip that may be read, and read nothing of it; raises CameraMissing."""
-    if not Path(path).is_file():
-        raise CameraMissing(path, "there is no such clip", "give the path of a clip that is there")
-    if not os.access(path, os.R_OK):
-        raise CameraMissing(path, "this user may not read it", "let others read the clip, and its folders")
 
 
 def open_source(settings: Camera, clock: Clock) -> Source:

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from edge.vision.registration import UNMOVED, Structure, Transform, follow, left_behind, search
+from edge.vision.registration import UNMOVED, Structure, Transform, follow, least_half, left_behind, search
 from edge.vision.static_view import StaticView
 from edge.vision.thumbnail import Gradient
 
@@ -30,11 +30,22 @@ class CameraMotionSettings:
     surely_more: float = 0.25
     """and this much more of it than in place."""
     likely_share: float = 0.38
-    """It is also elsewhere if this share of it is found there by two searches in a row,"""
+    """It is also elsewhere if this share of it is found there by two searches in a row, or was there before,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
-    most_left_behind: float = 0.11
-    """No more of it than this share may be in place and not there: when a door moves, the floor around it stays."""
+    most_left_behind: float = 0.025
+    """
+    No more of it than this share, beyond chance, may be in place and not there: when a door moves, the floor around it
+    stays.
+    """
+    least_half: float = 0.4
+    """At least this share of each half of it must be there, upper and lower, left and right."""
+    sudden_s: float = 20.0
+    """Of a view with little structure only a sudden move is told: it was in place no longer ago than this, seconds,"""
+    sudden_cells: float = 3.0
+    """since then the points have moved this far in the mean, cells (a sun spot wanders a cell in ten seconds),"""
+    sudden_share: float = 0.6
+    """and this share of what is usually seen of it is found there: by chance half of a simple shape is."""
     moved_cells: float = 3.7
     """The camera was moved if one point in ten is this far from where it was, cells of 1/80 of the picture's width."""
     shaken_cells: float = 4.0
@@ -44,7 +55,9 @@ class CameraMotionSettings:
     rest_s: float = 10.0
     """A camera that was moved counts as shaken until it is back or has rested this long, seconds."""
     moved_s: float = 12.0
-    """A structure that was elsewhere for this long shows a move, seconds."""
+    """A structure that is found in the same place, elsewhere, after this long shows a move, seconds."""
+    forgotten_s: float = 60.0
+    """A structure that was found elsewhere, and not once more in this time, is lost, seconds."""
     replaced_s: float = 45.0
     """So does one that was found nowhere for this long, while something else stood everywhere in its place, seconds."""
     replaced_share: float = 0.4
@@ -68,8 +81,11 @@ class CameraMotion:
         """How the view is shifted within the slack, cells; only while it is in place."""
         self._usual = 1.0
         self._in_place_ms = -math.inf
+        self._firm_ms, self._firm_shift = -math.inf, UNMOVED
+        """When the view was in place last, and surely not shifted by more than the slack; and how it was shifted."""
         self._elsewhere: Transform | None = None
-        self._elsewhere_ms = 0.0
+        self._found_ms = 0.0
+        """When it was found there last."""
         self._candidate: Transform | None = None
         self._spell_ms: float | None = None
         """Since when the camera has been shaken, if the structure was far enough away since it was last in place."""
@@ -92,6 +108,12 @@ class CameraMotion:
         """Whether the view was where it should be when last looked at."""
         return self._elsewhere is None and self._lost_ms is None
 
+    def may_look_elsewhere(self, t_ms: float, lasts_s: float) -> bool:
+        """Tell whether the camera looks elsewhere, or may: the view has been lost for less than *lasts_s* seconds."""
+        if self._elsewhere is not None:
+            return True
+        return self._lost_ms is not None and t_ms - self._lost_ms < lasts_s * 1000
+
     def look(self, view: StaticView, picture: Gradient, t_ms: float, *, jumped: bool = False) -> None:
         """
         Measure where the structure of *view* is in *picture*.
@@ -113,16 +135,22 @@ class CameraMotion:
             self._jump_ms = t_ms
             self._search_wait_ms = 0.0
         if share >= enough:
-            self._back(t_ms, share, shift)
+            self._back(view, t_ms, share, shift)
             return
         there = self._find(view, picture, t_ms)
-        if there is not None and self._is_elsewhere(structure, picture, (share, shift), *there):
+        if (
+            there is not None
+            and (view.is_ample or self._is_sudden(structure, share, there, t_ms))
+            and self._is_elsewhere(structure, picture, (share, shift), *there)
+        ):
             self._away(structure, there[0], t_ms)
         elif share >= settings.in_place * self._usual:
             if there is not None or self._elsewhere is None:
-                self._back(t_ms, share, shift)
-        elif self._elsewhere is None and self._lost_ms is None:
-            self._lost_ms = t_ms
+                self._back(view, t_ms, share, shift)
+        elif self._elsewhere is None:
+            self._lost_ms = t_ms if self._lost_ms is None else self._lost_ms
+        elif t_ms - self._found_ms > settings.forgotten_s * 1000:
+            self._elsewhere, self._lost_ms = None, self._found_ms
 
     def shows_move(self, view: StaticView, t_ms: float) -> bool:
         """Tell whether it has been measured for long enough that the camera looks elsewhere."""
@@ -130,8 +158,8 @@ class CameraMotion:
         if structure is None:
             return False
         if self._elsewhere is not None:
-            return t_ms - self._elsewhere_ms >= settings.moved_s * 1000
-        if self._lost_ms is None or t_ms - self._lost_ms < settings.replaced_s * 1000:
+            return self._found_ms - self._rest_ms >= settings.moved_s * 1000
+        if not view.is_ample or self._lost_ms is None or t_ms - self._lost_ms < settings.replaced_s * 1000:
             return False
         share, edges = view.replaced()
         return share >= settings.replaced_share and edges >= view.settings.least_standing
@@ -165,13 +193,29 @@ class CameraMotion:
         assert structure is not None  # noqa: S101 - looked at by the caller
         if self._elsewhere is not None:
             nearby, share = follow(structure, picture, self._elsewhere)
-            if share >= self.settings.surely_share:
+            if share >= self.settings.likely_share:
                 return nearby, share
         if t_ms - self._search_ms < self._search_wait_ms:
             return None
         self._search_ms = t_ms
         self._search_wait_ms = min(max(1000.0, 2 * self._search_wait_ms), self.settings.longest_search_s * 1000)
         return search(structure, picture)
+
+    def _is_sudden(
+        self,
+        structure: Structure,
+        in_place: float,
+        found_there: tuple[Transform, float],
+        t_ms: float,
+    ) -> bool:
+        """Tell whether the structure has gone there faster than anything wanders."""
+        settings, (there, share) = self.settings, found_there
+        if self._agrees(structure, there, self._elsewhere):
+            return True
+        if share < max(settings.sudden_share * self._usual, in_place + settings.surely_more):
+            return False
+        lately = t_ms - self._firm_ms <= settings.sudden_s * 1000
+        return lately and there.displacement(structure, self._firm_shift) >= settings.sudden_cells
 
     def _is_elsewhere(
         self, structure: Structure, picture: Gradient, here: tuple[float, Transform], there: Transform, share: float
@@ -191,33 +235,41 @@ class CameraMotion:
             return False
         if left_behind(structure, picture, there, shift) > settings.most_left_behind:
             return False
+        again = self._agrees(structure, there, self._elsewhere)
+        if not again and least_half(structure, picture, there) < settings.least_half:
+            return False
         if share >= max(settings.surely_share, in_place + settings.surely_more):
             return True
         likely = share >= max(settings.likely_share, in_place + settings.likely_more)
-        agrees = self._candidate is not None and there.displacement(structure, self._candidate) <= settings.rest_cells
+        agrees = again or self._agrees(structure, there, self._candidate)
         self._candidate = there if likely else None
         if likely and not agrees:
             self._search_wait_ms = 0.0
         return likely and agrees
 
-    def _back(self, t_ms: float, share: float, shift: Transform) -> None:
+    def _agrees(self, structure: Structure, there: Transform, before: Transform | None) -> bool:
+        """Tell whether the structure was found at nearly the same place *before*."""
+        return before is not None and there.displacement(structure, before) <= self.settings.rest_cells
+
+    def _back(self, view: StaticView, t_ms: float, share: float, shift: Transform) -> None:
         """Note that the view is in place."""
         if self._elsewhere is not None:
             self._extend_shaking(t_ms)
         self._elsewhere = self._candidate = self._lost_ms = None
         self._in_place_ms, self.shift = t_ms, shift
+        if share >= self.settings.in_place and view.is_within_slack(shift):
+            self._firm_ms, self._firm_shift = t_ms, shift
         self._search_wait_ms = self._search_wait_ms if share < self.settings.searched_below * self._usual else 0.0
         self._usual += 0.02 * (share - self._usual)
 
     def _away(self, structure: Structure, elsewhere: Transform, t_ms: float) -> None:
         """Note that the structure is *elsewhere*."""
         if self._elsewhere is None:
-            self._elsewhere_ms = self._rest_ms = t_ms
-            self._rest = elsewhere
-            self._spell_ms = None
-        elif elsewhere.displacement(structure, self._rest) > self.settings.rest_cells:
             self._rest, self._rest_ms = elsewhere, t_ms
-        self._elsewhere, self._lost_ms = elsewhere, None
+            self._spell_ms = None
+        elif not self._agrees(structure, elsewhere, self._rest):
+            self._rest, self._rest_ms = elsewhere, t_ms
+        self._elsewhere, self._found_ms, self._lost_ms = elsewhere, t_ms, None
         self._search_wait_ms = 0.0
         if elsewhere.displacement(structure) >= self.settings.shaken_cells:
             if self._spell_ms is None:

@@ -25,8 +25,10 @@ import numpy as np
 from edge.config.schema import VisionSettings
 from edge.core import head_model
 from edge.core.clock import Clock
+from edge.core.errors import CameraLost
 from edge.core.tally import Flag
-from edge.vision.camera import ClipSource, open_source
+from edge.vision.camera import Capture, open_source
+from edge.vision.clip import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
@@ -37,6 +39,8 @@ _SAYING = (1, 2)
 """Standard output and error, which the service's seal takes away: here somebody waits for figures, or for the cause."""
 _SETTLE_S = 1.0
 """A camera's first second finds its exposure; it isn't judged by it."""
+_STOPPED_S = 3.0
+"""A camera that has given pictures and gives none for so long, in s, has stopped."""
 _MOST_THREADS = 4
 _WARM_UP = 5
 _TRIES = 20
@@ -47,25 +51,41 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
     """
     Look through the camera for *seconds* and print what it gives.
 
-    {"width", "height", "fps", "frames", "flags", "plain": next to nothing can be seen}.
+    {"width", "height", "fps", "frames", "flags", "plain": next to nothing can be seen}. Before that, how far it is:
+    {"stage": "opening" or "looking"}.
 
     Raises:
         CameraError: it can't be opened, or it stopped.
         SealError: this process could not be sealed.
     """
     camera = settings.camera
-    before = open_source(camera, clock) if camera.live or camera.helped else None
+    _print({"stage": "opening"})
+    is_clip = not (camera.live or camera.helped)
+    before = None if is_clip else open_source(camera, clock)
+    capture: Capture | None = None
     try:
         seal.close(_SAYING)
+        _print({"stage": "looking"})
         # A clip is parsed by a process that is sealed.
         source = before = before or open_source(camera, clock)
+        # A thread reads, so that a camera that falls silent ends nothing but the waiting.
+        capture, before = Capture(source, every_frame=is_clip), None
+        capture.start()
         picture_check = PictureCheck(camera.fps)
         began_s = time.monotonic()
         first_s = last_s = began_s
         width = height = frames = counted = 0
         flags = Flag(0)
-        while last_s - began_s < seconds and (frame := source.read()) is not None:
+        while last_s - began_s < seconds:
+            frame = capture.take(seconds - (last_s - began_s))
+            if frame is None and capture.over:
+                break
+            if frame is None and frames and time.monotonic() - last_s > _STOPPED_S:
+                said = f"it gave {frames} picture{'s' * (frames > 1)} and then no more"
+                raise CameraLost(camera.source, said, "look at its plug and cable; another program may use it")
             last_s = time.monotonic()
+            if frame is None:
+                continue
             height, width = frame.pixels.shape[:2]
             frames += 1
             # A clip's own times don't matter here: it is watched as a camera would be.
@@ -75,6 +95,8 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             else:
                 counted += 1
     finally:
+        if capture is not None:
+            capture.stop()
         if before is not None:
             before.close()
     _print(
@@ -98,7 +120,7 @@ def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:
     meanwhile, and on a box that does nothing else; "cpu_share": the share of the elapsed time in which the stages had a
     core; "frames": looked at; "threads": {number: median ms of the detector}; "memory_mb"; "interpreter"; "model"}.
 
-    CPU time is that of the whole process, all its threads together.
+    Before, it prints {"stage": "timing"}. CPU time is that of the whole process, all its threads together.
 
     Raises:
         DetectorError: the model can't be loaded or run.
@@ -111,6 +133,7 @@ def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:
     size = settings.camera.size
     frame = Frame(np.zeros((size[1], size[0], 3), np.uint8), 0.0)
     seal.close(_SAYING)
+    _print({"stage": "timing"})
     clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=settings.camera.fps, loop=True)
     until_s = time.monotonic() + seconds
     frames = 0

@@ -256,7 +256,8 @@ class PictureCheck:
             self._noise += 0.1 * (1.5 * float(np.median(step)) - self._noise)
         hidden = near_heads(self._shape, self._size, self._heads, settings.person_reach)
         sound = not (dark or covered) and self._motion.in_place
-        self._view.learn(picture, hidden, elapsed_s, self._motion.shift, self._noise, renew=sound)
+        doubtful = self._motion.may_look_elsewhere(t_ms, self._view.settings.renewed_s)
+        self._view.learn(picture, hidden, elapsed_s, self._motion.shift, self._noise, renew=sound, doubtful=doubtful)
 
     def _judge_move(self, picture: Gradient, t_ms: float) -> None:
         """Flag a move, or its end."""

@@ -23,7 +23,8 @@ from edge.core.errors import CameraClosed, CameraMissing, ConfigChanged, ConfigE
 from edge.core.signals import Notice
 from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness, Word
-from edge.vision.camera import Capture, Source, find_clip, open_source
+from edge.vision.camera import Capture, Source, open_source
+from edge.vision.clip import find_clip
 from edge.vision.odometer import DiodeWriter, Odometers
 from edge.vision.pipeline import Pipeline
 from edge.vision.preview import Preview

@@ -136,11 +136,34 @@ def found(structure: Structure, picture: Gradient, transform: Transform = UNMOVE
     return float((structure.weight * present).sum()) / total
 
 
+def least_half(structure: Structure, picture: Gradient, transform: Transform) -> float:
+    """
+    Return the share that is found of that half of *structure*, upper or lower, left or right, of which least is found.
+
+    Of points that *transform* puts outside the picture nothing is asked. One side of a simple shape is found in many
+    places, but not its other side with it.
+    """
+    present, inside = _present(structure, picture, transform)
+    weight = structure.weight * inside
+    if not weight.any():
+        return 0.0
+    places = structure.x, structure.y, -structure.x, -structure.y
+    halves = [place >= np.median(place[inside]) for place in places]
+    return min(float((weight * (half & present)).sum() / (weight * half).sum()) for half in halves)
+
+
 def left_behind(structure: Structure, picture: Gradient, transform: Transform, shift: Transform) -> float:
-    """Return the share of *structure* that is where *shift* puts it and not where *transform* does: it didn't move."""
+    """
+    Return the share of *structure* that is where *shift* puts it and not where *transform* does: it didn't move.
+
+    Less what would be there by chance, if what *transform* explains and what *shift* does had nothing to do with each
+    other.
+    """
     moved, _ = _present(structure, picture, transform)
     stayed, _ = _present(structure, picture, shift)
-    return float((structure.weight * (stayed & ~moved)).sum() / structure.weight.sum())
+    weight = structure.weight / structure.weight.sum()
+    by_chance = float((weight * stayed).sum()) * float((weight * ~moved).sum())
+    return float((weight * (stayed & ~moved)).sum()) - by_chance
 
 
 def _present(

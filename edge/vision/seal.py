@@ -164,10 +164,13 @@ class Seal:
         seccomp.close(helpers, read_write=bool(self._cameras))
         refused, possible = self._self_test.run(read_write=bool(self._cameras))
         if possible:
-            raise SealError(
-                f"seal: still possible after sealing: {'; '.join(possible)}; run it as its systemd unit does, on a "
-                "kernel with seccomp and Landlock"
+            in_unit = namespaces.is_own_root() and not self._read_only
+            advice = (
+                "look at what drop-ins add to its unit: `DeviceAllow=` may name cameras only, and no `BindPaths=` helps"
+                if in_unit
+                else "run it as its systemd unit does, on a kernel with seccomp and Landlock"
             )
+            raise SealError(f"seal: still possible after sealing: {'; '.join(possible)}", advice)
         report = Report(self._landlock, self._reopens, locked, self._read_only, tuple(refused))
         if not self._reopens:
             log.warning("if the camera is unplugged, this process must be started again: other devices beside it")
@@ -194,15 +197,16 @@ class Seal:
 def _needed(asked: Collection[Path], diode: Path | None, cameras: Collection[Path], *, helper: bool) -> list[Path]:
     """Return what must be there in a root of our own: the system, this Python, and what was *asked* for."""
     own = Path(__file__).resolve().parents[2]
-    python = [Path(place) for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path) if place]
+    here = Path.cwd()
+    # `python -m` puts the folder that one happens to be in on the path.
+    modules = [Path(place) for place in sys.path if place and (Path(place) != here or here == own)]
+    python = [Path(place) for place in (sys.prefix, sys.base_prefix, sys.exec_prefix)] + modules
     found = [*namespaces.SYSTEM, own, *python, *devices.ALWAYS, *asked, *cameras]
     found += [] if diode is None else [diode]
     if helper:
         # rpicam-vid asks udev, and opens more devices than the one that gives pictures.
         found += [_DEVICES, Path("/run/udev"), *map(Path, os.environ.get("PATH", "").split(":"))]
-    here = Path.cwd()
-    # `python -m` puts the folder that one happens to be in on the path.
-    return [place for place in found if place.is_absolute() and (place != here or place == own or place in asked)]
+    return [place for place in found if place.is_absolute()]
 
 
 def _refuse_foreign_mounts() -> None:

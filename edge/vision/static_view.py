@@ -39,22 +39,24 @@ class StaticViewSettings:
     trusted_s: float = 8.0
     """A known edge is a part of the structure once it was seen in place for this long in all, seconds."""
     mature_s: float = 120.0
-    """A known edge counts in full once it was in place for this long in all, or since the camera began, seconds."""
+    """A known edge counts in full once it was in place for this long in all, or whenever nobody hid it, seconds."""
     least_mature_s: float = 20.0
-    """But not sooner than this after the camera began, seconds."""
+    """But not before it was in place for this long, seconds."""
     absent_factor: float = 3.0
     """A second in which something else was seen in its place takes this many times as much from an edge's weight."""
-    least_edges: float = 400.0
+    least_edges: float = 110.0
+    """Less structure than this, edge cells of 4,800 by their weight, tells nothing."""
+    ample_edges: float = 600.0
     """
-    Less structure than this, edge cells of 4,800 by their weight, tells nothing. A sun spot that wanders over a plain
-    floor has up to 550 edge cells, but none for long.
+    With less structure than this only a sudden move is told: a sun spot that wanders over a plain floor has up to 550
+    edge cells, and it may be all the structure there is.
     """
     least_standing: int = 100
     """Edge cells that a structure in the view's place must have at least."""
     least_tiles: int = 7
-    """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either."""
-    tile_edges: int = 8
-    """A tile has structure if it has this many edge cells."""
+    """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either: a door, or a sun spot, may."""
+    tile_edges: float = 5.0
+    """A tile has structure if it has this many edge cells by their weight."""
     stood_s: float = 40.0
     """What has been steady for this long, seconds, where the view was, has come in its place."""
     slack: int = 2
@@ -80,9 +82,11 @@ class StaticView:
         self._steady = np.zeros((2, *shape), np.float32)
         self._steady_s = np.zeros(shape, np.float32)
         """For how long the newest edge has been steady."""
-        self._run_s = 0.0
-        """For how long the camera has looked at this view."""
+        self._watched_s = np.zeros(shape, np.float32)
+        """For how long, in all, the cell was not hidden by people, and the camera looked at this view."""
         self._structure: Structure | None = None
+        self._edges_seen = 0.0
+        """How much structure there is, edge cells by their weight."""
         shifts = range(-self.settings.slack, self.settings.slack + 1)
         self._slack = sorted(
             (Transform(float(right), float(down)) for down in shifts for right in shifts),
@@ -93,6 +97,11 @@ class StaticView:
     def structure(self) -> Structure | None:
         """The known edges, or None if there is too little structure to tell anything by."""
         return self._structure
+
+    @property
+    def is_ample(self) -> bool:
+        """Whether there is so much structure that it can't be one thing that wanders over a plain floor."""
+        return self._structure is not None and self._edges_seen >= self.settings.ample_edges
 
     def in_place(self, picture: Gradient, enough: float = 1.0, likely: Transform = UNMOVED) -> tuple[float, Transform]:
         """
@@ -113,6 +122,10 @@ class StaticView:
                 break
         return best, best_shift
 
+    def is_within_slack(self, shift: Transform) -> bool:
+        """Tell whether *shift* is less than the slack: at its edge, the view may in truth be shifted farther."""
+        return max(abs(shift.right), abs(shift.down)) < self.settings.slack
+
     def contrast(self, picture: Gradient, shift: Transform) -> float:
         """Return how much of the known edges' contrast *picture* has, 0 to about 1: little in fog, none behind tape."""
         down, right = round(shift.down), round(shift.right)
@@ -123,7 +136,15 @@ class StaticView:
         return float((weight * np.minimum(along, size)).sum() / max(1e-6, float((weight * size).sum())))
 
     def learn(
-        self, picture: Gradient, hidden: Cells, elapsed_s: float, shift: Transform, noise: float, *, renew: bool
+        self,
+        picture: Gradient,
+        hidden: Cells,
+        elapsed_s: float,
+        shift: Transform,
+        noise: float,
+        *,
+        renew: bool,
+        doubtful: bool,
     ) -> None:
         """
         Let the view follow *picture*.
@@ -135,9 +156,10 @@ class StaticView:
             shift: How *picture* is shifted against the view: at most the slack.
             noise: The noise of the thumbnail, grey levels.
             renew: Whether known edges may be replaced; not while it is in doubt what the camera looks at.
+            doubtful: Whether this may be another view than the one that is learnt: nothing becomes known then.
         """
         settings = self.settings
-        self._run_s += elapsed_s if renew else 0.0
+        self._watched_s += ~hidden * np.float32(elapsed_s if renew else 0.0)
         picture = np.roll(picture, (-round(shift.down), -round(shift.right)), (1, 2))
         size = steepness(self._steady)
         change = steepness(picture - self._steady)
@@ -145,6 +167,8 @@ class StaticView:
         rate = np.where(steady, np.float32(0.2), np.float32(1.0)) * ~hidden
         self._steady += rate * (picture - self._steady)
         self._steady_s = np.where(hidden, self._steady_s, (self._steady_s + np.float32(elapsed_s)) * steady)
+        if doubtful:
+            return
         same = self._same()
         known = self._seen_s > 0
         confirmed = known & same & steady & ~hidden
@@ -169,11 +193,11 @@ class StaticView:
         """
         edges = (self._seen_s >= self.settings.trusted_s) & (steepness(self._known) > EDGE_LEVEL)
         other = ~self._same() & (self._steady_s >= self.settings.stood_s)
-        weight = np.where(edges, self._weight(), 0.0)
-        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(edges)]
+        weight = edges * self._weight()
+        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(weight)]
         standing = (steepness(self._steady) > EDGE_LEVEL) & (self._steady_s >= self.settings.stood_s)
-        count = int(np.count_nonzero(standing)) if len(self._tiles_with(standing)) >= self.settings.least_tiles else 0
-        return (float(np.quantile(shares, 0.25)) if shares else 0.0), count
+        enough = len(self._tiles_with(standing)) >= self.settings.least_tiles
+        return (float(np.quantile(shares, 0.25)) if shares else 0.0), int(np.count_nonzero(standing)) * enough
 
     def renew(self) -> None:
         """Take what is steady now for the view, wherever it differs from what was known."""
@@ -187,13 +211,13 @@ class StaticView:
         """Return where the newest edge is the known one: the same direction, or none in both."""
         return _alike(self._known, self._steady)
 
-    def _tiles_with(self, edges: Cells) -> list[tuple[slice, slice]]:
-        """Return those of the picture's 12 tiles that have enough of *edges*."""
-        return [tile for tile in _tiles(self.shape) if np.count_nonzero(edges[tile]) >= self.settings.tile_edges]
+    def _tiles_with(self, weight: npt.NDArray[np.generic]) -> list[tuple[slice, slice]]:
+        """Return those of the picture's 12 tiles that have enough edges, each cell's counted as *weight* says."""
+        return [tile for tile in _tiles(self.shape) if weight[tile].sum() >= self.settings.tile_edges]
 
     def _weight(self) -> npt.NDArray[np.float32]:
         seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
-        mature_s = min(max(self._run_s, self.settings.least_mature_s), self.settings.mature_s)
+        mature_s = np.clip(self._watched_s, self.settings.least_mature_s, self.settings.mature_s)
         weight: npt.NDArray[np.float32] = seen * np.minimum(self._seen_s / mature_s, 1.0)
         return weight
 
@@ -203,10 +227,9 @@ class StaticView:
         border = self.settings.slack + 1
         edges[:border] = edges[-border:] = False
         edges[:, :border] = edges[:, -border:] = False
-        weight = self._weight()
-        if float(weight[edges].sum()) < self.settings.least_edges:
-            return None
-        if len(self._tiles_with(edges)) < self.settings.least_tiles:
+        weight = edges * self._weight()
+        self._edges_seen = float(weight.sum())
+        if self._edges_seen < self.settings.least_edges or len(self._tiles_with(weight)) < self.settings.least_tiles:
             return None
         return Structure.of(self._known, edges, weight)
 

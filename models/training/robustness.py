@@ -23,7 +23,7 @@ from edge.config.schema import Line
 from edge.core.head_model import read
 from edge.evaluation.evaluate import evaluate
 from edge.evaluation.score import Event, together
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.clip_counter import DEFAULT_FPS
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads

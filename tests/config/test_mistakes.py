@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -452,3 +454,34 @@ def test_relative_paths_begin_at_the_file(folder: Path, monkeypatch: pytest.Monk
         made.broker.tls.cert_file,
         made.broker.tls.key_file,
     )
+
+
+CPU_S = 20
+"""Seconds of processor time in which a few lines are read; written out, they would take hours."""
+READ = f"""
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_CPU, ({CPU_S}, {CPU_S}))
+from edge.config import schema
+from edge.core.errors import ConfigError
+try:
+    schema.load(Path(sys.argv[1]))
+except ConfigError as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("form", ["[{}]", "{{{}}}"], ids=["lists", "sections"])
+def test_lines_that_stand_for_billions(folder: Path, form: str) -> None:
+    """A config of thirty lines, each of which names the one before ten times, is refused and never written out."""
+    path = folder / "footfall.yaml"
+    parts = "*{}" if form == "[{}]" else "k{1}: *{0}"
+    lines = [f"a0: &a0 {form.format('')}"]
+    for number in range(1, 30):
+        inner = ", ".join(parts.format(f"a{number - 1}", n) for n in range(10))
+        lines.append(f"a{number}: &a{number} {form.format(inner)}")
+    path.write_text("\n".join([*lines, "site: *a29", ""]), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, "write it without `*`" in done.stdout) == (0, True), done.stderr[-500:]

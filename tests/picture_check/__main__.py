@@ -1,5 +1,5 @@
 """
-Measure the picture check: `python -m tests.picture_check [still | moves | knocks | faults | clips] [--quick]`.
+Measure the picture check: `python -m tests.picture_check [still | moves | knocks | faults | clips | cost] [--quick]`.
 
 Without a name, all of it, which takes about an hour of one core. It prints its figures and keeps none.
 """
@@ -42,10 +42,12 @@ def moves(*, quick: bool) -> None:
 
 def knocks(*, quick: bool) -> None:
     outcomes = list(measure.knocks(4 if quick else KNOCKS))
-    for outcome in outcomes:
-        print(f"  {outcome}", flush=True)
-    flagged = sum(bool(outcome.came) for outcome in outcomes)
-    print(f"knocks: {flagged} of {len(outcomes)} flagged; {sum(bool(o.shaken) for o in outcomes)} measured as shaken")
+    for outcome, made_up in outcomes:
+        print(f"  {outcome}, {made_up} made up", flush=True)
+    flagged = sum(bool(outcome.came) for outcome, _ in outcomes)
+    shaken = sum(bool(outcome.shaken) for outcome, _ in outcomes)
+    made_up = sum(count for _, count in outcomes)
+    print(f"knocks: {flagged} of {len(outcomes)} flagged; {shaken} measured as shaken; {made_up} crossings made up")
 
 
 def faults(*, quick: bool) -> None:
@@ -71,8 +73,15 @@ def real_clips(*, quick: bool) -> None:
             print(f"clips: {measure.clip_to_and_fro(clip, seconds)} in {seconds:.0f} s", flush=True)
 
 
+def cost(*, quick: bool) -> None:
+    look_ms, run_ms = measure.cost(20.0 if quick else 120.0)
+    print(
+        f"cost: {look_ms:.3f} ms of CPU time a look, {look_ms / run_ms:.4f} of the interpreter's run ({run_ms:.2f} ms)"
+    )
+
+
 MEASUREMENTS: dict[str, Callable[..., None]] = {
-    "still": still, "moves": moves, "knocks": knocks, "faults": faults, "clips": real_clips,
+    "still": still, "moves": moves, "knocks": knocks, "faults": faults, "clips": real_clips, "cost": cost,
 }  # fmt: skip
 
 

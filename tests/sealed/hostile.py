@@ -484,6 +484,11 @@ WAYS = [
         ],
     ),
     Way(
+        "asking the diode",
+        "how much of it the publisher has read: a captured publisher could answer by reading or not",
+        [lambda w: fcntl.ioctl(w.diode, termios.FIONREAD, bytes(4))],
+    ),
+    Way(
         "watching files",
         "inotify and fanotify: see which file another process opens, and show which one this one does",
         [watch_a_file, lambda _: system_call("fanotify_init", 0, 0), lambda _: system_call("fanotify_mark", 0, 0, 0)],
@@ -554,7 +559,8 @@ WAYS = [
         "its command line",
         "write the picture over its arguments",
         [overwrite_arguments],
-        "a few hundred bytes that others on the box may read, but not the publisher: /proc is closed to it",
+        "a few hundred bytes that others on the box may read, as whoever types `ps` or `systemctl status`, but not the "
+        "publisher: /proc is closed to it",
     ),
     Way(
         "the status",
@@ -574,8 +580,8 @@ WAYS = [
         "being felt",
         "take memory and processor time",
         [be_busy],
-        "a captured publisher could time its own work and guess: the bits of any two programs on one machine. Not "
-        "stopped; needs both",
+        "a captured publisher could time its own work and guess, as any two programs on one machine can: measured, by "
+        "load 54 bits a second, by the processor's cache 188,000. Not stopped; needs both",
     ),
     Way(
         "the diode, raw",

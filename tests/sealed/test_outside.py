@@ -94,6 +94,15 @@ def test_only_tallies_are_written_after_sealing(trial: Trial) -> None:
     assert len(tallies) >= 10
 
 
+def test_a_clip_is_read_by_a_sealed_process_alone(trial: Trial) -> None:
+    """Not a byte of the clip is parsed before the filters are loaded: its header, too, may be a stranger's."""
+    calls, after = trial.calls(trial.vision), done(trial.after_sealing())
+    before = done(calls[: len(calls) - len(trial.after_sealing())])
+
+    assert [call for call in before if call.name in ("open", "openat") and "door.mp4" in call.arguments] == []
+    assert [call for call in after if call.name in ("open", "openat") and "door.mp4" in call.arguments]
+
+
 def test_the_trace_sees_what_is_done(trial: Trial) -> None:
     """The trace isn't blind: it shows what vision did before it was sealed, and what the publisher does."""
     calls = trial.calls(trial.vision)

@@ -23,6 +23,8 @@ from pathlib import Path
 CACHE = Path(os.environ.get("FOOTFALL_SYSTEM_CACHE", "/var/tmp/footfall-system"))  # noqa: S108 - kept on purpose
 ROOT = Path(__file__).parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,sudo,python3,iproute2,procps,systemd-timesyncd,libseccomp2"
+SIGNING = {"FOOTFALL_RELEASE_KEY": str(CACHE / "release-key")}
+"""A key of the tests' own, made when it is first needed."""
 ADDRESS, OURS = "10.213.7.2", "10.213.7.1"
 FOLDER = "/usr/share/footfall-trial"
 CONFIG = """
@@ -59,7 +61,8 @@ if [ -e /sys/fs/cgroup/footfall-system/memory.max ]; then
     echo {MEMORY_MB}M > /sys/fs/cgroup/footfall-system/memory.max
 fi
 echo $$ > /sys/fs/cgroup/footfall-system/cgroup.procs
-exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=read-only --network-veth \\
+# No filter of the container's own: beside it nobody, root either, may read those that are loaded.
+SYSTEMD_SECCOMP=0 exec systemd-nspawn --quiet --boot --register=no --keep-unit --console=read-only --network-veth \\
     --machine=footfall-box "$@"
 """
 _NETWORK = f"""
@@ -228,7 +231,8 @@ class Box:
         """Run deploy.sh on this machine, towards the box."""
         return subprocess.run(
             [script, *arguments], check=False, capture_output=True, text=True, timeout=1800,
-            env={**os.environ, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
+            env={**os.environ, **SIGNING, "FOOTFALL_SSH": self.ssh_program, "FOOTFALL_PROOF_S": PROOF_S},
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def start_deploy(self, *arguments: str, script: Path = ROOT / "deploy.sh") -> subprocess.Popen[str]:
@@ -236,7 +240,7 @@ class Box:
         ssh = f"{self.ssh_program} -o ControlMaster=no -o ControlPath=none"
         return subprocess.Popen(
             [script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env={**os.environ, "FOOTFALL_SSH": ssh, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
+            env={**os.environ, **SIGNING, "FOOTFALL_SSH": ssh, "FOOTFALL_PROOF_S": PROOF_S}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.system import boxes
 from tests.system.headquarters import headquarters
 from tests.system.shop import Shop
 
+CRASH_LOG = Path("/proc/sys/debug/exception-trace")
+"""A switch of the kernel, which a container has from this machine and can't set; an installation sets it on a box."""
 SUITES = os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split()
 
 
@@ -18,11 +21,14 @@ SUITES = os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split()
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Give a shop whose box is a plain Debian."""
     scratch = tmp_path_factory.mktemp("shop")
+    before = CRASH_LOG.read_text()
+    CRASH_LOG.write_text("0")
     with boxes.box(request.param) as box, headquarters(scratch) as hq:
         box.boot()
         made = Shop(box, hq, scratch)
         yield made
         made.witness.close()
+    CRASH_LOG.write_text(before)
 
 
 @pytest.fixture

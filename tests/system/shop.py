@@ -18,6 +18,9 @@ from tests.system.versions import Version, give_eyes
 NEEDED = ("debootstrap", "systemd-nspawn", "strace", "ssh", "mosquitto_sub")
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
 needed = [
+    pytest.mark.processes,
+    pytest.mark.host,
+    pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("FOOTFALL_SYSTEM") != "1", reason="boots a Debian: set FOOTFALL_SYSTEM=1"),
     pytest.mark.skipif(os.geteuid() != 0, reason="boots a Debian: needs root"),
     pytest.mark.skipif(bool(MISSING), reason=f"boots a Debian: apt-get install what gives {', '.join(MISSING)}"),

@@ -22,6 +22,9 @@ from tests.system.versions import give_eyes
 NEEDED = ("debootstrap", "qemu-aarch64-static", "update-binfmts", "ffmpeg")
 MISSING = [program for program in NEEDED if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
 pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.host,
+    pytest.mark.slow,
     pytest.mark.skipif(os.environ.get("FOOTFALL_SYSTEM") != "1", reason="boots a Debian: set FOOTFALL_SYSTEM=1"),
     pytest.mark.skipif(os.geteuid() != 0, reason="another machine's Debian in a folder: needs root"),
     pytest.mark.skipif(bool(MISSING), reason=f"apt-get install what gives {', '.join(MISSING)}"),
@@ -63,8 +66,8 @@ def test_arm64_installs_and_counts_the_same(arm: tuple[boxes.Box, str]) -> None:
     folder = box.root / "opt" / "footfall" / "incoming"
     folder.mkdir(parents=True)
     sent = subprocess.run(
-        ["bash", "-c", 'source ./deploy.sh; stage "$1"; parcel "$1" "" | tar -C "$2" -x', "bash", target, folder],
-        check=False, capture_output=True, text=True, cwd=boxes.ROOT,
+        ["bash", "-c", 'source ./deploy.sh; stage "$1"; payload_tar "$1" "" | tar -C "$2" -x', "bash", target, folder],
+        check=False, capture_output=True, text=True, cwd=boxes.ROOT, env={**os.environ, **boxes.SIGNING},
     )  # fmt: skip
     assert 0 == sent.returncode, sent.stderr
     (folder / "footfall.yaml").write_text(boxes.CONFIG.format(folder=boxes.FOLDER, ours="127.0.0.1", port=1883))
@@ -96,6 +99,7 @@ def test_32_bit_arm_says_what_is_missing(tmp_path: Path) -> None:
     said = subprocess.run(
         [boxes.ROOT / "deploy.sh", "bundle", "--for", "armv7l-cp311", "--out", tmp_path / "x.tar"],
         check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**os.environ, **boxes.SIGNING},
     )  # fmt: skip
     print(said.stderr)
 

@@ -46,7 +46,11 @@ def test_a_first_installation_that_sees_nothing(shop: Shop, tmp_path: Path) -> N
 
 
 def test_a_bundle_on_a_stick(shop: Shop, tmp_path: Path) -> None:
-    """One file, unpacked on a box that nobody reaches, installs with --local."""
+    """
+    One file, unpacked on a box that nobody reaches, installs with --local. With the units as they are released,
+    `footfall privacy` is green, and names the release and its signature.
+    """
+    shop.box.ssh("rm -r /etc/systemd/system/footfall-*.service.d; systemctl daemon-reload")
     target = shop.box.ssh("python3 -c 'import sys; print(\"x86_64-cp3%d\" % sys.version_info[1])'").stdout.strip()
     made = shop.box.deploy("bundle", "--for", target, "--out", str(tmp_path / "stick.tar"))
     assert 0 == made.returncode, made.stderr
@@ -62,3 +66,10 @@ def test_a_bundle_on_a_stick(shop: Shop, tmp_path: Path) -> None:
 
     assert 0 == said.returncode, said.stderr
     assert 0 == shop.box.deploy("status", shop.box.host).returncode
+    told = shop.box.ssh("footfall privacy", check=False)
+    print(told.stdout)
+    assert 0 == told.returncode, told.stdout + told.stderr
+    verdict = told.stdout.splitlines()[-1]
+    assert verdict.startswith("Pictures can't leave")
+    assert f"the programs are those of release {shop.release()}, digest " in verdict
+    assert verdict.endswith(", signed.")

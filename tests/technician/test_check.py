@@ -140,6 +140,7 @@ LIVE = Look(width=640, height=480, fps=15.0, frames=180, flags=())
     [
         (LIVE, ["ok", "ok"]),
         (Look(640, 480, 9.0, 100, ()), ["warn", "ok"]),
+        (Look(640, 480, 4.5, 45, ()), ["fail", "ok"]),
         (Look(640, 480, 3.0, 30, ()), ["fail", "ok"]),
         (Look(1280, 720, 15.0, 180, ()), ["warn", "ok"]),
         (Look(640, 480, 15.0, 180, ("dark",)), ["ok", "fail"]),
@@ -159,7 +160,24 @@ def test_what_a_camera_gives_is_held_against_what_was_asked(look: Look, states: 
     assert all(finding.advice for finding in found if finding.state != "ok")
 
 
-@pytest.mark.parametrize(("fps", "state"), [(None, "warn"), (15.0, "ok"), (9.0, "warn")])
+@pytest.mark.parametrize("source", ["/dev/video0", "door.mp4", "csi:0"])
+def test_one_picture_a_second_follows_nobody(source: str) -> None:
+    """Also where one a second was asked for, and from a clip as well: nobody can be followed by it."""
+    line = {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}
+    camera = schema.Camera.model_validate({"source": source, "fps": 1, "lines": {"a": line}})
+    clock = KernelClock()
+    (given, _), (held, _) = (
+        list(check_camera.judge(camera, "door-a", Look(640, 480, 1.0, 13, ()))),
+        list(check_camera.ask(camera, "door-a", Pace(clock.boot_id, clock.boot_ms(), None, 1.0, 1.0, Flag(0)))),
+    )
+
+    assert ("fail", "fail") == (given.state, held.state)
+    assert "640 x 480 at 1 a second, asked for 1: too few to follow anybody" == given.found
+    assert "set `fps` to 15" == given.advice
+    assert held.found.endswith("too few to follow anybody")
+
+
+@pytest.mark.parametrize(("fps", "state"), [(None, "warn"), (15.0, "ok"), (9.0, "warn"), (3.0, "fail")])
 def test_the_rate_of_a_camera_that_the_service_holds(fps: float | None, state: str) -> None:
     """A service of which one reading is known has no rate yet, and isn't called well for that."""
     camera = schema.Camera.model_validate(
@@ -201,10 +219,10 @@ def _service(tmp_path: Path) -> Iterator[str]:
 )
 def test_a_camera_that_the_service_holds(tmp_path: Path, service: str, flags: Flag, state: str, words: str) -> None:
     """It isn't opened a second time: the readings of the last minute tell, and it is said that they do."""
-    path = write_config(tmp_path, camera=service, source="/dev/video97", more="fps: 1")
+    path = write_config(tmp_path, camera=service, source="/dev/video97", more="fps: 5")
     kernel = KernelClock()
     books = Books(path, kernel.wall_ms(), boot_ms=kernel.boot_ms() - 120_000)
-    books.let(2, flags=int(flags), frames=10)
+    books.let(2, flags=int(flags), frames=50)
     books.close()
     found = {f.what: f for f in check_camera.check_camera(path, schema.load(path), service)}
 
@@ -315,26 +333,71 @@ def test_a_model_that_isnt_the_contracts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "look", "advice"),
+    ("stages", "load", "found", "advice"),
     [
-        (100.0, True, "end what keeps this box busy"),
-        (0.1, True, "look at the camera's plug and cable"),
-        (0.1, False, "type `footfall measure door-a --config "),
+        ([], 0.1, "this box ran out of time", "the card or the box is too slow"),
+        ([], 100.0, "this box ran out of time", "end what keeps this box busy"),
+        (["opening"], 0.1, "it can't be opened within", "look at the camera's plug and cable"),
+        (["opening"], 100.0, "this box ran out of time", "end what keeps this box busy"),
+        (["opening", "looking"], 0.1, "this box ran out of time", "the card or the box is too slow"),
     ],
 )
-def test_a_measurement_that_takes_too_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load: float, look: bool, advice: str
+def test_a_measurement_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[str], load: float, found: str, advice: str
 ) -> None:
-    """A box that is busy isn't blamed on the camera."""
-    monkeypatch.setattr(measuring, "_START_UP_S", -1.0)
+    """The camera is blamed only if it was being opened, on a box that had time for it."""
+    _stand_in(tmp_path, monkeypatch, stages, "signal.pause()")
+    monkeypatch.setattr(measuring, "_HUNG_S", 0.5)
+    monkeypatch.setattr(measuring, "_TICK_S", 0.1)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
     with (
-        pytest.raises(MeasuringFailed, match="it gave no figures within 0 s") as late,
-        measuring.Measuring(write_config(tmp_path), "door-a", 1.0, look=look) as running,
+        pytest.raises(MeasuringFailed) as late,
+        measuring.Measuring(tmp_path / "footfall.yaml", "door-a", 0.1, look=True) as running,
     ):
         running.figures()
 
+    assert late.value.cause.startswith(found)
     assert late.value.advice.startswith(advice)
+
+
+def test_a_slow_box_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement that goes on using CPU time doesn't hang, however long it takes."""
+    _stand_in(tmp_path, monkeypatch, ["opening"], "while time.process_time() < 2: pass\nprint('{\"frames\": 1}')")
+    monkeypatch.setattr(measuring, "_HUNG_S", 1.0)
+    monkeypatch.setattr(measuring, "_TICK_S", 0.1)
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0, 100.0, 100.0))
+    with measuring.Measuring(tmp_path / "footfall.yaml", "door-a", 0.0, look=True) as running:
+        figures = running.figures()
+
+    assert {"frames": 1} == figures
+
+
+def _stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, stages: Sequence[str], then: str) -> None:
+    """Put a program in Python's place that says how far it is, and *then* does something."""
+    said = "".join(f"print('{json.dumps({'stage': stage})}', flush=True)\n" for stage in stages)
+    program = folder / "python"
+    program.write_text(f"#!{sys.executable}\nimport signal, time\n{said}{then}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(measuring.sys, "executable", str(program))
+
+
+def test_a_stalled_pi_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check` says what the camera does, in the time that it looks for, and leaves nothing behind that holds it."""
+    for frames, found in ((0, "it opens, but gives no picture"), (3, "it gave 3 pictures and then no more")):
+        program = tmp_path / "rpicam-vid"
+        program.write_text(
+            f"#!{sys.executable}\nimport os, sys, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+            f"for _ in range({frames}):\n    sys.stdout.buffer.write(os.urandom(320 * 240 * 3 // 2))\n"
+            "sys.stdout.flush()\ntime.sleep(1000)\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.setattr(check_camera, "LOOK_S", 4.0)
+        path = write_config(tmp_path, source="csi:0", more="size: [320, 240]")
+        (result,) = check_camera.check_camera(path, schema.load(path), "door-a")
+
+        assert ("fail", True) == (result.state, found in result.found), result
+        assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
 
 
 def test_measuring_is_sealed(tmp_path: Path) -> None:

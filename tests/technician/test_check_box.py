@@ -328,6 +328,22 @@ def test_units(tmp_path: Path, systemd: Path, said: str, state: str, words: str)
     assert words in found["footfall-publisher.service"].found
 
 
+@pytest.mark.parametrize(
+    ("bound", "state"),
+    [("/usr:/usr:rbind -/opt/footfall:/opt/footfall:rbind", "fail"), ("/usr:/usr:rbind {}:{}:rbind", "")],
+    ids=["elsewhere", "a drop-in shows it"],
+)
+def test_a_clip_that_the_service_does_not_see(tmp_path: Path, systemd: Path, bound: str, state: str) -> None:
+    """A clip outside the root of vision's service is told, with the drop-in to type; root itself would see it."""
+    path = write_config(tmp_path, source=tmp_path / "door.mp4")
+    said = f"RootDirectory=/run/footfall-root/vision\nBindReadOnlyPaths={bound.format(tmp_path, tmp_path)}\n"
+    (systemd / "footfall-vision@door-a.service").write_text(said)
+    found = list(box.check_folders(schema.load(path)))
+
+    assert [state] * bool(state) == [result.state for result in found]
+    assert all(f"BindReadOnlyPaths={tmp_path}" in result.advice for result in found)
+
+
 def test_no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a trial there are no units: told, and no failure."""
     monkeypatch.setattr(box, "SYSTEMD", tmp_path / "nothing")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import hashlib
 import json
 import os
+import py_compile
 import shutil
 import stat
 import subprocess
@@ -336,6 +338,98 @@ def test_drop_ins(folder: Path) -> None:
 
     assert found[:2] == [f"Environment in {folder}/bad.conf", f"BindPaths in {folder}/bad.conf"]
     assert found[2].endswith("gone.conf can't be read (No such file or directory)")
+
+
+@pytest.mark.parametrize(
+    ("value", "harmless"),
+    [
+        ("/srv/clips", True),
+        ("-/srv/clips /mnt/models:/usr/share/models", True),
+        ("/run/user/1000", False),
+        ("-/var/run/docker.sock", False),
+        ("/", False),
+        ("/srv/../run/dbus", False),
+        ('"/dev/video0:/srv/clips"', False),
+        ("+/tmp", False),
+    ],
+)
+def test_a_folder_that_a_drop_in_shows(folder: Path, value: str, harmless: bool) -> None:
+    """A drop-in may show clips to a service; not a folder in which sockets and devices of other programs are."""
+    (folder / "paths.conf").write_text(f"[Service]\nBindReadOnlyPaths={value}\n")
+
+    assert (unit._foreign_settings([str(folder / "paths.conf")]) == []) is harmless
+
+
+def test_byte_code_that_is_another(tmp_path: Path) -> None:
+    """Python runs the byte code beside a file and not the file: one that is of other code, or of no file, is found."""
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in ("good", "evil", "gone"):
+        (package / f"{name}.py").write_text(f"def seal(): return {name!r}\n")
+    made = {
+        name: Path(str(py_compile.compile(str(package / f"{name}.py"), doraise=True)))
+        for name in ("good", "evil", "gone")
+    }
+    header, code = made["evil"].read_bytes()[:16], made["good"].read_bytes()[16:]
+    made["evil"].write_bytes(header + code)
+    (package / "gone.py").unlink()
+    (package / "__pycache__" / "other").write_bytes(b"data")
+
+    found = {path.name for path in programs._foreign_byte_code(tmp_path)}
+
+    assert found == {made["evil"].name, made["gone"].name, "other"}
+    said = subprocess.run(
+        [sys.executable, "-c", "from package import evil; print(evil.seal())"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "good\n", "the interpreter itself doesn't notice"
+
+
+STARTER = """#!{folder}/bin/python
+# -*- coding: utf-8 -*-
+import re
+import sys
+from edge.__main__ import main
+{more}if __name__ == '__main__':
+    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "settings", "found"),
+    [
+        ("", "false", []),
+        ("import edge.sandbox.seccomp; edge.sandbox.seccomp.close = print\n", "false", ["bin/footfall"]),
+        ("", "true", ["pyvenv.cfg"]),
+    ],
+)
+def test_a_starter_that_does_more(tmp_path: Path, more: str, settings: str, found: list[str]) -> None:
+    """The program that the unit starts is pip's few lines, and its Python takes no packages from elsewhere."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/footfall").write_text(STARTER.format(folder=tmp_path, more=more))
+    (tmp_path / "pyvenv.cfg").write_text(f"home = /usr/bin\ninclude-system-site-packages = {settings}\n")
+
+    assert list(programs._foreign_starters(tmp_path)) == [str(tmp_path / name) for name in found]
+
+
+def test_code_from_elsewhere(start: Start, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is no part of the release or the system, and what brought it there, are told of a service."""
+    foreign = folder / "libevil.so"
+    shutil.copy(_sqlite3.__file__, foreign)
+    process = start(["vision", "door"], f"import ctypes; here = ctypes.CDLL('{foreign}')")
+    monkeypatch.setattr(proc.Process, "unit", "footfall-vision@door.service")
+    section = Section("vision")
+
+    processes._code(section, process)
+
+    found = {finding.what: finding for finding in section.findings}
+    assert str(foreign) in found["code from elsewhere than this release and the system"].found
+    assert "PYTHONPATH" in found["environment beside what systemd sets"].found
+    assert judged(section, good=True) == set()
 
 
 def test_text_of_others_is_escaped() -> None:

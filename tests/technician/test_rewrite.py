@@ -10,7 +10,7 @@ import pytest
 from edge.config import schema
 from edge.config.schema import Line
 from edge.core.errors import ConfigError
-from edge.technician.setup.rewrite import Wanted, diff, replace, rewrite
+from edge.technician.setup.rewrite import Wanted, diff, read, replace, rewrite
 
 PATH = Path("footfall.yaml")
 HEAD = "site: sh-023   # by Ms Li\ntimezone: Asia/Shanghai\n\n"
@@ -192,6 +192,29 @@ def test_a_copy_is_kept(tmp_path: Path) -> None:
     assert (BLOCK, FLOW) == (path.read_text(encoding="utf-8"), backup.read_text(encoding="utf-8"))
     assert {stat.S_IMODE(file.stat().st_mode) for file in (path, backup)} == {0o640}
     assert sorted([path, backup]) == sorted(tmp_path.iterdir())
+
+
+WINDOWS = "\ufeff" + BLOCK.replace("\n", "\r\n")
+"""A file as Windows' Notepad writes it."""
+
+
+@pytest.mark.parametrize("text", [WINDOWS, FLOW.replace("\n", "\r\n")], ids=["block", "flow"])
+def test_a_file_written_on_windows(tmp_path: Path, text: str) -> None:
+    """Ends of lines and a BOM stay, lines that are added end likewise, and the copy is the old file byte for byte."""
+    path = tmp_path / "footfall.yaml"
+    path.write_bytes(text.encode())
+    lines = wanted(text)
+    entrance = Wanted("entrance", moved(lines["entrance"].line, end=(0.875, 0.6)), "entrance")
+    yard = Wanted("yard", lines["side"].line, None)
+    after = rewrite(read(path), "door", [entrance, lines["side"], yard], path)
+    backup = replace(path, read(path), after)
+    kept = path.read_bytes()
+
+    assert text.encode() == backup.read_bytes()
+    assert {"entrance", "side", "yard"} == set(lines_of(after))
+    assert kept.count(b"\n") == kept.count(b"\r\n")
+    assert text.encode()[:3] == kept[:3]
+    assert (0.875, 0.6) == lines_of(kept.decode())["entrance"].end
 
 
 def test_two_copies_in_one_second(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,9 @@ import pytest
 from edge.config.schema import Camera
 from edge.core.clock import ManualClock
 from edge.core.errors import CameraError, CameraLost, CameraMissing
-from edge.vision.camera import Capture, ClipSource, CsiSource, Source, open_source
+from edge.vision.camera import Capture, Source, open_source
+from edge.vision.clip import ClipSource
+from edge.vision.csi_camera import CsiSource
 from edge.vision.scene import Frame
 from tests.publisher.rig import wait_until
 
@@ -372,6 +375,52 @@ def test_the_helper_is_ended(rpicam: MakeRpicam) -> None:
     source.close()
 
     assert source._helper.returncode is not None
+
+
+OPENS_IT = """
+import sys, time
+from edge.config.schema import Camera
+from edge.core.clock import KernelClock
+from edge.vision.csi_camera import CsiSource
+line = {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}
+source = CsiSource(Camera.model_validate({"source": "csi:0", "size": [320, 240], "lines": {"l": line}}), KernelClock())
+source.read()
+print(source._helper.pid, flush=True)
+time.sleep(1000)
+"""
+"""A process that opens the camera, tells its helper's number, and hangs."""
+
+
+def test_a_stalled_helper_dies_with_whoever_started_it(rpicam: MakeRpicam) -> None:
+    """Also if that one is killed, with no chance to clean up: nobody goes on holding the camera."""
+    rpicam(TWO_FRAMES + "time.sleep(1000)")
+    with subprocess.Popen([sys.executable, "-c", OPENS_IT], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        helper = int(process.stdout.readline())
+        command = Path(f"/proc/{helper}/cmdline").read_bytes()
+        process.kill()
+
+    assert b"rpicam-vid" in command
+    wait_until(lambda: not _runs(helper), "the helper's end")
+
+
+@pytest.mark.processes
+def test_nothing_is_started_for_a_process_that_has_gone(tmp_path: Path) -> None:
+    """The program looks whether the one that asked for it still is its parent, once the kernel has promised to tell."""
+    started = tmp_path / "started"
+    script = [sys.executable, "-m", "edge.sandbox.die_with_parent", "1", "/usr/bin/touch", str(started)]
+    done = subprocess.run(script, check=True)
+
+    assert 0 == done.returncode
+    assert not started.exists()
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether a process is there, and no zombie that waits for init."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("script", ["", "out.write(bytes(1000))", TWO_FRAMES + "out.write(bytes(1000))"])

@@ -16,7 +16,7 @@ import pytest
 from edge.core import head_model
 from edge.core.errors import DetectorError, ModelMismatch, ModelMissing, PictureUnfit
 from edge.core.head_model import TOP, Contract
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.scene import Heads
 

@@ -21,7 +21,7 @@ from edge.core.clock import KernelClock
 from edge.core.tally import Flag
 from edge.sandbox.readiness import Readiness
 from edge.vision import process
-from edge.vision.camera import ClipSource
+from edge.vision.clip import ClipSource
 from edge.vision.odometer import Odometers
 from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline

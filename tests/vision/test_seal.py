@@ -346,7 +346,7 @@ TERMINAL = """
     try:
         seal([Path("/dev/full")])
     except SealError as exc:
-        say("another device opened for writing" in str(exc))
+        say("another device opened for writing (/dev/" in str(exc))
     else:
         say([outcome(lambda: os.open(device, os.O_RDWR | os.O_NOCTTY)) for device in ("{terminal}", "/dev/ptmx")])
 """

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.config.credentials import read_password
-from edge.config.schema import PublisherSettings
+from edge.config.schema import Config, PublisherSettings
 from edge.core.clock import KernelClock
 from edge.core.errors import LedgerError, LedgerMissing, PasswordFileError
+from edge.core.systemd import drop_in_for
 from edge.publisher.ledger.view import LedgerView
 from edge.technician import proc, temperature
 from edge.technician.check.check_result import CheckResult, fail, ok, warn
@@ -249,6 +250,22 @@ def check_units(settings: PublisherSettings) -> Iterator[CheckResult]:
         names += [f"footfall-diode@{camera.name}.socket", f"footfall-vision@{camera.name}.service"]
     for name in names:
         yield _unit(name)
+
+
+def check_folders(config: Config) -> Iterator[CheckResult]:
+    """Look whether clip and model of each camera are in the root that its service has made."""
+    for name, camera in config.cameras.items():
+        unit = f"footfall-vision@{name}.service"
+        said = proc.unit_properties(unit, ["RootDirectory", "BindReadOnlyPaths"])
+        if not said.get("RootDirectory"):
+            continue
+        bound = [Path(word.lstrip("-+").partition(":")[0]) for word in said.get("BindReadOnlyPaths", "").split()]
+        files = [] if camera.live or camera.helped else [Path(camera.source).absolute()]
+        files += [] if config.model is None else [config.model.absolute()]
+        unseen = [file for file in files if not any(file.is_relative_to(folder) for folder in bound)]
+        if unseen:
+            advice = drop_in_for(unit, {file.parent for file in unseen})
+            yield fail(f"camera {name}", f"its service doesn't see {', '.join(map(str, unseen))}", advice)
 
 
 def _unit(name: str) -> CheckResult:

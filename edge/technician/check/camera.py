@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edge.config.camera import SLOWEST_FPS
 from edge.config.schema import Camera, Config
 from edge.core.clock import KernelClock
 from edge.core.errors import LedgerError, MeasuringFailed
@@ -38,6 +39,15 @@ PICTURE: Mapping[str, tuple[str, str]] = {
     "camera_lost": ("gone", "look at the camera's plug and cable"),
 }
 """What a flag means at the door, and what to do."""
+
+
+_UNPLUGGED: Mapping[str, str] = {
+    "usb": "look at its plug and cable",
+    "csi": "run `rpicam-hello --list-cameras`, and look at the ribbon cable",
+}
+"""What to do about a camera that gives nothing, by how it is connected."""
+_USUAL_FPS = Camera.model_fields["fps"].default
+"""The pictures a second that people are followed by where the config says nothing else."""
 
 
 def check_camera(path: Path, config: Config, name: str) -> Iterator[CheckResult]:
@@ -72,9 +82,12 @@ def judge(camera: Camera, name: str, look: Look) -> Iterator[CheckResult]:
     width, height = camera.size
     found = f"{look.width} x {look.height} at {look.fps:g} a second"
     if not look.frames:
-        yield fail(what, "it opens, but gives no picture", "look at its plug and cable")
+        yield fail(what, "it opens, but gives no picture", _UNPLUGGED["csi" if camera.helped else "usb"])
         return
-    if not camera.source.startswith(("/dev/", "csi:")):
+    if look.fps < SLOWEST_FPS:
+        more = "give it more light, or another USB port" if camera.fps >= SLOWEST_FPS else f"set `fps` to {_USUAL_FPS}"
+        yield fail(what, f"{found}, asked for {camera.fps:g}: too few to follow anybody", more)
+    elif not camera.source.startswith(("/dev/", "csi:")):
         yield warn(what, f"a clip, not a camera: {found}", "for a trial only; name /dev/videoN or csi:N at the door")
     elif look.fps < camera.fps / 3:
         yield fail(what, f"{found}, asked for {camera.fps:g}", "give it more light, or another USB port")
@@ -128,6 +141,9 @@ def ask(camera: Camera, name: str, pace: Pace | None) -> Iterator[CheckResult]:
         yield fail(what, f"{held}, but it is gone", PICTURE["camera_lost"][1])
     elif pace.fps is None:
         yield warn(what, f"{held}, and has only just begun", "check again in half a minute to see how fast it looks")
+    elif pace.fps < SLOWEST_FPS:
+        found = f"{held}, and looks at {pace.fps:.1f} pictures a second, asked for {camera.fps:g}"
+        yield fail(what, f"{found}: too few to follow anybody", "look at `fps`, speed, temperature and light")
     elif pace.fps < _ENOUGH * camera.fps:
         found = f"{held}, and looks at {pace.fps:.1f} pictures a second, asked for {camera.fps:g}"
         yield warn(what, found, "look at speed, temperature and light")
@@ -152,11 +168,11 @@ def check_model(path: Path, config: Config) -> Iterator[CheckResult]:
     found = f"{stages.cpu_fps:g} pictures a second can be held, asked for {camera.fps:g}{beside}"
     if stages.cpu_fps >= camera.fps:
         yield ok("speed", found)
-    elif stages.cpu_fps >= camera.fps / 3:
+    elif stages.cpu_fps >= max(SLOWEST_FPS, camera.fps / 3):
         yield warn(
             "speed",
             found,
-            f"set `fps: {max(1, int(stages.cpu_fps))}`, or use a faster box; `footfall bench` tells more",
+            f"set `fps: {int(stages.cpu_fps)}`, or use a faster box; `footfall bench` tells more",
         )
     else:
         yield fail("speed", found, "this box can't follow people at that rate; use a faster one")

@@ -92,6 +92,7 @@ def _steps(path: Path) -> Iterator[tuple[str, Iterator[CheckResult]]]:
     yield "ledger", box.check_ledger(publisher)
     yield "broker files", box.check_broker_files(publisher)
     yield f"broker {settings.broker.host}", broker.check_broker(publisher)
+    yield "folders", box.check_folders(settings)
     yield "units", box.check_units(publisher)
 
 

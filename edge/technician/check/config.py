@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 
 from edge.config.schema import Camera, Config, Line
+from edge.technician import camera_names
 from edge.technician.check.check_result import CheckResult, ok, warn
 
 _WAYS = (
@@ -18,17 +18,20 @@ _WAYS = (
 
 def check_config(config: Config) -> Iterator[CheckResult]:
     """Tell each camera's direction of "in" and its opening hours; warn of what was probably meant otherwise."""
-    numbered = [name for name, camera in config.cameras.items() if re.fullmatch(r"/dev/video\d+", camera.source)]
+    numbered = [name for name, camera in config.cameras.items() if camera_names.is_numbered(camera.source)]
     for name, camera in config.cameras.items():
         told = ", ".join(f"{line}: {way_in(where)}" for line, where in camera.lines.items())
         yield ok(f"direction {name}", f"in the picture, `in` is {told}")
         yield _hours(name, camera)
-        if name in numbered and len(numbered) > 1:
+        if name in numbered and (len(numbered) > 1 or camera_names.count() > 1):
+            lasting = camera_names.lasting(camera.source)
             yield warn(
                 f"source {name}",
                 f"{camera.source} may be the other camera after a restart",
-                "name it by its plug: one of the files in /dev/v4l/by-path",
+                f"name it by its plug: source: {lasting or 'one of the files in /dev/v4l/by-path'}",
             )
+        elif name in numbered and (lasting := camera_names.lasting(camera.source)):
+            yield ok(f"source {name}", f"{camera.source}; with a second camera, name it by its plug: {lasting}")
 
 
 def way_in(line: Line) -> str:

@@ -6,11 +6,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.technician.privacy import box, filtered, unit
+from edge.technician.privacy import box, filtered, release, unit
 from edge.technician.privacy.finding import Section, readable
 from edge.technician.proc import OpenFile, Process
 
 _ERROR = 2
+_SYSTEM = ("/usr/lib", "/usr/bin", "/usr/local/lib", "/lib", "/lib64")
+_ENVIRONMENT = (
+    *("HOME", "LANG", "LC_", "LOGNAME", "PATH", "SHELL", "USER", "TZ", "INVOCATION_ID", "JOURNAL_STREAM"),
+    *("NOTIFY_SOCKET", "WATCHDOG_", "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY"),
+)
+"""Beginnings of the names that systemd gives a service of ours; none of them changes which code runs."""
 _LARGE_PIPES = 1
 """Pipes to write to besides the one to the readiness helper: the diode."""
 
@@ -43,6 +49,7 @@ def vision(process: Process, talking: Sequence[Process]) -> Section:
         section.judge_none("folders open", [file.name for file in files if file.kind == "folder"])
         _mounts(section, process, writes=shown.writes)
         _belongings(section, process, files)
+        _code(section, process)
         unit.judge(section, process, "vision")
     return section
 
@@ -92,6 +99,7 @@ def publisher(process: Process) -> Section:
         section.tell("files open for writing", ", ".join(held) or "none")
         section.tell("file systems mounted to be written to", ", ".join(process.writable_mounts) or "none")
         _belongings(section, process, files)
+        _code(section, process)
         unit.judge(section, process, "publisher")
     return section
 
@@ -133,6 +141,18 @@ def _mounts(section: Section, process: Process, *, writes: bool) -> None:
         section.judge_none(what, writable)
     else:
         section.tell(what, f"{', '.join(writable) or 'none'}; its filters let it open nothing for writing")
+
+
+def _code(section: Section, process: Process) -> None:
+    """Judge where the code of a service comes from, and what its environment could have changed in it."""
+    if process.unit is None:
+        return
+    here = release.folder()
+    names = [str(here) if here is not None else str(release.PACKAGES), *_SYSTEM]
+    foreign = sorted({name for name in process.executable_files if not name.startswith(tuple(f"{n}/" for n in names))})
+    section.judge_none("code from elsewhere than this release and the system", foreign)
+    unknown = sorted(name for name in process.environment if not name.startswith(_ENVIRONMENT))
+    section.judge_none("environment beside what systemd sets", unknown)
 
 
 def _belongings(section: Section, process: Process, files: Sequence[OpenFile]) -> None:

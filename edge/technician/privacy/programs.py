@@ -1,25 +1,29 @@
 """
 Which programs run: their digest, whether a release's signed list has the same, and the head model on the disk.
 
-The list is `SHA256SUMS` beside the release, signed when it was made (deploy/signing.sh); among what it names is
-`programs`, the digest of every file that the release's packages put on the disk.
+What pip and Python make on the box has no digest in the list; it is held against what they would make again.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
+import marshal
 import re
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import edge
 from edge.config.schema import PublisherSettings
 from edge.core import head_model
 from edge.core.errors import DetectorError
+from edge.technician.privacy import release
 from edge.technician.privacy.finding import Section
+from edge.technician.privacy.release import LIST, read_list
 
 SIGNERS = Path("/etc/footfall/release-signers")
 """Whose signature this box takes: ssh's file of allowed signers, made at the first installation."""
@@ -28,6 +32,23 @@ _ANSWER_S = 20.0
 _MADE_HERE = re.compile(r"(^|/)(__pycache__/|[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)$)")
 """What pip and Python write beside what a package holds."""
 _MOST_NAMED = 4
+_BYTE_CODE_HEADER = 16
+"""Bytes before the code: what it was made from, and by which Python."""
+_STARTER = """
+{imports}
+from edge.__main__ import main
+if __name__ == '__main__':
+    sys.argv[0] = {name}
+    sys.exit(main())
+"""
+_STARTERS = {
+    ast.dump(ast.parse(_STARTER.format(imports=imports, name=name)))
+    for imports, name in (
+        ("import re\nimport sys", r"re.sub(r'(-script\.pyw|\.exe)?$', '', sys.argv[0])"),
+        ("import sys", "sys.argv[0].removesuffix('.exe')"),
+    )
+}
+"""What pip writes, after its first line, to start `footfall`; releases of pip differ."""
 _OUTPUTS = {
     "score": "how likely a head is here",
     "logit": "how likely a head is here",
@@ -47,21 +68,20 @@ class Programs:
 def examine() -> Programs:
     """Look at the release that this program itself is part of."""
     section = Section("the programs")
-    packages = Path(edge.__file__).resolve().parents[1]
-    release = next((p for p in packages.parents if (p / "SHA256SUMS").is_file()), None)
-    found = dict(_digests(packages / "edge" if release is None else packages))
+    packages, folder = release.PACKAGES, release.folder()
+    found = dict(_digests(packages / "edge" if folder is None else packages))
     digest = hashlib.sha256("".join(f"{d}  {name}\n" for name, d in sorted(found.items())).encode()).hexdigest()
     section.tell("files, and the digest of all their digests", f"{len(found)}, sha256 {digest}")
-    if release is None:
+    if folder is None:
         section.tell("signed list", "none: this runs from a folder of its own, and not from a release")
         return Programs(f"the programs in {packages} are of no release, and have the digest {digest}", section)
-    name = release.name
+    name = folder.name
     section.tell("release", name)
-    signed = _signed(release)
+    signed = _signed(folder)
     section.judge("signed list", signed or f"signed by a key in {SIGNERS}", good=not signed)
-    same = _differences(release, found)
-    section.judge_none("files that differ from the list", same)
-    if signed or same:
+    differing = [*_differences(folder, found), *_unlike_pips(folder)]
+    section.judge_none("files that differ from the list, or from what pip and Python make of it", differing)
+    if signed or differing:
         return Programs(
             f"the programs are called {name}, have the digest {digest}, and nobody vouches for them", section
         )
@@ -77,9 +97,59 @@ def _digests(folder: Path) -> Iterator[tuple[str, str]]:
                 yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _signed(release: Path) -> str:
+def _unlike_pips(folder: Path) -> list[str]:
+    """
+    Return what beside the packages' own files isn't as pip and Python make it.
+
+    These have no digest in the list, as they are made on the box: the starter of `footfall`, the environment's
+    settings, and the byte code, which Python runs instead of the file beside it.
+    """
+    wrong = [*_foreign_starters(folder), *map(str, _foreign_byte_code(release.PACKAGES))]
+    more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
+    return [*wrong[:_MOST_NAMED], *more]
+
+
+def _foreign_starters(folder: Path) -> Iterator[str]:
+    """Yield the starter and the settings of the environment in *folder* if they do more than pip and venv let them."""
+    starter, settings = folder / "bin" / "footfall", folder / "pyvenv.cfg"
+    try:
+        first, _, rest = starter.read_text(encoding="utf-8").partition("\n")
+        if first != f"#!{folder}/bin/python" or ast.dump(ast.parse(rest)) not in _STARTERS:
+            yield str(starter)
+        if "include-system-site-packages = false" not in settings.read_text(encoding="utf-8").splitlines():
+            yield str(settings)
+    except (OSError, ValueError, SyntaxError) as exc:
+        yield f"{starter} ({exc})"
+
+
+def _foreign_byte_code(folder: Path) -> Iterator[Path]:
+    """Yield each file of byte code beneath *folder* that isn't what this Python makes of the file that it is for."""
+    for path in sorted(folder.rglob("*")):
+        if "__pycache__" not in path.parts or path.is_dir():
+            continue
+        try:
+            source = Path(importlib.util.source_from_cache(str(path)))
+            raw = source.read_bytes()
+            with warnings.catch_warnings(action="ignore"):
+                wanted = compile(raw, str(source), "exec", dont_inherit=True, optimize=_optimized(path))
+            found = path.read_bytes()[_BYTE_CODE_HEADER:]
+            # The same code is written in several ways; only root can write here, so that nobody else made it.
+            same = marshal.dumps(wanted) == found or marshal.loads(found) == wanted  # noqa: S302
+        except (OSError, ValueError, EOFError, TypeError, SyntaxError):
+            same = False
+        if not same:
+            yield path
+
+
+def _optimized(path: Path) -> int:
+    """Return the level of optimisation that the name of a file of byte code tells."""
+    level = path.name.rpartition(".opt-")[2].removesuffix(".pyc")
+    return int(level) if level in ("1", "2") else 0
+
+
+def _signed(folder: Path) -> str:
     """Return why the release's list isn't known to be signed; nothing if it is."""
-    signature = release / "SHA256SUMS.sig"
+    signature = folder / f"{LIST}.sig"
     if not signature.is_file() or not SIGNERS.is_file():
         return "NOT SIGNED, or this box knows no key; docs/operations.md says how to sign releases"
     program = shutil.which("ssh-keygen")
@@ -87,30 +157,25 @@ def _signed(release: Path) -> str:
         return "NOT CHECKED: ssh-keygen isn't installed"
     command = [program, "-Y", "verify", "-f", str(SIGNERS), "-I", IDENTITY, "-n", NAMESPACE, "-s", str(signature)]
     try:
-        with (release / "SHA256SUMS").open("rb") as listed:
+        with (folder / LIST).open("rb") as listed:
             done = subprocess.run(command, stdin=listed, capture_output=True, check=False, timeout=_ANSWER_S)
     except (OSError, subprocess.TimeoutExpired) as exc:
         return f"NOT CHECKED: {exc}"
     return "" if done.returncode == 0 else "NO: the signature isn't by a key that this box knows"
 
 
-def _differences(release: Path, found: dict[str, str]) -> list[str]:
+def _differences(folder: Path, found: dict[str, str]) -> list[str]:
     """Return what of the files *found* isn't in the release's list of programs, and the other way round."""
-    listed = _listed(release / "SHA256SUMS")
-    programs = release / "programs"
+    listed = read_list(folder / LIST)
+    programs = folder / "programs"
     if not programs.is_file() or "programs" not in listed:
         return ["the release has no list of programs"]
     if hashlib.sha256(programs.read_bytes()).hexdigest() != listed["programs"]:
         return ["the list of programs itself"]
-    wanted = _listed(programs)
+    wanted = read_list(programs)
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
     return [*wrong[:_MOST_NAMED], *more]
-
-
-def _listed(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def model(settings: PublisherSettings) -> Section:

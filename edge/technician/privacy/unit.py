@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.technician.privacy import release
 from edge.technician.privacy.finding import Section
 from edge.technician.proc import Process
 
@@ -59,7 +61,9 @@ _HARMLESS = frozenset({
     "CPUWeight", "CPUQuota", "TasksMax", "WatchdogSec", "RestartSec", "After", "Wants", "BindReadOnlyPaths", "Nice",
 })  # fmt: skip
 """Settings that a drop-in may change: they give no way out, or what they give is judged by itself."""
-_SETTING = re.compile(r"^\s*([A-Za-z]+)\s*=")
+_SETTING = re.compile(r"^\s*([A-Za-z]+)\s*=(.*)")
+_OTHERS = tuple(map(Path, ("/run", "/var/run", "/dev", "/proc", "/sys", "/tmp", "/var/tmp")))  # noqa: S108 - looked for
+"""Where other programs' sockets and devices are: a service that sees one of these folders may reach them."""
 
 
 def judge(section: Section, process: Process, role: str) -> None:
@@ -69,7 +73,7 @@ def judge(section: Section, process: Process, role: str) -> None:
         section.tell("systemd unit", "none: a trial")
         return
     wanted = WANTED[role]
-    said = properties(unit, [*wanted, "DeviceAllow", "ExecStart", "DropInPaths"])
+    said = properties(unit, [*wanted, "DeviceAllow", "ExecStart", "DropInPaths", "FragmentPath", "NeedDaemonReload"])
     for name, value in wanted.items():
         found = " ".join(said.get(name, [])).strip()
         section.judge(f"{unit} {name}", found or "none", good=found == value)
@@ -78,9 +82,30 @@ def judge(section: Section, process: Process, role: str) -> None:
     starts = said.get("ExecStart", [])
     good = len(starts) == 1 and starts[0].startswith(_PROGRAM) and "--unsealed" not in starts[0]
     section.judge(f"{unit} ExecStart", "our program" if good else "; ".join(starts) or "none", good=good)
+    _same_as_released(section, unit, said)
     paths = " ".join(said.get("DropInPaths", [])).split()
     section.tell(f"{unit} drop-ins", ", ".join(paths) or "none")
     section.judge_none(f"{unit} settings of drop-ins that aren't harmless", _foreign_settings(paths))
+
+
+def _same_as_released(section: Section, unit: str, said: Mapping[str, Sequence[str]]) -> None:
+    """Judge whether the unit's file is the one of the release's list, and systemd has read it as it is."""
+    path = Path(" ".join(said.get("FragmentPath", [])))
+    wanted = release.listed().get(f"systemd/{path.name}")
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as exc:
+        section.judge(f"{unit} file", f"can't be read: {exc.strerror}", good=False)
+        return
+    if wanted is None:
+        section.tell(f"{unit} file", f"{path}, of no release; sha256 {found}")
+    else:
+        same = "the release's" if found == wanted else f"{path} is NOT the release's: sha256 {found}"
+        section.judge(f"{unit} file", same, good=found == wanted)
+    current = said.get("NeedDaemonReload") == ["no"]
+    section.judge(
+        f"{unit} in force as its files say", "yes" if current else "NO: sudo systemctl daemon-reload", good=current
+    )
 
 
 def properties(unit: str, names: Sequence[str]) -> dict[str, list[str]]:
@@ -100,6 +125,16 @@ def properties(unit: str, names: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
+def _shows_others(key: str, value: str) -> bool:
+    """Tell whether a folder that is added to a service's root holds sockets or devices of others."""
+    if key != "BindReadOnlyPaths":
+        return False
+    paths = [Path(word.lstrip("-+").partition(":")[0]) for word in value.replace('"', " ").split()]
+    return any(
+        path.is_relative_to(o) or o.is_relative_to(path) or ".." in path.parts for path in paths for o in _OTHERS
+    )
+
+
 def _foreign_settings(paths: Sequence[str]) -> list[str]:
     found = []
     for path in paths:
@@ -108,6 +143,6 @@ def _foreign_settings(paths: Sequence[str]) -> list[str]:
         except OSError as exc:
             found.append(f"{path} can't be read ({exc.strerror})")
             continue
-        keys = [match[1] for match in map(_SETTING.match, text.splitlines()) if match]
-        found += [f"{key} in {path}" for key in keys if key not in _HARMLESS]
+        settings = [(match[1], match[2]) for match in map(_SETTING.match, text.splitlines()) if match]
+        found += [f"{key} in {path}" for key, value in settings if key not in _HARMLESS or _shows_others(key, value)]
     return found

@@ -18,7 +18,7 @@ from edge.config import schema
 from edge.config.schema import VisionSettings
 from edge.core.clock import KernelClock
 from edge.core.signals import Notice, stop_signals
-from edge.technician import systemd_state
+from edge.technician import camera_names, systemd_state
 from edge.technician.page_address import show_address
 from edge.technician.setup import rewrite
 from edge.technician.setup.draft import Draft
@@ -116,7 +116,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
     """
     settings = schema.load(path).vision(camera)
     draft = Draft(settings.camera.lines)
-    session = Session(path, settings, path.read_text(encoding="utf-8"), minutes, draft)
+    session = Session(path, settings, rewrite.read(path), minutes, draft)
     site = Site(
         "setup.html",
         ("style.css", "icon.svg", "setup.js", "lines.js", "history.js", "hold.js", "magnifier.js", "picture.js"),
@@ -131,6 +131,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
             try:
                 vision.start(draft.observe, session.over.set)
                 show_address(out, server, f"It ends by itself in {minutes:g} minutes; end it sooner with Ctrl-C.")
+                _offer_lasting_name(out, settings.camera.source)
                 if was_running:
                     out.print(f"The service doesn't count at {camera} meanwhile; it goes on when this ends.")
                 session.over.wait(session.left_s)
@@ -144,3 +145,12 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
         raise vision.fault
     out.print(session.outcome)
     return 0
+
+
+def _offer_lasting_name(out: Console, source: str) -> None:
+    """Say how to name a camera that is named by a number which may be another camera's after a restart."""
+    lasting = camera_names.lasting(source) if camera_names.is_numbered(source) else None
+    if lasting is not None:
+        out.print(
+            f"{source} may be another camera after a restart; its plug's name stays. In the config: source: {lasting}"
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from edge.config import schema
 from edge.config.schema import Config, Line
 from edge.core.clock import KernelClock
 from edge.core.errors import ConfigError
+
+_LINE_END = re.compile("\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,14 @@ def diff(before: str, after: str, name: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
+def read(path: Path) -> str:
+    """Return the file's text with each character as it is there: ends of lines and a BOM stay. Raises ConfigError."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(path, [f"{path}: can't be read: {exc}"]) from exc
+
+
 def replace(path: Path, before: str, after: str) -> Path:
     """
     Replace *path* by *after* in one step, and keep a copy of the old file beside it; return the copy's path.
@@ -83,7 +94,7 @@ def replace(path: Path, before: str, after: str) -> Path:
     Raises:
         ConfigError: the file no longer holds *before*, or can't be written.
     """
-    if path.read_text(encoding="utf-8") != before:
+    if read(path) != before:
         raise ConfigError(path, [f"{path}: the file was changed meanwhile; start `footfall setup` again"])
     stamp = datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     backup = path.with_name(f"{path.name}.{stamp}.bak")
@@ -205,10 +216,12 @@ def _additions(text: str, lines: yaml.MappingNode, new: Sequence[Wanted]) -> lis
     entries = [f"{want.name}: {_flow(want.line)}" for want in new]
     if lines.flow_style:
         return [_Cut(end, end, "".join(f", {entry}" for entry in entries))]
-    at = text.find("\n", end)
-    at = len(text) if at < 0 else at
+    # As the other lines end: "\r\n" where the file was written on Windows.
+    found = _LINE_END.search(text, end)
+    at = found.start() if found else len(text)
+    line_end = found[0] if found else "\n"
     indent = " " * last_key.start_mark.column
-    return [_Cut(at, at, "".join(f"\n{indent}{entry}" for entry in entries))]
+    return [_Cut(at, at, "".join(f"{line_end}{indent}{entry}" for entry in entries))]
 
 
 def _end(node: yaml.Node) -> int:
