@@ -136,7 +136,7 @@ def broker(
         accounts = [broker.parse(one) for one in wanted]
     except ValueError as exc:
         raise ConfigError("broker", [str(exc)]) from exc
-    names = dict(part.split("=", 1) if "=" in part else (part, "") for part in rename)
+    names = {old: new for old, _, new in (part.partition("=") for part in rename)}
     broker.run(folder, host, accounts, list(collector), port=port, changes=broker.Changes(revoke, rekey, names))
 
 
