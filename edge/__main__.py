@@ -33,7 +33,9 @@ COMMANDS: program.Commands = {
     "At headquarters": {
         "collect": "edge.cli.headquarters",
         "watch": "edge.cli.headquarters",
-        "report": "edge.cli.headquarters",
+        "report": "edge.cli.reports",
+        "correct": "edge.cli.reports",
+        "quarantine": "edge.cli.reports",
         "broker": "edge.cli.headquarters",
         "simulate": "edge.cli.headquarters",
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     help="The name of this collector; each has its own. Default: 1.",
 )
 @click.option("--share", is_flag=True, help="Share the load with all collectors that share.")
+@click.option("--metrics", type=types.whole(0, 65_535), metavar="PORT", help="Figures for Prometheus, on 127.0.0.1.")
+@click.option("--sites", "plan", type=types.FILE, metavar="FILE", help="sites.yaml, for those who read by SQL.")
 @click.option("--trial", is_flag=True, help="Store the hours of trials and rehearsals, too.")
 @click.option("--leave", is_flag=True, help="Store what the broker still keeps for this name, and leave for good.")
 @click.option("--rejudge", is_flag=True, help="Store what is in quarantine and passes now, and end.")
@@ -48,6 +49,8 @@ def collect(
     store: str,
     name: str,
     share: bool,
+    metrics: int | None,
+    plan: Path | None,
     trial: bool,
     leave: bool,
     rejudge: bool,
@@ -57,19 +60,21 @@ def collect(
 
     An hour is acknowledged to the broker after it is in the store, so that none is lost.
     """
-    from edge.headquarters import collect
+    from edge.headquarters import collect, quarantine, sites
 
     if rejudge:
-        said = collect.rejudge(store, KernelClock(), trial=trial)
+        said = quarantine.rejudge(store, KernelClock(), trial=trial)
         print(f"{said.stored} hours stored, {said.repeated} known already; the rest stays in quarantine")
         return
     where = _broker_at(broker, username, password_file, ca_file, protocol)
-    collect.run(where, name, store, KernelClock(), share=share, trial=trial, leave=leave)
+    known = None if plan is None else sites.load(plan)
+    collect.run(where, name, store, KernelClock(), share=share, trial=trial, leave=leave, metrics=metrics, plan=known)
 
 
-@command("watch", examples=["footfall watch --broker mqtt://localhost"], exits={75: "", 78: ""})
+@command("watch", examples=["footfall watch --broker mqtt://localhost"], exits={74: "", 75: "", 78: ""})
 @options.broker
 @click.option("--store", metavar="URL", help="Begin with what this store knows.")
+@click.option("--site", "sites", multiple=True, metavar="NAME", help="Only this site. May be repeated.")
 def watch(
     *,
     broker: str | None,
@@ -78,49 +83,16 @@ def watch(
     ca_file: Path | None,
     protocol: str,
     store: str | None,
+    sites: tuple[str, ...],
 ) -> None:
     """
-    Show a live table of all boxes, until Ctrl-C.
+    Show a live table of all boxes, until Ctrl-C or the key q; n and p turn the page.
 
     Without a terminal it prints a line for each hour that comes.
     """
     from edge.headquarters import watch
 
-    watch.run(_broker_at(broker, username, password_file, ca_file, protocol), KernelClock(), store)
-
-
-@command(
-    "report",
-    examples=["footfall report --store hours.sqlite --html report.html --days 7"],
-    exits={69: "Parquet's or PostgreSQL's library isn't installed", 74: "", 78: ""},
-)
-@options.store
-@click.option("--html", type=types.FILE, metavar="FILE", help="Write one page, which needs no other files.")
-@click.option("--csv", "csv_file", type=types.FILE, metavar="FILE", help="Write a row for each hour, missing ones too.")
-@click.option("--parquet", type=types.FILE, metavar="FILE", help="Write the same for data frames.")
-@click.option("--site", "sites", multiple=True, metavar="NAME", help="Only this site. May be repeated.")
-@click.option("--last", type=types.DAY, metavar="DAY", help="The last day. Default: yesterday.")
-@click.option("--days", type=types.DAYS, default=28, metavar="N", help="How many days, 1 to 366. Default: 28.")
-def report(
-    *,
-    store: str,
-    html: Path | None,
-    csv_file: Path | None,
-    parquet: Path | None,
-    sites: tuple[str, ...],
-    last: date | None,
-    days: int,
-) -> None:
-    """
-    Write a page with charts, CSV or Parquet, from the stored hours.
-
-    Give at least one of --html, --csv and --parquet.
-    """
-    from edge.headquarters import report
-
-    report.run(
-        store, KernelClock(), html=html, csv_file=csv_file, parquet=parquet, sites=list(sites), last=last, days=days
-    )
+    watch.run(_broker_at(broker, username, password_file, ca_file, protocol), KernelClock(), store, sites)
 
 
 @command(
@@ -134,13 +106,26 @@ def report(
 @click.option("--box", multiple=True, metavar="SITE/CAMERA,...", help="An account for this box. May be repeated.")
 @click.option("--boxes", type=types.FILE, metavar="FILE", help="A file that holds many of them, separated by spaces.")
 @click.option("--collector", multiple=True, metavar="NAME", help="An account that may read. May be repeated.")
+@click.option("--revoke", multiple=True, metavar="NAME", help="End this account. May be repeated.")
+@click.option("--rekey", multiple=True, metavar="NAME", help="Give this account a new password. May be repeated.")
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give this account another name. May be repeated.")
 def broker(
-    *, folder: Path, host: str, port: int, box: tuple[str, ...], boxes: Path | None, collector: tuple[str, ...]
+    *,
+    folder: Path,
+    host: str,
+    port: int,
+    box: tuple[str, ...],
+    boxes: Path | None,
+    collector: tuple[str, ...],
+    revoke: tuple[str, ...],
+    rekey: tuple[str, ...],
+    rename: tuple[str, ...],
 ) -> None:
     """
     Write a secured mosquitto configuration with its accounts into DIR.
 
-    Run it again with more boxes: accounts that are there stay as they are.
+    Run it again with more boxes: accounts that are there stay as they are. A broker that runs reads it all again, and
+    under another --host it gets another certificate of the same authority.
     """
     from edge.headquarters import broker
 
@@ -151,7 +136,8 @@ def broker(
         accounts = [broker.parse(one) for one in wanted]
     except ValueError as exc:
         raise ConfigError("broker", [str(exc)]) from exc
-    broker.run(folder, host, accounts, list(collector), port=port)
+    names = {old: new for old, _, new in (part.partition("=") for part in rename)}
+    broker.run(folder, host, accounts, list(collector), port=port, changes=broker.Changes(revoke, rekey, names))
 
 
 @command(

@@ -6,10 +6,11 @@ Each reader takes the text as it was typed, and raises ValueError, which says wh
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -70,6 +71,17 @@ def number(least: float, most: float) -> Reader:
     return Reader("number", read)
 
 
+def whole(least: int, most: int) -> Reader:
+    """Return the type of a whole number from *least* to *most*."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ValueError(f"a whole number from {least} to {most} is needed, not {text!r}")
+        return int(text)
+
+    return Reader("number", read)
+
+
 def _read_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -96,6 +108,17 @@ def _read_name(text: str) -> str:
     return text
 
 
+def _read_moment(text: str) -> date | datetime:
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with contextlib.suppress(ValueError):
+            found = read(text)
+            if not isinstance(found, datetime) or found.tzinfo is None:
+                return found
+    raise ValueError(f"a day as 2026-11-16, or a shop's local time as 2026-11-16T14:00, is needed, not {text!r}")
+
+
+MOMENT = Reader("moment", _read_moment)
+"""A day, or a moment of a shop's local time."""
 DAY = Reader("day", _read_day)
 """A day, as in 2026-11-24."""
 DAYS = Reader("days", _read_days)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
@@ -27,9 +27,12 @@ from edge.core.time_zone import is_time_zone, time_zones
 
 __all__ = [
     "DEFAULT_LEDGER", "Broker", "Camera", "CameraAccount", "Config", "Line", "PublisherSettings", "Tls",
-    "VisionSettings", "is_loopback", "line", "lines", "load", "parse",
+    "VisionSettings", "is_loopback", "line", "lines", "load", "parse", "parse_as",
+    "read_text",
 ]  # fmt: skip
 
+
+_Root = TypeVar("_Root", bound=Section)
 
 DEFAULT_LEDGER = Path("/var/lib/footfall/ledger.sqlite")
 """The ledger of an installed box."""
@@ -204,25 +207,35 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: with every fault that the file has.
     """
+    return parse(read_text(path, "give another with --config"), path)
+
+
+def read_text(path: Path, advice: str = "") -> str:
+    """Return the text of the file at *path*; ConfigError, which gives *advice*, if it can't be read."""
     try:
         data = path.read_bytes()
     except OSError as exc:
-        message = ConfigMessage(f"can't be read: {exc.strerror}", "give another with --config", place=str(path))
+        message = ConfigMessage(f"can't be read: {exc.strerror}", advice, place=str(path))
         raise ConfigError(path, [message]) from exc
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as exc:
         from edge.config import yaml_faults
 
         raise ConfigError(path, [yaml_faults.explain_encoding(data, exc, path)]) from exc
-    return parse(text, path)
 
 
 def parse(text: str, path: Path = Path("footfall.yaml")) -> Config:
+    """Read a config from *text*; see :func:`parse_as`."""
+    return parse_as(Config, text, path)
+
+
+def parse_as(root: type[_Root], text: str, path: Path) -> _Root:
     """
-    Read a config from *text*.
+    Read any file that is made of sections from *text*.
 
     Args:
+        root: The section that is the whole file.
         text: The file.
         path: Where it stands: named in messages, and its folder is where relative paths begin.
 
@@ -239,9 +252,9 @@ def parse(text: str, path: Path = Path("footfall.yaml")) -> Config:
         message = ConfigMessage("sections stand in sections without end", "write it without `*`", place=str(path))
         raise ConfigError(path, [message]) from exc
     try:
-        config = Config.model_validate(document.value, context={"folder": path.absolute().parent})
+        config = root.model_validate(document.value, context={"folder": path.absolute().parent})
     except ValidationError as exc:
-        raise ConfigError(path, _in_order([*_doubled(document), *_wrong(document, exc)], path)) from exc
+        raise ConfigError(path, _in_order([*_doubled(document), *_wrong(document, exc, root)], path)) from exc
     if document.faults:
         raise ConfigError(path, _in_order(_doubled(document), path))
     return config
@@ -256,9 +269,9 @@ def _doubled(document: Document) -> Iterator[_Placed]:
         yield number, key, f"stands here twice, first on line {first}", "keep one"
 
 
-def _wrong(document: Document, exc: ValidationError) -> Iterator[_Placed]:
+def _wrong(document: Document, exc: ValidationError, root: type[Section]) -> Iterator[_Placed]:
     for error in faults(exc):
-        cause, advice = explain(error, Config, document.written(error["loc"]))
+        cause, advice = explain(error, root, document.written(error["loc"]))
         if error["type"] == "extra_forbidden" and (section := document.empty_before(error["loc"])) is not None:
             advice = f"indent it further if it belongs to `{section}`"
         yield (*document.place(error["loc"]), cause, advice)

@@ -399,8 +399,8 @@ class StoreError(EdgeError):
 class StoreUnusable(StoreError, OSError):
     """It can't be opened, read or written."""
 
-    def __init__(self, store: str, cause: str) -> None:
-        super().__init__(cause, subject=f"store {store}")
+    def __init__(self, store: str, cause: str, advice: str = "") -> None:
+        super().__init__(cause, advice, subject=f"store {store}")
 
 
 class NameTaken(EdgeError):

@@ -36,6 +36,8 @@ FLAGS = (
     "camera_lost", "closed", "coarse", "covered", "dark", "frozen", "moved", "off", "restarted", "slow", TEST, "trial",
 )  # fmt: skip
 """The flags that this program gives. Other flags are valid, too: a later version may add some."""
+TROUBLES = ("camera_lost", "covered", "dark", "frozen", "moved", "slow")
+"""Flags of an hour whose count may be wrong, however long was watched. Sums keep it, comparisons leave it out."""
 
 _LONGEST = timedelta(milliseconds=HOUR_MS)
 _STAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{2}:[0-9]{2}"

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from edge.config.schema import Broker
 from edge.core.errors import ConfigError
-from edge.headquarters.store.sqlite import SqliteStore
+from edge.headquarters.store.reader import Reader
+from edge.headquarters.store.sqlite import SqliteReader, SqliteStore
 from edge.headquarters.store.store import Store
 
 
@@ -57,8 +58,31 @@ def open_store(url: str) -> Store:
         StoreUnusable: it can't be opened or written.
         ExtraMissing: PostgreSQL's client isn't installed.
     """
-    if re.match(r"postgres(ql)?://", url):
+    if _is_postgres(url):
         from edge.headquarters.store.postgres import PostgresStore  # noqa: PLC0415 - its client is in the extra only
 
         return PostgresStore(url)
-    return SqliteStore(Path(url.removeprefix("sqlite:///")))
+    return SqliteStore(_path(url))
+
+
+def open_reader(url: str) -> Reader:
+    """
+    Open the store that *url* names only to read it: its file or its role may forbid everything else.
+
+    Raises:
+        StoreUnusable: there is none, or it can't be read.
+        ExtraMissing: PostgreSQL's client isn't installed.
+    """
+    if _is_postgres(url):
+        from edge.headquarters.store.postgres import PostgresReader  # noqa: PLC0415 - likewise
+
+        return PostgresReader(url)
+    return SqliteReader(_path(url))
+
+
+def _is_postgres(url: str) -> bool:
+    return re.match(r"postgres(ql)?://", url) is not None
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))

@@ -11,26 +11,25 @@ authority's key, with which boxes could be made to believe another broker, lies 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
-import ipaddress
 import os
 import re
 import secrets
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.core.errors import ConfigError, ExtraMissing
+from edge.core.errors import ConfigError
 from edge.core.topics import NAME_PATTERN, hour_topic, status_topic
+from edge.headquarters import broker_certificates
 
 _NAME = re.compile(NAME_PATTERN)
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 _ROUNDS = 101
 """As mosquitto_passwd: the passwords are random and long, and ten thousand boxes may come back at once."""
-_YEARS = 10
 
 _CONF = """\
 # Made by `footfall broker`; it is the whole configuration. Start it with:  mosquitto -c {folder}/mosquitto.conf
@@ -98,7 +97,45 @@ def parse(text: str) -> Account:
     return account
 
 
-def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[str], *, port: int = 8883) -> None:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """
+    What becomes of accounts that are there.
+
+    Attributes:
+        revoke: Names of accounts that end.
+        rekey: Names of accounts that get another password.
+        rename: Old name -> new name; the password stays.
+    """
+
+    revoke: Sequence[str] = ()
+    rekey: Sequence[str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+    def faults(self, wanted: Mapping[str, Account | None]) -> Iterator[str]:
+        """Yield why they can't be made to the accounts *wanted*."""
+        for name in (*self.revoke, *self.rekey, *self.rename):
+            if name not in wanted:
+                yield f"there is no account {name}"
+        for old, new in self.rename.items():
+            if not _NAME.fullmatch(new):
+                yield f'"{new}" is no name: lower-case letters, digits, dashes'
+            elif new in wanted:
+                yield f"{new} is an account already; {old} can't take its name"
+
+
+_NO_CHANGES = Changes()
+
+
+def run(
+    folder: Path,
+    host: str,
+    boxes: Sequence[Account],
+    collectors: Sequence[str],
+    *,
+    port: int = 8883,
+    changes: Changes = _NO_CHANGES,
+) -> None:
     """
     Make or extend the configuration in *folder*, and say what to do with it.
 
@@ -108,9 +145,10 @@ def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[
         boxes: Accounts to have; those that are there stay.
         collectors: Names of accounts that may read.
         port: To listen on.
+        changes: What becomes of accounts that are there.
 
     Raises:
-        ConfigError: two boxes claim one camera, or a name is taken by another kind of account.
+        ConfigError: two boxes claim one camera, a name is taken, or there is no such account.
         ExtraMissing: there is no openssl.
         OSError: the folder can't be written.
     """
@@ -123,8 +161,12 @@ def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[
         (folder / name).chmod(0o700)
     known = _read_acl(folder / "acl")
     wanted = _merge(known, boxes, collectors)
-    _make_certificates(folder, host)
+    faults = list(changes.faults(wanted))
+    if faults:
+        raise ConfigError("broker", faults)
+    renewed = broker_certificates.make(folder, host)
     passwords = _read_passwords(folder / "passwords")
+    wanted = _change(folder, changes, wanted, passwords, address=(host, port))
     new = [name for name in wanted if name not in passwords]
     for name in new:
         password = secrets.token_urlsafe(24)
@@ -139,16 +181,57 @@ def run(folder: Path, host: str, boxes: Sequence[Account], collectors: Sequence[
     drop_in.parent.mkdir(exist_ok=True)
     _write(drop_in, _DROP_IN.format(folder=folder), 0o644)
     _let_mosquitto_read(folder)
+    if renewed:
+        print(f"The broker has a certificate for {host}.")
+    if _reload(folder / "mosquitto.conf"):
+        print("The broker that runs has read all of it again.")
     print(f"{len(wanted)} accounts, {len(new)} of them new, in {folder}")
     print(f"Each new account's files are in {folder}/accounts/NAME; take them to the box, and delete them here.")
-    print(f"The authority's key is in {authority_of(folder)}; the broker doesn't need it.")
+    print(f"The authority's key is in {broker_certificates.authority_of(folder)}; the broker doesn't need it.")
     print(f"For Debian's mosquitto.service:  cp -r {drop_in.parent} /etc/systemd/system/")
     print("                                 systemctl daemon-reload && systemctl restart mosquitto")
 
 
-def authority_of(folder: Path) -> Path:
-    """Return where the key of the authority of the broker in *folder* lies: beside it, out of the broker's reach."""
-    return folder.with_name(f"{folder.name}-authority")
+def _change(
+    folder: Path,
+    changes: Changes,
+    wanted: Mapping[str, Account | None],
+    passwords: dict[str, str],
+    *,
+    address: tuple[str, int],
+) -> dict[str, Account | None]:
+    """Make *changes* to *passwords* and to the folders of accounts; return the accounts that there are then."""
+    accounts = dict(wanted)
+    for name in changes.revoke:
+        del accounts[name]
+        passwords.pop(name, None)
+        shutil.rmtree(folder / "accounts" / name, ignore_errors=True)
+    for name in changes.rekey:
+        passwords.pop(name, None)
+    for old, new in changes.rename.items():
+        account = accounts.pop(old)
+        accounts[new] = None if account is None else Account(new, account.site, account.cameras)
+        if old in passwords:
+            passwords[new] = passwords.pop(old)
+        held, moved = folder / "accounts" / old, folder / "accounts" / new
+        if held.exists():
+            held.rename(moved)
+            _describe(moved, new, accounts[new], address=address)
+    return accounts
+
+
+def _reload(conf: Path) -> bool:
+    """Let each broker that runs with *conf* read passwords, rules and certificates again; return whether one does."""
+    found = False
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"mosquitto") and os.fsencode(conf) in words:
+                os.kill(int(entry.name), signal.SIGHUP)
+                found = True
+    return found
 
 
 def _merge(
@@ -234,9 +317,14 @@ def _hashed(password: str) -> str:
 
 def _hand_over(folder: Path, name: str, account: Account | None, password: str, *, address: tuple[str, int]) -> None:
     """Write what one account's owner needs: its password, and where everything goes."""
-    host, port = address
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(folder / "mqtt.password", f"{password}\n", 0o600)
+    _describe(folder, name, account, address=address)
+
+
+def _describe(folder: Path, name: str, account: Account | None, *, address: tuple[str, int]) -> None:
+    """Write where an account's owner sends everything, and under which name."""
+    host, port = address
     if account is None:
         text = (
             f"footfall collect --broker mqtts://{host}:{port} --username {name} --password-file mqtt.password"
@@ -250,67 +338,6 @@ def _hand_over(folder: Path, name: str, account: Account | None, password: str, 
         "  tls: {ca_file: /etc/footfall/ca.pem}}\n"
     )
     _write(folder / "broker.yaml", text, 0o644)
-
-
-def _make_certificates(folder: Path, host: str) -> None:
-    """Make an authority and the broker's certificate, where there are none."""
-    _move_authority(folder)
-    if (folder / "broker.pem").exists():
-        return
-    if shutil.which("openssl") is None:
-        raise ExtraMissing("openssl", "apt-get install openssl")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(365 * _YEARS)]
-    authority = authority_of(folder)
-    authority.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=authority) as name:
-        made = Path(name)
-        (made / "ext").write_text(
-            f"subjectAltName={_alternative(host)}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n",
-            encoding="utf-8",
-        )
-        if not (folder / "ca.pem").exists():
-            subject = ["-subj", "/CN=footfall broker authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-            _openssl(made, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", *subject)
-            _place(made / "ca.key", authority / "ca.key", 0o600)
-            _place(made / "ca.pem", folder / "ca.pem", 0o644)
-        _openssl(made, "req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", f"/CN={host}"[:64])
-        signer = ["-CA", str(folder / "ca.pem"), "-CAkey", str(authority / "ca.key")]
-        signer += ["-CAcreateserial", "-CAserial", str(authority / "serial")]
-        _openssl(
-            made, "x509", "-req", "-in", "broker.csr", *signer, "-days", str(365 * _YEARS), "-extfile", "ext",
-            "-out", "broker.pem",
-        )  # fmt: skip
-        _place(made / "broker.key", folder / "broker.key", 0o600)
-        _place(made / "broker.pem", folder / "broker.pem", 0o644)
-
-
-def _move_authority(folder: Path) -> None:
-    """Take the authority's key out of a folder that an earlier release made."""
-    for name in ("ca.key", "serial"):
-        if (folder / name).exists():
-            authority_of(folder).mkdir(mode=0o700, exist_ok=True)
-            _place(folder / name, authority_of(folder) / name, 0o600)
-
-
-def _place(made: Path, path: Path, mode: int) -> None:
-    """Move a file that another program made to where it belongs."""
-    made.chmod(mode)
-    shutil.move(made, path)
-
-
-def _alternative(host: str) -> str:
-    try:
-        return f"IP:{ipaddress.ip_address(host)}"
-    except ValueError:
-        return f"DNS:{host}"
-
-
-def _openssl(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        ["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        raise ConfigError("broker", [f"openssl {arguments[0]}: {done.stderr.strip()[-500:]}"])
 
 
 def _write(path: Path, text: str, mode: int) -> None:

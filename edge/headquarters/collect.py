@@ -11,24 +11,30 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
 from edge.core.hour import TEST
+from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
 from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
 from edge.headquarters.gaps import GapWatch, describe
 from edge.headquarters.receive import receive
-from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit, rejudged
+from edge.headquarters.sites import Sites, as_table
+from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
 from edge.headquarters.store.store import Store
 from edge.mqtt.back_off import BackOff
 from edge.mqtt.client import FOR_EVER_S, Session
 from edge.mqtt.client_id import client_id, secret_of
 from edge.mqtt.limits import LIMITS
 from edge.mqtt.subscription import Message, Subscription
+
+if TYPE_CHECKING:
+    from edge.headquarters.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +68,8 @@ def run(
     share: bool = False,
     trial: bool = False,
     leave: bool = False,
+    metrics: int | None = None,
+    plan: Sites | None = None,
 ) -> None:
     """
     Collect until SIGTERM or SIGINT.
@@ -74,6 +82,8 @@ def run(
         share: Split what comes with all who share; else each collector receives everything. Not the default, because
             mosquitto 2.0 keeps plain subscriptions over its own restart, and forgets shared ones.
         trial: Store the hours of trials, too.
+        metrics: Port on loopback on which Prometheus finds figures; None for none.
+        plan: What sites.yaml says, for those who read the store by SQL.
         leave: Ask for nothing new, store what the broker still holds for *name*, and let it forget *name*.
 
     Raises:
@@ -84,17 +94,20 @@ def run(
     """
     if leave and broker.protocol != "5":
         raise ConfigError("--leave", ["--leave needs MQTT 5; under 3.1.1 delete the session at the broker"])
+    figures = None if metrics is None else _serve_metrics(metrics)
     store = open_store(store_url)
     notifier = Notifier()
     address = f"{broker.host}:{broker.port}"
     plain = f"footfall-collect-{name}"
     try:
+        if plan is not None:
+            store.replace_sites(as_table(plan))
         known = store.session(address, name)
         ours = known or client_id(plain, secret_of(broker))
         with stop_signals() as stopping:
             notifier.ready(f"hours go into {store.name}")
             log.info("hours go into %s", store.name)
-            collector = _Collector(store, clock, notifier, stopping, trial=trial)
+            collector = _Collector(store, clock, notifier, stopping, trial=trial, metrics=figures)
             subscription = _subscribe(broker, ours, share=share, expected=known is not None)
             try:
                 if leave:
@@ -114,6 +127,14 @@ def run(
             notifier.stopping()
     finally:
         store.close()
+
+
+def _serve_metrics(port: int) -> Metrics:
+    from edge.headquarters.metrics import Metrics  # noqa: PLC0415 - its library is in the extra only
+
+    figures = Metrics()
+    log.info("figures for Prometheus are at http://127.0.0.1:%d/metrics", figures.serve(port))
+    return figures
 
 
 def _subscribe(broker: Broker, ours: str, *, share: bool, expected: bool = False, label: str = "") -> Subscription:
@@ -138,23 +159,6 @@ def _empty_former(collector: _Collector, former: Subscription) -> None:
         former.close(forget=True)
 
 
-def rejudge(store_url: str, clock: Clock, *, trial: bool = False) -> Outcome:
-    """Judge again what is in quarantine; book what passes now, and return what came of it. StoreError if it can't."""
-    store = open_store(store_url)
-    try:
-        total = Outcome()
-        for unfit in list(rejudged(store.quarantine())):
-            batch = judge([(unfit.topic, unfit.payload)], _now(clock), trial=trial)
-            if batch.hours:
-                stored = store.add(batch, _now(clock))
-                total.add(stored)
-                if not stored.quarantined:
-                    store.release(unfit)
-        return total
-    finally:
-        store.close()
-
-
 def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = False) -> Batch:
     """Sort *messages*, each topic and payload, into hours, statuses and what is unfit to be either."""
     batch = Batch()
@@ -175,7 +179,17 @@ def judge(messages: list[tuple[str, bytes]], now: datetime, *, trial: bool = Fal
 class _Collector:
     """What receives, stores, acknowledges and reports, whatever the subscription."""
 
-    def __init__(self, store: Store, clock: Clock, notifier: Notifier, stopping: Notice, *, trial: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        notifier: Notifier,
+        stopping: Notice,
+        *,
+        trial: bool,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics
         self._store = store
         self._clock = clock
         self._notifier = notifier
@@ -256,12 +270,17 @@ class _Collector:
         self._sum.add(stored)
         for arrival in batch.hours:
             self._gaps.add(arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.end)
+        if self._metrics is not None:
+            self._metrics.note_outcome(stored)
+            self._metrics.note_statuses(batch.statuses)
+            for arrival in batch.hours:
+                self._metrics.note_hour(arrival.hour)
         for unfit in batch.unfit:
             self._named += 1
             if self._named <= _MOST_NAMED and unfit.fault.reason == TEST:
-                log.info("%s: a test hour has arrived: %s", unfit.topic, unfit.fault.detail)
+                log.info("%s: a test hour has arrived: %s", printable(unfit.topic, 200), unfit.fault.detail)
             elif self._named <= _MOST_NAMED:
-                log.warning("quarantine: %s: %s", unfit.topic, unfit.fault)
+                log.warning("quarantine: %s: %s", printable(unfit.topic, 200), unfit.fault)
         if stored.quarantined.get("conflict"):
             log.warning("quarantine: two boxes may go by one name; look at reason `conflict` in table `quarantine`")
 
@@ -276,6 +295,8 @@ class _Collector:
 
     def _say_gaps(self) -> None:
         opened, closed = self._gaps.changes()
+        if self._metrics is not None:
+            self._metrics.note_gaps(*self._gaps.missing())
         for sentence in describe(opened[:_MOST_NAMED]):
             log.warning("%s", sentence)
         if len(opened) > _MOST_NAMED:

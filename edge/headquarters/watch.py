@@ -7,14 +7,21 @@ with the hours that are stored.
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import os
+import select
+import sys
+import termios
 import time
-from collections.abc import Iterable
+import tty
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -24,9 +31,10 @@ from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import HourUnfit
 from edge.core.hour import TEST, WELL_WATCHED, Hour
+from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.topics import parse_hour_topic, parse_status_topic
-from edge.headquarters.address import open_store
+from edge.headquarters.address import open_reader
 from edge.headquarters.gaps import HOUR, KnownHours
 from edge.headquarters.receive import receive
 from edge.mqtt.client import Session
@@ -37,20 +45,15 @@ OVERDUE = timedelta(seconds=3_900)
 _LOOK_BACK = timedelta(days=7)
 _TOPICS = ("footfall/v1/+/+/hour", "footfall/v1/+/+/status")
 _TICK_S = 0.5
-_HEADINGS = ("camera", "status", "last hour", "in", "out", "watched", "missing", "flags")
-_NUMBERS = range(3, 7)
-"""The columns that hold numbers, by index."""
-_LEAST_NAME = 12
-"""Characters of a camera's name that a narrow terminal shows at least."""
-_FLAGS_ROOM = 12
-"""Characters that flags get before a long name does."""
-_WIDE = 100
-"""A terminal of so many columns shows the weekday, too."""
 _TEST_SHOWN = timedelta(hours=1)
 """So long the table shows that a test hour has arrived."""
 
 
-@dataclass(slots=True)
+WIDE = 100
+"""A terminal of fewer columns gets shorter headings and times, so that the counts are never cut."""
+
+
+@dataclass(slots=True, eq=False)
 class Box:
     """What is known of one camera and the box it hangs on."""
 
@@ -113,15 +116,29 @@ def watched_share(hour: Hour | None) -> float | None:
 
 
 class Board:
-    """All boxes."""
+    """
+    All boxes.
 
-    def __init__(self) -> None:
+    The order in which they stand is kept from one drawing to the next: a box is looked at again when something of it
+    has come, or when an hour of it becomes overdue. So drawing costs what the rows on the screen cost.
+    """
+
+    def __init__(self, sites: Sequence[str] = ()) -> None:
         self.boxes: dict[tuple[str, str], Box] = {}
         self.unfit = 0
+        self._sites = frozenset(sites)
+        self._touched: set[Box] = set()
+        self._rank: dict[Box, tuple[int, str]] = {}
+        self._order: list[tuple[tuple[int, str], Box]] = []
+        self._missing: set[Box] = set()
+        self._online: set[Box] = set()
+        self._due: list[tuple[datetime, str, Box]] = []
 
     def box(self, site: str, camera: str) -> Box:
-        """Return the box that goes by these names."""
-        return self.boxes.setdefault((site, camera), Box(site, camera))
+        """Return the box that goes by these names; it will be looked at again."""
+        box = self.boxes.setdefault((site, camera), Box(site, camera))
+        self._touched.add(box)
+        return box
 
     def take(self, message: Message, now: datetime) -> str | None:
         """Note one message; return a line about it, None if it says nothing new."""
@@ -129,19 +146,16 @@ class Board:
         try:
             if names is None:
                 hour = receive(message.topic, message.payload, now, trial=True)
+                if not self._shows(hour.site):
+                    return None
                 box = self.box(hour.site, hour.camera)
                 box.fault = ""
                 box.take(hour)
                 return _hour_line(box, hour)
         except HourUnfit as exc:
-            if exc.reason == TEST:
-                return self._note_test(message.topic, now)
-            self.unfit += 1
-            parts = message.topic.split("/")
-            known = self.boxes.get((parts[2], parts[3])) if len(parts) > 3 else None  # noqa: PLR2004 - levels of a topic
-            if known is not None:
-                known.fault = exc.reason
-            return f"{message.topic} can't be booked: {exc}"
+            return self._note_test(message.topic, now) if exc.reason == TEST else self._note_unfit(message, exc)
+        if not self._shows(names[0]):
+            return None
         box = self.box(*names)
         status = message.payload.decode(errors="replace")[:16]
         if status not in {"online", "offline"} or status == box.status:
@@ -149,69 +163,115 @@ class Board:
         box.status, box.since = status, None if message.retained else now
         return f"{box.name} is {status}"
 
-    def _note_test(self, topic: str, now: datetime) -> str:
+    def _note_test(self, topic: str, now: datetime) -> str | None:
         """Note that a test hour has arrived, so that whoever stands at the door can be told so."""
-        box = self.box(*(parse_hour_topic(topic) or ("", "")))
+        site, camera = parse_hour_topic(topic) or ("", "")
+        if not self._shows(site):
+            return None
+        box = self.box(site, camera)
         box.tested = now
         return f"{box.name}: a test hour has arrived; it counts nobody"
+
+    def _note_unfit(self, message: Message, fault: HourUnfit) -> str | None:
+        parts = message.topic.split("/")
+        names = (parts[2], parts[3]) if len(parts) > 3 else ("", "")  # noqa: PLR2004 - levels of a topic
+        if not self._shows(names[0]):
+            return None
+        self.unfit += 1
+        if names in self.boxes:
+            self.box(*names).fault = fault.reason
+        return f"{printable(message.topic, 200)} can't be stored: {fault}"
+
+    def _shows(self, site: str) -> bool:
+        return not self._sites or site in self._sites
 
     def begin(self, hours: Iterable[Hour], statuses: dict[tuple[str, str], tuple[str, datetime]]) -> None:
         """Note what a store knows."""
         for hour in hours:
-            self.box(hour.site, hour.camera).take(hour)
+            if self._shows(hour.site):
+                self.box(hour.site, hour.camera).take(hour)
         for (site, camera), (status, since) in statuses.items():
-            box = self.box(site, camera)
-            box.status, box.since = status, since
+            if self._shows(site):
+                box = self.box(site, camera)
+                box.status, box.since = status, since
 
     def overdue(self, now: datetime) -> set[str]:
         """Return the names of the cameras whose hours are missing."""
-        return {box.name for box in self.boxes.values() if box.missing(now)}
+        self._look(now)
+        return {box.name for box in self._missing}
 
-    def table(self, now: datetime, rows: int, state: str, width: int = 120) -> Table:
-        """Return the table, *width* characters wide: who needs somebody first, then by name, at most *rows*."""
-        boxes = sorted(self.boxes.values(), key=lambda box: (-box.trouble(now), box.name))
-        online = sum(box.alive(now) in {"online", "reporting"} for box in boxes)
-        behind = sum(bool(box.missing(now)) for box in boxes)
-        words = [f"{len(boxes):,} cameras, {online:,} online, {behind:,} with hours missing", state]
-        if self.unfit:
-            words.append(f"{self.unfit:,} messages can't be booked")
-        if len(boxes) > rows:
-            words.append(f"{len(boxes) - rows:,} more below")
-        cells = [_cells(box, now, narrow=width < _WIDE) for box in boxes[:rows]]
-        # Counts, status and hour are what the table is for: names and flags share what room is left.
-        widths = [
-            max([cell_len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(_HEADINGS)
+    def _look(self, now: datetime) -> None:
+        """Rank the boxes of which something has come, and those of which an hour has become overdue."""
+        while self._due and self._due[0][0] <= now:
+            self._touched.add(heapq.heappop(self._due)[2])
+        many = len(self._touched) > len(self._order) // 8
+        for box in self._touched:
+            rank = (-box.trouble(now), box.name)
+            known = self._rank.get(box)
+            if known != rank and not many:
+                if known is not None:
+                    del self._order[bisect_left(self._order, known, key=itemgetter(0))]
+                insort(self._order, (rank, box), key=itemgetter(0))
+            self._rank[box] = rank
+            (self._missing.add if box.missing(now) else self._missing.discard)(box)
+            (self._online.add if box.alive(now) in {"online", "reporting"} else self._online.discard)(box)
+            end = box.hours.end
+            if end is not None:
+                late = max(0, (now - end - OVERDUE) // HOUR + 1)
+                heapq.heappush(self._due, (end + OVERDUE + late * HOUR, box.name, box))
+        if many:
+            self._order = sorted(((rank, box) for box, rank in self._rank.items()), key=itemgetter(0))
+        self._touched.clear()
+
+    def table(self, now: datetime, rows: int, state: str, *, page: int = 0, width: int = WIDE) -> Table:
+        """
+        Return the table: who needs somebody first, then by name.
+
+        Args:
+            now: Headquarters' own time.
+            rows: Rows that a page has.
+            state: What the connection does.
+            page: Which page; beyond the last one, the last.
+            width: Columns of the terminal; a narrow one gets shorter headings and times.
+        """
+        self._look(now)
+        pages = max(1, -(-len(self._order) // rows))
+        page = min(page, pages - 1)
+        words = [
+            f"{len(self._order):,} cameras, {len(self._online):,} online, {len(self._missing):,} with hours missing"
         ]
-        room = width - sum(widths[1:-1]) - 2 * len(_HEADINGS)
-        widths[0] = max(_LEAST_NAME, min(widths[0], room - min(widths[-1], _FLAGS_ROOM)))
-        widths[-1] = max(0, room - widths[0])
-        table = Table(title="; ".join(words), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for at, heading in enumerate(_HEADINGS):
-            justify: Literal["left", "right"] = "right" if at in _NUMBERS else "left"
-            table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[at])
-        for row in cells:
-            row[0].plain = _end_of(row[0].plain, widths[0])
-            table.add_row(*row)
+        words.append(state)
+        if self.unfit:
+            words.append(f"{self.unfit:,} messages can't be stored")
+        if pages > 1:
+            words.append(f"page {page + 1} of {pages}: n next, p back, q end")
+        narrow = width < WIDE
+        table = Table(title="; ".join(words), title_justify="left", expand=True, padding=(0, 0) if narrow else (0, 1))
+        table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=12)
+        table.add_column("status", no_wrap=True)
+        table.add_column("last hour", no_wrap=True)
+        for heading in ("in", "out"):
+            table.add_column(heading, justify="right", no_wrap=True, min_width=4)
+        for heading in ("seen", "lost") if narrow else ("watched", "missing"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("flags", overflow="ellipsis", no_wrap=True)
+        for _, box in self._order[page * rows : (page + 1) * rows]:
+            table.add_row(*_cells(box, now, narrow=narrow))
         return table
 
 
-def _end_of(name: str, width: int) -> str:
-    """Return *name* in *width* characters: its end, since what tells cameras apart stands there."""
-    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
-
-
-def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
+def run(broker: Broker, clock: Clock, store_url: str | None = None, sites: Sequence[str] = ()) -> None:
     """
-    Show what boxes publish until SIGTERM or SIGINT.
+    Show what boxes publish, of *sites* or of all, until SIGTERM, SIGINT or the key q.
 
     Raises:
         PasswordFileError: the password can't be read.
         StoreError: the store can't be read.
     """
     console = Console(highlight=False)
-    board = Board()
+    board = Board(sites)
     if store_url is not None:
-        store = open_store(store_url)
+        store = open_reader(store_url)
         now = _now(clock)
         board.begin(store.hours(now - _LOOK_BACK, now), store.statuses())
         store.close()
@@ -227,17 +287,41 @@ def run(broker: Broker, clock: Clock, store_url: str | None = None) -> None:
 
 
 def _show(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
-    drawn_s = 0.0
-    with Live(console=console, auto_refresh=False, screen=True) as live:
+    drawn_s, page = 0.0, 0
+    with Live(console=console, auto_refresh=False, screen=True) as live, _keys() as keys:
         while not stopping.is_set():
             for message in _receive(subscription):
                 board.take(message, _now(clock))
-            if time.monotonic() - drawn_s >= _TICK_S:
+            pressed = keys()
+            if "q" in pressed:
+                return
+            page = max(0, page + pressed.count("n") - pressed.count("p"))
+            if pressed or time.monotonic() - drawn_s >= _TICK_S:
                 drawn_s = time.monotonic()
-                live.update(
-                    board.table(_now(clock), max(1, console.height - 6), subscription.state, console.width),
-                    refresh=True,
-                )
+                rows = max(1, console.height - 6)
+                page = min(page, max(0, -(-len(board.boxes) // rows) - 1))
+                table = board.table(_now(clock), rows, subscription.state, page=page, width=console.width)
+                live.update(table, refresh=True)
+
+
+@contextlib.contextmanager
+def _keys() -> Iterator[Callable[[], str]]:
+    """Give a function that returns the keys that were pressed since it was last asked; leave the terminal as it was."""
+    descriptor = sys.stdin.fileno()
+    if not os.isatty(descriptor):
+        yield lambda: ""
+        return
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor, termios.TCSANOW)
+
+        def pressed() -> str:
+            ready = select.select([descriptor], [], [], 0)[0]
+            return os.read(descriptor, 64).decode(errors="ignore") if ready else ""
+
+        yield pressed
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
@@ -287,7 +371,7 @@ def _cells(box: Box, now: datetime, *, narrow: bool) -> list[Text]:
     missing = box.missing(now)
     alive = box.alive(now)
     status_style = {"online": "green", "reporting": "green", "offline": "red"}.get(alive, "dim")
-    since = f" {_ago(now - box.since)}" if box.since else ""
+    since = f" {_ago(now - box.since)}" if box.since and not narrow else ""
     cells = [Text(box.name, style="bold" if box.trouble(now) else ""), Text(f"{alive}{since}", style=status_style)]
     if box.last is None:
         cells += [Text("none yet", style="dim"), Text(), Text(), Text()]
@@ -295,7 +379,7 @@ def _cells(box: Box, now: datetime, *, narrow: bool) -> list[Text]:
         share = "closed" if watched is None else f"{watched:.0%}"
         low = watched is not None and watched < WELL_WATCHED
         cells += [
-            Text(_local(box.last).partition(" ")[2] if narrow else _local(box.last)),
+            Text(_local(box.last, narrow=narrow)),
             Text(str(box.last.in_)),
             Text(str(box.last.out)),
             Text(share, style="yellow" if low else "dim" if watched is None else ""),
@@ -306,8 +390,8 @@ def _cells(box: Box, now: datetime, *, narrow: bool) -> list[Text]:
     return cells
 
 
-def _local(hour: Hour) -> str:
-    return hour.start.astimezone(ZoneInfo(hour.timezone)).strftime("%a %d %b %H:%M")
+def _local(hour: Hour, *, narrow: bool = False) -> str:
+    return hour.start.astimezone(ZoneInfo(hour.timezone)).strftime("%d %b %H:%M" if narrow else "%a %d %b %H:%M")
 
 
 def _ago(passed: timedelta) -> str:

@@ -16,8 +16,13 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from edge.config.opening_hours import OpeningHours
-from edge.core.hour import HOUR_MS, Hour, Source
+from edge.core.hour import Hour, Source
+from edge.core.hour_edges import Span, hour_at
 from edge.core.tally import Flag
+
+__all__ = [
+    "GRACE_MS", "LONG_MS", "MOST_SPREAD_MS", "Interval", "Span", "aggregate", "hour_at", "spans", "spread_ms",
+]  # fmt: skip
 
 GRACE_MS = 30_000
 """An hour stays open this long after its end, ms: three beats, so that its last reading can arrive."""
@@ -29,14 +34,6 @@ LONG_MS = 60_000
 """More time than this without a reading gives an hour a flag, ms."""
 
 _MINUTE_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
-    """From *start_ms* up to, not including, *end_ms*; ms since 1970 UTC."""
-
-    start_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +64,6 @@ def spread_ms(site: str, camera: str) -> int:
     return int.from_bytes(digest[:8]) % (MOST_SPREAD_MS // 1000 + 1) * 1000
 
 
-def hour_at(moment_ms: int, zone: ZoneInfo) -> Span:
-    """
-    Return the hour that holds *moment_ms*.
-
-    Hours start when clocks in *zone* show :00. Where a change of clocks isn't a whole number of hours (Lord Howe's half
-    hour), an hour also ends at the change, so that none is longer than 3600 s.
-    """
-    phase = _phase_ms(moment_ms, zone)
-    start = moment_ms - (moment_ms + phase) % HOUR_MS
-    end = start + HOUR_MS
-    if _phase_ms(start, zone) != phase:
-        start = _change_ms(start, moment_ms, zone)
-    if _phase_ms(end - 1, zone) != phase:
-        end = _change_ms(moment_ms, end - 1, zone)
-    return Span(start, end)
-
-
 def spans(from_ms: int, until_ms: int, zone: ZoneInfo) -> Iterator[Span]:
     """Yield the hours that end at *until_ms* or earlier; the first begins at *from_ms*, on the hour or not."""
     start = from_ms
@@ -93,25 +73,6 @@ def spans(from_ms: int, until_ms: int, zone: ZoneInfo) -> Iterator[Span]:
             return
         yield Span(start, end)
         start = end
-
-
-def _phase_ms(moment_ms: int, zone: ZoneInfo) -> int:
-    """Return by how much the zone's full hours come before UTC's, 0 to an hour."""
-    offset = datetime.fromtimestamp(moment_ms // 1000, zone).utcoffset()
-    return round(offset.total_seconds() * 1000) % HOUR_MS if offset is not None else 0
-
-
-def _change_ms(before_ms: int, after_ms: int, zone: ZoneInfo) -> int:
-    """Return the first second in (before, after] at which the phase is that of *after_ms*."""
-    phase = _phase_ms(after_ms, zone)
-    low, high = before_ms // 1000, after_ms // 1000
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _phase_ms(middle * 1000, zone) == phase:
-            high = middle
-        else:
-            low = middle
-    return high * 1000
 
 
 @dataclass(slots=True)

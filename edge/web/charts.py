@@ -46,12 +46,14 @@ class Column:
         label: Stands below it; "" for none.
         unknown: Share of the first bar that is not known, 0 to 1. It is hatched above that bar, behind the others;
             1 hatches the whole height.
+        marked: Whether a mark stands below it: the day is a holiday, or somebody has noted something.
     """
 
     bars: Sequence[tuple[str, float | None]]
     title: str
     label: str = ""
     unknown: float = 0.0
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,9 @@ def _draw_column(svg: Element, column: Column, place: tuple[float, float], heigh
         # 12.8 MB as a PDF instead of 3.9.
         hatched = _add(group, "svg", class_="unknown", x=f"{left:.3f}%", y=y, width=width, height=high)
         _add(hatched, "use", href="#hatch")
+    if column.marked:
+        y = _TOP_PX + height_px + 1
+        _add(group, "rect", class_="event", x=f"{left:.3f}%", y=y, width=f"{step * _BARS_SHARE:.3f}%", height=3)
     step *= _BARS_SHARE / max(1, len(column.bars))
     for index, ((kind, _), high_px) in enumerate(zip(column.bars, heights, strict=True)):
         if high_px is not None:

@@ -41,6 +41,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["language"] = "en"
     # Ours alone, and read once: no value from outside ever becomes part of it.
     environment.globals["style"] = Markup(STYLE.read_text(encoding="utf-8"))  # noqa: S704
     return environment

@@ -12,12 +12,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.config import schema
 from edge.core.errors import ConfigError
-from edge.headquarters import broker
+from edge.headquarters import broker, broker_certificates
 from edge.mqtt.client_id import client_id
 from edge.publisher.hours import Span
 from edge.publisher.ledger.view import Row
@@ -42,8 +43,11 @@ class Secured:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def make(self, *boxes: str, collectors: tuple[str, ...] = ("hq",)) -> None:
-        broker.run(self.folder, "localhost", [broker.parse(box) for box in boxes], collectors, port=self.port)
+    def make(self, *boxes: str, collectors: tuple[str, ...] = ("hq",), host: str = "localhost", **changes: Any) -> None:
+        broker.run(
+            self.folder, host, [broker.parse(box) for box in boxes], collectors, port=self.port,
+            changes=broker.Changes(**changes),
+        )  # fmt: skip
 
     def start(self) -> None:
         # Started by root, mosquitto takes another user; this folder lies where that one can't go.
@@ -205,13 +209,79 @@ def test_more_boxes_change_nothing_that_is_there(tmp_path: Path) -> None:
     assert (made.folder / "accounts" / "sh-025" / "mqtt.password").exists()
 
 
+def test_accounts_change_while_the_broker_runs(tmp_path: Path) -> None:
+    """Added, given a new password, renamed, ended: each with one command, and the broker needs no restart."""
+    made = Secured(tmp_path / "broker")
+    made.make("sh-1/door", "sh-2/door", "sh-3/door")
+    made.start()
+    try:
+        old = made.options("sh-1")
+        assert made.process is not None
+        running = made.process.pid
+
+        def is_heard(options: list[str], site: str) -> bool:
+            send = ["mosquitto_pub", *options, "-t", topic(site, "door"), "-m", "x"]
+            return 0 == subprocess.run(send, capture_output=True, timeout=300, check=False).returncode
+
+        made.make("sh-4/door", rekey=["sh-1"], revoke=["sh-2"], rename={"sh-3": "till-3"})
+        # mosquitto reads what is new when it next goes round.
+        wait_until(lambda: is_heard(made.options("sh-4"), "sh-4"), "the new box")
+
+        assert is_heard(made.options("sh-1"), "sh-1")
+        assert not is_heard(old, "sh-1")
+        assert is_heard(made.options("till-3"), "sh-3")
+        assert not (made.folder / "accounts" / "sh-2").exists()
+        assert "username: till-3" in (made.folder / "accounts" / "till-3" / "broker.yaml").read_text()
+        assert "sh-2" not in (made.folder / "acl").read_text() + (made.folder / "passwords").read_text()
+        assert (None, running) == (made.process.poll(), made.process.pid)
+    finally:
+        made.stop()
+
+
+def test_another_host_gets_another_certificate_of_the_same_authority(tmp_path: Path) -> None:
+    """Boxes that know the authority believe it at once; under the same host nothing changes."""
+    made = Secured(tmp_path / "broker")
+    made.make("sh-1/door")
+    authority, first = (made.folder / "ca.pem").read_bytes(), (made.folder / "broker.pem").read_bytes()
+    made.make(host="mqtt.example.com")
+    second = (made.folder / "broker.pem").read_bytes()
+    made.make(host="mqtt.example.com")
+    verify = ["openssl", "verify", "-CAfile", str(made.folder / "ca.pem"), "-verify_hostname", "mqtt.example.com",
+              str(made.folder / "broker.pem")]  # fmt: skip
+
+    assert authority == (made.folder / "ca.pem").read_bytes()
+    assert first != second == (made.folder / "broker.pem").read_bytes()
+    assert 0 == subprocess.run(verify, capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"revoke": ["nobody"]}, "there is no account nobody"),
+        ({"rekey": ["nobody"]}, "there is no account nobody"),
+        ({"rename": {"sh-1": "hq"}}, "hq is an account already"),
+        ({"rename": {"sh-1": "SH 1"}}, "is no name"),
+        ({"rename": {"sh-1": ""}}, "is no name"),
+    ],
+)
+def test_changes_that_cant_be_made_change_nothing(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    """With a sentence each."""
+    made = Secured(tmp_path / "broker")
+    made.make("sh-1/door")
+    before = (made.folder / "acl").read_bytes() + (made.folder / "passwords").read_bytes()
+    with pytest.raises(ConfigError, match=words):
+        made.make(**changes)
+
+    assert before == (made.folder / "acl").read_bytes() + (made.folder / "passwords").read_bytes()
+
+
 def test_secrets_are_their_owners(tmp_path: Path) -> None:
     """Nobody else can read a key or a password; none stands in a file that may be passed on."""
     made = Secured(tmp_path / "broker")
     made.make(*BOXES)
     secret = (made.folder / "accounts" / "sh-023" / "mqtt.password").read_text().strip()
 
-    authority = broker.authority_of(made.folder)
+    authority = broker_certificates.authority_of(made.folder)
     for path in [made.folder / name for name in ("passwords", "broker.key", "acl")]:
         assert 0 == path.stat().st_mode & 0o037, path
     for path in (authority, authority / "ca.key", made.folder / "accounts", made.folder / "state"):
@@ -227,7 +297,7 @@ def test_the_authoritys_key_leaves_a_folder_of_an_earlier_release(tmp_path: Path
     """Run again, the command takes it out, and signs with it as before."""
     made = Secured(tmp_path / "broker")
     made.make(*BOXES)
-    authority = broker.authority_of(made.folder)
+    authority = broker_certificates.authority_of(made.folder)
     key = (authority / "ca.key").read_bytes()
     for name in ("ca.key", "serial"):
         (authority / name).rename(made.folder / name)
@@ -303,7 +373,7 @@ def as_mosquitto(action: Callable[[], object]) -> str:
 @as_root
 def test_a_captured_broker_can_only_save_its_state(installed: Secured) -> None:
     """Mosquitto's user can't rewrite what root reads, nor take a key that isn't its own."""
-    authority = broker.authority_of(installed.folder)
+    authority = broker_certificates.authority_of(installed.folder)
 
     assert "['save its state']" == as_mosquitto(lambda: attacks_that_succeed(installed.folder, authority))
 

@@ -18,7 +18,7 @@ import pytest
 from edge.core.clock import ManualClock
 from edge.core.errors import NameTaken
 from edge.core.hour import Hour
-from edge.headquarters import collect
+from edge.headquarters import collect, quarantine
 from edge.headquarters.address import broker_at, open_store
 from edge.mqtt.client_id import client_id
 from tests.headquarters.conftest import Postgres, Spawn, until_said
@@ -442,7 +442,7 @@ def test_the_quarantine_can_be_judged_again(tmp_path: Path) -> None:
     store.add(collect.judge(messages, start - timedelta(days=3)), start)
     before = store.quarantined()
     store.close()
-    said = collect.rejudge(url, ManualClock(wall=round(start.timestamp() * 1000) + 7_200_000))
+    said = quarantine.rejudge(url, ManualClock(wall=round(start.timestamp() * 1000) + 7_200_000))
 
     assert {"future": 1, "garbage": 1} == before
     assert 1 == said.stored

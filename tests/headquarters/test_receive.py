@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -137,6 +137,67 @@ def test_a_mad_clock_is_named(hours: int, expected: str) -> None:
     assert expected == reason(told(NOW + timedelta(hours=hours)))
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"revision": 2**31 - 1}, "revision"),
+        ({"revision": 10_001}, "revision"),
+        ({"start": "2026-11-07T11:07:13+08:00", "end": "2026-11-07T12:00:00+08:00"}, "edges"),
+        ({"start": "2026-11-07T10:30:00+08:00", "end": "2026-11-07T11:30:00+08:00"}, "edges"),
+        ({"start": "2026-11-07T10:00:00+08:00", "end": "2026-11-07T10:59:59+08:00"}, "edges"),
+        ({"start": "2026-11-07T09:00:00+07:00"}, "offset"),
+        ({"end": "2026-11-07T12:00:00+09:00"}, "offset"),
+        ({"timezone": "Europe/Berlin"}, "offset"),
+    ],
+    ids=str,
+)
+def test_an_hour_that_no_box_closes_is_refused(fields: dict[str, Any], words: str) -> None:
+    """Odd edges, an offset that the zone doesn't have then, more revisions than there can be: each by its name."""
+    whole = {"start": "2026-11-07T10:00:00+08:00", "end": "2026-11-07T11:00:00+08:00", "watched_s": 60}
+    payload = changed(**whole | fields)
+
+    assert words == reason(payload)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "minutes"),
+    [
+        ("Europe/Berlin", "2026-10-25T02:00:00+02:00", 60), ("Europe/Berlin", "2026-10-25T02:00:00+01:00", 60),
+        ("Europe/Berlin", "2026-03-29T01:00:00+01:00", 60), ("Asia/Kathmandu", "2026-11-07T10:00:00+05:45", 60),
+        # Clocks change by half an hour: one hour of thirty minutes.
+        ("Australia/Lord_Howe", "2026-04-05T01:30:00+10:30", 30),
+        ("Australia/Lord_Howe", "2026-10-04T01:00:00+10:30", 60),
+        ("Australia/Lord_Howe", "2026-10-04T02:30:00+11:00", 30),
+        # The box's zone was changed from Kathmandu's to Shanghai's: its first hour begins where the last one ended.
+        ("Asia/Shanghai", "2026-11-07T12:15:00+08:00", 45),
+    ],
+)  # fmt: skip
+def test_every_hour_that_a_box_closes_is_taken(zone: str, start: str, minutes: int) -> None:
+    """In the nights when clocks change, in zones off the hour, and in the first hour after a change of the zone."""
+    moment = datetime.fromisoformat(start)
+    end = (moment + timedelta(minutes=minutes)).astimezone(ZoneInfo(zone)).isoformat()
+    payload = changed(start=start, end=end, timezone=zone, watched_s=60)
+
+    assert moment == receive(TOPIC, payload, NOW).start
+
+
+@pytest.mark.parametrize("place", ["key", "schema", "line", "start"])
+def test_what_a_message_says_moves_no_terminal(place: str) -> None:
+    """Commands to a terminal in keys, in `schema`, in names: the reason for the log shows them as escapes."""
+    evil = "\x1b]0;PWNED\x07\x1b[2J\u202eFAKE\nline2"
+    fields: dict[str, dict[str, Any]] = {
+        "key": {evil: 1}, "schema": {"schema": evil}, "line": {"lines": {evil: {"in": 48, "out": 41}}},
+        "start": {"start": evil},
+    }  # fmt: skip
+    with pytest.raises(HourUnfit) as refusal:
+        receive(TOPIC, changed(**fields[place]), NOW)
+    with pytest.raises(HourUnfit) as of_topic:
+        receive(f"footfall/v1/{evil}/hour", told(), NOW)
+
+    for said in (str(refusal.value), str(of_topic.value)):
+        assert said.isprintable(), said
+
+
 def test_1970_is_named() -> None:
     """A box that came up without a clock and told the hour all the same."""
     assert "ancient" == reason(changed(start="1970-01-01T08:00:00+08:00", end="1970-01-01T09:00:00+08:00"))
@@ -144,7 +205,7 @@ def test_1970_is_named() -> None:
 
 def test_an_hour_that_has_just_ended_is_no_future() -> None:
     """A collector whose clock is minutes behind takes a box's newest hour."""
-    assert receive(TOPIC, told(NOW - timedelta(minutes=55)), NOW)
+    assert receive(TOPIC, told(NOW - timedelta(hours=1)), NOW - timedelta(minutes=5))
 
 
 def test_trials_stay_out_unless_asked_for() -> None:

@@ -7,11 +7,15 @@ import csv
 import html
 import json
 import math
+import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,11 @@ from typing import Any
 import pytest
 
 from edge.core.clock import ManualClock
-from edge.core.errors import ConfigError, ExtraMissing
-from edge.headquarters import report
+from edge.core.errors import ConfigError, ExtraMissing, StoreUnusable
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
+from edge.headquarters.report import write
+from edge.headquarters.report.write import Wish
 from edge.web.charts import COLUMNS_PX
 from tests.headquarters import year
 from tests.headquarters.messages import TOPIC, told
@@ -31,6 +36,7 @@ from tests.technician import chromium as chromium_driver
 
 pytestmark = pytest.mark.processes
 
+ROOT = str(Path(__file__).parents[2])
 CLOCK = ManualClock(wall=utc_ms("2026-11-08T04:00:00+00:00"))
 
 
@@ -46,7 +52,7 @@ def store_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def page(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    report.run(store_url, CLOCK, html=path)
+    write.run(store_url, CLOCK, Wish(html=path))
     return path
 
 
@@ -122,7 +128,7 @@ def test_what_nobody_watched_is_hatched_in_a_real_browser(chromium: str, page: P
 @pytest.mark.parametrize("days", [28, 42, 43, 366])
 def test_every_bar_can_be_seen(chromium: str, store_url: str, tmp_path: Path, days: int, width: int) -> None:
     """However long the period is, a bar is 2 px wide or wider, on a phone too: long ones go by week and by month."""
-    report.run(store_url, CLOCK, html=tmp_path / "r.html", days=days, sites=["kathmandu"])
+    write.run(store_url, CLOCK, Wish(html=tmp_path / "r.html", days=days, only=["kathmandu"]))
     headings, narrowest, most = measured(
         chromium, tmp_path / "r.html", tmp_path, width,
         "[[...page.querySelectorAll('h3')].map(h => h.textContent).slice(0, 2),"
@@ -179,13 +185,14 @@ def test_printing_keeps_the_charts(page: Path, tmp_path: Path) -> None:
 
 def test_a_year_and_more_counts_no_day_twice(store_url: str, tmp_path: Path) -> None:
     """Where the period overlaps last year's, each hour has one row, and each day is in this year's sum once."""
-    report.run(store_url, CLOCK, csv_file=tmp_path / "h.csv", html=tmp_path / "r.html", days=366, sites=["kathmandu"])
+    wish = Wish(csv_file=tmp_path / "h.csv", html=tmp_path / "r.html", days=366, only=["kathmandu"])
+    write.run(store_url, CLOCK, wish)
     with (tmp_path / "h.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     total = sum(int(row["in"] or 0) for row in rows)
 
     assert len(rows) == len({row["start"] for row in rows})
-    assert f"<b>{total:,}</b>people in" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f'<p class="soft">{total:,} in, ' in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_the_page_needs_nothing_from_outside(page: Path) -> None:
@@ -199,14 +206,34 @@ def test_the_page_needs_nothing_from_outside(page: Path) -> None:
 def test_the_page_names_what_is_wrong(page: Path) -> None:
     """The camera whose line lies badly, the hours that are missing, and how far each site is known."""
     text = page.read_text(encoding="utf-8")
-    porto = text.split('id="porto"')[1]
-    street = re.search(r"<tr><td>street</td>.*?</tr>", porto, re.DOTALL)
+    porto = text.split('<section id="porto">')[1]
+    street = re.search(r'<tr id="porto.street"><td>street</td>.*?</tr>', porto, re.DOTALL)
 
-    assert '<b class="bad">1</b>camera out of balance' in text
-    assert re.search(r'<tr><td>main</td><td>[\d,]+</td><td>[\d,]+</td>\s*<td class="bad" title=[^>]*>\+3\d\.\d%', text)
+    assert "in and out differ by +39 %" in text
+    assert re.search(r'<td>main</td><td>[\d,]+</td><td>[\d,]+</td>\s*<td class="bad" title=[^>]*>\+3\d\.\d %', text)
     assert street is not None
-    assert '<td class="bad">96 h</td></tr>' in street[0]
-    assert "People in, 11 Oct to 7 Nov 2026" in text
+    # Eleven open hours on each of four days; what the shop was closed for is not missed.
+    assert '<td class="bad">44 h</td></tr>' in street[0]
+    assert "Visitors, 1 Nov to 7 Nov 2026" in text
+
+
+@pytest.mark.parametrize("flag", ["moved", "slow", "covered", "dark", "frozen", "camera_lost"])
+def test_a_flagged_hour_is_no_good_hour(tmp_path: Path, flag: str) -> None:
+    """Watched all the time or not: it is told, its people are in the sum, and no comparison is made of it."""
+    store = open_store(str(tmp_path / "hours.sqlite"))
+    last = year.LAST - timedelta(hours=12)
+    for days in (7, 0):
+        start = last - timedelta(days=days)
+        flags = {flag} if not days else set()
+        payload = told(start, in_=500 - 20 * days, zone="Europe/Berlin", flags=flags)
+        store.add(judge([(TOPIC, payload)], year.LAST), year.LAST)
+    store.close()
+    write.run(str(tmp_path / "hours.sqlite"), CLOCK, Wish(html=tmp_path / "r.html", days=14, last=year.LAST.date()))
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+
+    assert ">500</b>people in" in text
+    assert "nothing to compare with" in text
+    assert "Cameras that can&#39;t be trusted" in text
 
 
 def test_names_in_the_store_are_only_text(tmp_path: Path, store_url: str) -> None:
@@ -217,7 +244,7 @@ def test_names_in_the_store_are_only_text(tmp_path: Path, store_url: str) -> Non
     with store._transaction():
         store._run("UPDATE hours SET site = '<b>x' WHERE site = 'kathmandu'")
     store.close()
-    report.run(str(path), CLOCK, html=tmp_path / "r.html")
+    write.run(str(path), CLOCK, Wish(html=tmp_path / "r.html"))
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
 
     assert "<b>x" not in text
@@ -226,7 +253,7 @@ def test_names_in_the_store_are_only_text(tmp_path: Path, store_url: str) -> Non
 
 def test_the_table_has_a_row_for_every_hour_and_no_zero_for_a_missing_one(store_url: str, tmp_path: Path) -> None:
     """CSV: 28 days of one camera, with an empty count where no hour came."""
-    report.run(store_url, CLOCK, csv_file=tmp_path / "hours.csv", sites=["porto"])
+    write.run(store_url, CLOCK, Wish(csv_file=tmp_path / "hours.csv", only=["porto"]))
     with (tmp_path / "hours.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["camera"] == "street"]
     missing = [row for row in rows if row["state"] == "missing"]
@@ -243,7 +270,7 @@ def test_the_table_has_a_row_for_every_hour_and_no_zero_for_a_missing_one(store_
 def test_parquet_holds_the_same(store_url: str, tmp_path: Path) -> None:
     """Typed: instants are instants, counts are integers or null."""
     parquet = pytest.importorskip("pyarrow.parquet")
-    report.run(store_url, CLOCK, csv_file=tmp_path / "h.csv", parquet=tmp_path / "h.parquet", sites=["porto"])
+    write.run(store_url, CLOCK, Wish(csv_file=tmp_path / "h.csv", parquet=tmp_path / "h.parquet", only=["porto"]))
     table = parquet.read_table(tmp_path / "h.parquet")
     with (tmp_path / "h.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -259,20 +286,15 @@ def test_postgresql_gives_the_same_page(store_url: str, tmp_path: Path, postgres
     year.fill(store, ["kathmandu"])
     store.close()
     for name, where in (("one", url), ("two", store_url)):
-        report.run(where, CLOCK, html=tmp_path / name, sites=["kathmandu"])
+        write.run(where, CLOCK, Wish(html=tmp_path / name, only=["kathmandu"]))
 
     assert (tmp_path / "one").read_text(encoding="utf-8") == (tmp_path / "two").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("hours", "title", "in_"),
-    [
-        (range(3), "People in, 10 Oct to 6 Nov 2026, so far", 3),
-        (range(24), "People in, 10 Oct to 6 Nov 2026", 24),
-        (range(30), "People in, 10 Oct to 6 Nov 2026", 24),
-    ],
+    ("hours", "in_"), [(range(3), 3), (range(24), 24), (range(30), 24)]
 )
-def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, title: str, in_: int) -> None:
+def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, in_: int) -> None:
     """While no day is over yet the report shows the hours that there are; then whole days, as ever."""
     url = str(tmp_path / "first.sqlite")
     store = open_store(url)
@@ -282,21 +304,143 @@ def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, title: str
     store.add(judge(messages, now), now)
     store.close()
     clock = ManualClock(wall=round(now.timestamp() * 1000))
-    report.run(url, clock, html=tmp_path / "r.html", csv_file=tmp_path / "r.csv")
+    write.run(url, clock, Wish(html=tmp_path / "r.html", csv_file=tmp_path / "r.csv"))
     rows = list(csv.DictReader((tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()))
 
-    assert f"<title>{title}</title>" in (tmp_path / "r.html").read_text(encoding="utf-8")
     assert in_ == sum(int(row["in"] or 0) for row in rows)
 
 
 def test_what_cant_be_reported_is_told(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty store, an unknown site, nowhere to write, no library."""
+    with pytest.raises(StoreUnusable, match="there is no such file; look at --store"):
+        write.run(str(tmp_path / "mistyped.sqlite"), CLOCK, Wish(html=tmp_path / "r.html"))
+    assert not (tmp_path / "mistyped.sqlite").exists()
+    (tmp_path / "other").write_text("a shopping list, long enough to be something else than a database " * 20)
+    with pytest.raises(StoreUnusable, match="not a database"):
+        write.run(str(tmp_path / "other"), CLOCK, Wish(html=tmp_path / "r.html"))
+    open_store(str(tmp_path / "empty.sqlite")).close()
     with pytest.raises(ConfigError, match="there are no hours in it yet"):
-        report.run(str(tmp_path / "empty.sqlite"), CLOCK, html=tmp_path / "r.html")
+        write.run(str(tmp_path / "empty.sqlite"), CLOCK, Wish(html=tmp_path / "r.html"))
     with pytest.raises(ConfigError, match="no hours of nowhere"):
-        report.run(store_url, CLOCK, html=tmp_path / "r.html", sites=["nowhere"])
+        write.run(store_url, CLOCK, Wish(html=tmp_path / "r.html", only=["nowhere"]))
     with pytest.raises(ConfigError, match="say where the report goes"):
-        report.run(store_url, CLOCK)
+        write.run(store_url, CLOCK, Wish())
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ExtraMissing, match="footfall_edge-VERSION"):
-        report.run(store_url, CLOCK, parquet=tmp_path / "h.parquet", sites=["porto"])
+        write.run(store_url, CLOCK, Wish(parquet=tmp_path / "h.parquet", only=["porto"]))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder that other users can reach: pytest's own is closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="footfall-report-"))
+    folder.chmod(0o755)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_store_that_may_only_be_read_is_reported(open_folder: Path, store_url: str) -> None:
+    """A file and a folder without the right to write: the report opens them, and leaves nothing behind."""
+    folder, out = open_folder / "read-only", open_folder / "out"
+    folder.mkdir()
+    out.mkdir()
+    shutil.copy(store_url, folder / "hours.sqlite")
+    (folder / "hours.sqlite").chmod(0o444)
+    folder.chmod(0o555)
+    user = pwd.getpwnam("nobody")
+    as_nobody = []
+    if os.geteuid() == 0:
+        os.chown(out, user.pw_uid, user.pw_gid)
+        as_nobody = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    done = subprocess.run(
+        [*as_nobody, sys.executable, "-m", "edge", "report", "--store", str(folder / "hours.sqlite"), "--site", "porto",
+         "--last", "2026-11-07", "--csv", str(out / "h.csv")],
+        capture_output=True, text=True, check=False, timeout=300, cwd="/", env={**os.environ, "PYTHONPATH": ROOT},
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    assert (out / "h.csv").stat().st_size > 1000
+    assert ["hours.sqlite"] == [path.name for path in folder.iterdir()]
+
+
+def test_a_role_that_may_only_read_is_enough(tmp_path: Path, postgres: Any) -> None:
+    """PostgreSQL: a role with SELECT alone makes the report, and could not change an hour."""
+    url = postgres.database()
+    store = open_store(url)
+    year.fill(store, ["kathmandu"])
+    with store._transaction():
+        store._run("CREATE ROLE reader LOGIN")
+        store._run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    try:
+        write.run(url.replace("footfall@", "reader@"), CLOCK, Wish(csv_file=tmp_path / "h.csv"))
+    finally:
+        with store._transaction():
+            store._run("DROP OWNED BY reader")
+            store._run("DROP ROLE reader")
+        store.close()
+
+    assert (tmp_path / "h.csv").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_cell_is_a_formula(store_url: str, tmp_path: Path, delimiter: str) -> None:
+    """What begins as a formula does, or can't be seen, is text in every spreadsheet; counts and dates stay so."""
+    path = tmp_path / "hours.sqlite"
+    shutil.copy(store_url, path)
+    store = open_store(str(path))
+    hostile = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "a\u202eb"]
+    with store._transaction():
+        for number, text in enumerate(hostile):
+            store._run(
+                "UPDATE hours SET model = :text WHERE site = 'porto' AND start % 21600 = :rest",
+                {"text": text, "rest": 3600 * number},
+            )
+    store.close()
+    wish = Wish(csv_file=tmp_path / "h.csv", only=["porto"], delimiter=delimiter)
+    write.run(str(path), CLOCK, wish)
+    with (tmp_path / "h.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=delimiter))
+    models = {row["model"] for row in rows}
+
+    assert not [cell for row in rows for cell in row.values() if re.match(r"[=+@\t\r]|-\D", cell)]
+    assert {"'=cmd|' /C calc'!A0", "'+1", "'-1", "'@SUM(A1)", "a\\u202eb"} <= models
+    assert {"2026-11-07"} <= {row["date"] for row in rows}
+    assert all(row["in"] == "" or row["in"].isdecimal() for row in rows)
+
+
+def test_days_and_weeks_are_the_sums_of_their_hours(store_url: str, tmp_path: Path) -> None:
+    """The three tables of one period agree, and an unwatched day is empty and not zero."""
+    rows = {}
+    for by in ("hour", "day", "week"):
+        wish = Wish(csv_file=tmp_path / by, by=by, only=["porto"], delimiter=";")
+        write.run(store_url, CLOCK, wish)
+        text = (tmp_path / by).read_bytes()
+        rows[by] = list(csv.DictReader(text.decode("utf-8-sig").splitlines(), delimiter=";"))
+        assert text.startswith(b"\xef\xbb\xbf")
+    lost = [row for row in rows["day"] if row["camera"] == "street" and "2026-10-27" <= row["date"] <= "2026-10-28"]
+
+    assert len({sum(int(row["in"] or 0) for row in some) for some in rows.values()}) == 1
+    assert ["", ""] == [row["in"] for row in lost]
+    assert {"Mon"} == {row["weekday"] for row in rows["week"]}
+    assert 28 * 2 == len(rows["day"])
+
+
+def test_calc_takes_counts_as_numbers_and_days_as_dates(store_url: str, tmp_path: Path) -> None:
+    """LibreOffice Calc itself opens the file, and writes it again with typed cells."""
+    program = shutil.which("soffice")
+    if program is None:
+        pytest.skip("NO LIBREOFFICE ON THIS MACHINE: apt-get install libreoffice-calc")
+    wish = Wish(csv_file=tmp_path / "h.csv", by="day", only=["porto"])
+    write.run(store_url, CLOCK, wish)
+    subprocess.run(
+        [program, f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "fods",
+         "--outdir", str(tmp_path), str(tmp_path / "h.csv")],
+        check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    sheet = (tmp_path / "h.fods").read_text(encoding="utf-8")
+
+    assert 56 <= sheet.count('office:value-type="date"')
+    assert 'office:value-type="float"' in sheet
+    assert "table:formula" not in sheet

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 
@@ -91,7 +92,10 @@ def test_node_red_keeps_the_newest_revision(published: tuple[Mosquitto, list[dic
     if node is None:
         pytest.skip("NO NODE ON THIS MACHINE: apt-get install nodejs")
     program = (
-        "const kept = new Map(); const context = {get: k => kept.get(k), set: (k, v) => kept.set(k, v)};"
+        # Node-RED takes a key for a path of properties, and throws on a blank.
+        "const kept = new Map();"
+        "const path = k => { if (!/^[A-Za-z_$][\\w.$]*$/.test(k)) throw new Error(k); return k; };"
+        "const context = {get: k => kept.get(path(k)), set: (k, v) => kept.set(path(k), v)};"
         f"const run = msg => {{ {flow['f2']['func']} }};"
         "const hours = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
         "console.log(JSON.stringify(hours.map(h => run({payload: h}))));"
@@ -126,3 +130,20 @@ def test_home_assistant_reads_topics_and_fields_that_there_are(
         sensors[0][key] for key in ("availability_topic", "payload_available", "payload_not_available")
     )
     assert len({sensor["unique_id"] for sensor in sensors}) == len(sensors)
+
+
+@pytest.mark.parametrize(("hours_ago", "people"), [(1, "48"), (1.9, "48"), (3, ""), (25, "")])
+def test_home_assistant_keeps_its_value_when_a_late_hour_comes(hours_ago: float, people: str) -> None:
+    """Only the hour that has just ended is shown: of a late one the template makes nothing, which is ignored there."""
+    hour = json.loads(told(NOW - timedelta(hours=hours_ago)))
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - Home Assistant's own has none
+    environment.globals |= {
+        "as_timestamp": lambda moment: (
+            datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        ).timestamp(),
+        "now": lambda: NOW,
+    }
+    sensor, watched = yaml.safe_load(block("yaml"))["mqtt"]["sensor"]
+
+    assert people == environment.from_string(sensor["value_template"]).render(value_json=hour).strip()
+    assert bool(people) == bool(environment.from_string(watched["value_template"]).render(value_json=hour).strip())

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from edge.core.clock import ManualClock
 from edge.core.errors import ExtraMissing, StoreUnusable
 from edge.core.hour import Hour
-from edge.headquarters.address import open_store
+from edge.headquarters import corrections
+from edge.headquarters.address import open_reader, open_store
 from edge.headquarters.collect import judge
 from edge.headquarters.store.batch import Outcome
-from edge.headquarters.store.store import Store
+from edge.headquarters.store.store import Store, Unstorable
 from tests.headquarters.conftest import Postgres
 from tests.headquarters.messages import NOW, TOPIC, told
 
@@ -74,7 +76,7 @@ def test_an_hour_that_happens_twice_is_two(store: Store) -> None:
     """The night when clocks go back: the same local time, two instants; and one instant in two zones is one hour."""
     first = NOW.replace(month=10, day=25, hour=0)
     add(store, *(told(first + timedelta(hours=n), zone="Europe/Berlin") for n in range(3)))
-    again = add(store, told(first, zone="Europe/Berlin").replace(b"+02:00", b"+03:00").replace(b"T02", b"T03"))
+    again = add(store, told(first, zone="Europe/Helsinki"))
 
     assert 3 == len(kept(store))
     assert 0 == again.stored
@@ -91,6 +93,95 @@ def test_two_boxes_with_one_name_are_seen(store: Store) -> None:
     assert "two boxes go by one name" in unfit.fault.detail
     assert told(in_=70, out=64) == unfit.payload
     assert size == len(unfit.payload)
+
+
+@pytest.mark.parametrize("minutes", [-45, -30, 15, 30])
+def test_hours_that_overlap_are_not_both_stored(store: Store, minutes: int) -> None:
+    """A box whose zone is wrong by part of an hour would count the same people twice: the first stays."""
+    zone = {15: "Asia/Kathmandu", -45: "Asia/Kathmandu", 30: "Asia/Kolkata", -30: "Asia/Kolkata"}[minutes]
+    add(store, told(NOW - timedelta(hours=5)))
+    said = add(store, told(NOW - timedelta(hours=5) + timedelta(minutes=minutes), zone=zone))
+    beside = add(store, told(NOW - timedelta(hours=4)), told(NOW - timedelta(hours=6)))
+
+    assert {"overlap": 1} == said.quarantined
+    assert 2 == beside.stored
+    assert 3 == len(kept(store))
+
+
+def test_a_store_of_the_first_release_gets_what_is_new(tmp_path: Path) -> None:
+    """Its hours stay as they are; the index, the corrections and the rest are added. Read only, it is read as it is."""
+    path = tmp_path / "hours.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.execute(
+        "INSERT INTO hours VALUES ('a', 'door', 1793440800, 1793444400, 'UTC', 1, 5, 4, 3600, '[]',"
+        """ '{"entrance":{"in":5,"out":4}}', 'footfall-edge 0.1.0', 'head 1')"""
+    )
+    connection.commit()
+    connection.close()
+    reader = open_reader(str(path))
+    before = (reader.version, list(reader.cameras()), reader.corrections())
+    reader.close()
+    store = open_store(str(path))
+    hours = kept(store)
+    plan = store._run("EXPLAIN QUERY PLAN SELECT max(start) FROM hours").fetchall()
+    store.close()
+    again = open_store(str(path))
+
+    assert (1, [("a", "door")], []) == before
+    assert [5] == [hour.in_ for hour in hours]
+    assert "hours_by_start" in str(plan)
+    assert 2 == again.version
+    assert [] == again.corrections()
+    again.close()
+
+
+VERSION_1 = """
+CREATE TABLE footfall_store (version INTEGER NOT NULL);
+INSERT INTO footfall_store VALUES (1);
+CREATE TABLE hours (
+    site TEXT NOT NULL, camera TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+    timezone TEXT NOT NULL, revision INTEGER NOT NULL, "in" INTEGER NOT NULL, out INTEGER NOT NULL,
+    watched_s INTEGER NOT NULL, flags TEXT NOT NULL, lines TEXT NOT NULL,
+    software TEXT NOT NULL, model TEXT NOT NULL,
+    PRIMARY KEY (site, camera, start)
+);
+CREATE TABLE statuses (
+    site TEXT NOT NULL, camera TEXT NOT NULL, status TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (site, camera)
+);
+CREATE TABLE sessions (
+    broker TEXT NOT NULL, name TEXT NOT NULL, client_id TEXT NOT NULL, since INTEGER NOT NULL,
+    PRIMARY KEY (broker, name)
+);
+CREATE TABLE quarantine (
+    topic TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, size INTEGER NOT NULL,
+    payload BLOB NOT NULL, times INTEGER NOT NULL, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+    PRIMARY KEY (topic, digest)
+);
+"""
+"""The tables as release 865bbaf made them."""
+
+
+def test_a_new_file_is_not_everybodys(tmp_path: Path) -> None:
+    """The store is its owner's and its group's; so are the files that SQLite puts beside it."""
+    store = open_store(str(tmp_path / "hours.sqlite"))
+    add(store, told())
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    store.close()
+
+    assert {0o640} == set(modes.values()), modes
+
+
+def test_a_correction_is_never_changed_or_deleted(store: Store) -> None:
+    """Not even by SQL: the database itself refuses it."""
+    add(store, told())
+    wish = corrections.wish("exclude", "sh-023", why="because", since=NOW.date(), until=NOW.date())
+    corrections.enter(store, wish, ManualClock(wall=round(NOW.timestamp() * 1000)), "anna")
+    for statement in ("DELETE FROM corrections", "UPDATE corrections SET why = 'x'"):
+        with pytest.raises((StoreUnusable, Unstorable), match="never changed or deleted"), store._transaction():
+            store._run(statement)
+
+    assert ["because"] == [one.why for one in store.corrections()]
 
 
 def test_another_version_of_the_program_is_no_conflict(store: Store) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from edge.core.hour import Hour, Source
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
-from edge.headquarters.watch import Board
+from edge.headquarters.watch import Board, Box
 from edge.mqtt.subscription import Message
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import NOW, TOPIC, publish, recent, told
@@ -42,14 +42,14 @@ def board_of(*payloads: bytes, status: bytes = b"online") -> Board:
     return board
 
 
-def shown(board: Board, rows: int = 20, width: int = 140) -> str:
-    return shown_at(board, NOW, rows, width)
+def shown(board: Board, rows: int = 20, page: int = 0, width: int = 140) -> str:
+    return shown_at(board, NOW, rows, page, width)
 
 
-def shown_at(board: Board, now: datetime, rows: int = 20, width: int = 140) -> str:
+def shown_at(board: Board, now: datetime, rows: int = 20, page: int = 0, width: int = 140) -> str:
     console = Console(width=width, file=open(os.devnull, "w"), record=True)  # noqa: PTH123, SIM115 - a sink
     with console.file:
-        console.print(board.table(now, rows, "connected", width))
+        console.print(board.table(now, rows, "connected", page=page, width=width))
     return console.export_text()
 
 
@@ -98,7 +98,9 @@ def test_who_needs_somebody_stands_first() -> None:
     places = [table.index(name) for name in ("e-dead", "d-late", "c-off", "b-dim", "a-fine", "f-fine")]
 
     assert sorted(places) == places
-    assert "4 more below" in shown(board, rows=2)
+    assert "page 1 of 3: n next, p back" in shown(board, rows=2)
+    assert "c-off" in shown(board, rows=2, page=1)
+    assert "f-fine" in shown(board, rows=2, page=9)
 
 
 def test_hours_in_time_tell_that_a_box_lives() -> None:
@@ -114,6 +116,58 @@ def test_hours_in_time_tell_that_a_box_lives() -> None:
     assert "1 online" in table
     assert 0 == Board().box("a", "b").trouble(NOW)
     assert ("unknown", "offline") == (later, box.alive(NOW))
+
+
+def test_a_small_terminal_shows_the_counts() -> None:
+    """80 columns: name, status, hour, counts, watched share, missing hours and flags; nothing of the counts is cut."""
+    board = board_of(
+        told(NOW - timedelta(hours=4)),
+        told(NOW - timedelta(hours=1), in_=12_345, out=11_111, watched_ms=1_800_000, flags={"dark"}),
+    )
+    lines = shown(board, width=80).splitlines()
+
+    for words in ("sh-023/door-a", "online", "07 Nov 19:00", "12345", "11111", "50%", "2", "dark"):
+        assert any(words in line for line in lines), words
+    assert max(map(len, lines)) <= 80
+
+
+def test_only_the_sites_that_were_asked_for_are_shown() -> None:
+    """With --site, others are neither shown nor counted."""
+    board = Board(["sh-023"])
+    for site in ("sh-023", "sh-024"):
+        board.take(message(told(NOW - timedelta(hours=1), site=site), f"footfall/v1/{site}/door-a/hour"), NOW)
+        board.take(message(b"online", f"footfall/v1/{site}/door-a/status"), NOW)
+    board.take(message(b"junk", "footfall/v1/sh-024/door-a/hour"), NOW)
+
+    assert ["sh-023"] == [site for site, _ in board.boxes]
+    assert 0 == board.unfit
+
+
+def test_a_drawing_costs_what_stands_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two thousand boxes, only those are judged again of which something has come, or whose hour is overdue now."""
+    board = Board()
+    for number in range(2000):
+        board.box(f"s-{number}", "door").take(Hour.decode(told(NOW - timedelta(hours=1))))
+    board.table(NOW, 20, "connected")
+    judged: list[str] = []
+    real = Box.trouble
+
+    def trouble(box: Box, now: datetime) -> int:
+        judged.append(box.name)
+        return real(box, now)
+
+    monkeypatch.setattr(Box, "trouble", trouble)
+    board.table(NOW, 20, "connected")
+    quiet = len(judged)
+    board.box("s-7", "door").status = "offline"
+    board.table(NOW, 20, "connected")
+    one = len(judged)
+    table = board.table(NOW + timedelta(hours=2), 20, "connected")
+
+    # A row on the screen asks once more, for its own look.
+    assert (20, 41) == (quiet, one)
+    assert 2000 <= len(judged) - one <= 2000 + 20
+    assert "2,000 with hours missing" in str(table.title)
 
 
 def test_a_closed_hour_is_no_trouble() -> None:
@@ -188,7 +242,7 @@ def test_without_a_terminal_it_prints_lines(own_mosquitto: Callable[..., Mosquit
     publish(broker.port, STATUS, b"online")
     publish(broker.port, TOPIC, told(recent(3)[0], flags={"dark"}, watched_ms=1_800_000, revision=2))
     publish(broker.port, TOPIC, b"junk")
-    until_said(said, "can't be booked")
+    until_said(said, "can't be stored")
     until_said(said, "is overdue")
     child.send_signal(signal.SIGINT)
 

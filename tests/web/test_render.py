@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
 
+from edge.core.clock import ManualClock
 from edge.evaluation import timelines
 from edge.evaluation.evaluate import Evaluation
 from edge.evaluation.score import Event, score
-from edge.headquarters import page as report_page
-from edge.headquarters.summary import Part, Period, Slot, State, summarise
+from edge.headquarters.address import open_store
+from edge.headquarters.collect import judge
+from edge.headquarters.report import write
 from edge.technician.audit.count import Interval, Result
 from edge.technician.audit.report import Report, Signature
 from edge.web.render import FOLDER, render
+from tests.headquarters.messages import told
 
 REPOSITORY = Path(__file__).parents[2]
 HOSTILE = [
@@ -36,9 +40,23 @@ AT = datetime(2026, 11, 7, 10, tzinfo=UTC)
 
 
 def of_headquarters(name: str) -> str:
-    slots = [Slot(name, f"{name}{camera}", AT, AT, State.GOOD, 7, 6) for camera in "ab"]
-    parts: list[Part] = summarise([*slots, Slot(f"{name}-2", name, AT, AT, State.GOOD, 1, 1)], Period(AT.date(), 7))
-    return report_page.render(parts, Period(AT.date(), 7), AT)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        store = open_store(str(folder / "hours.sqlite"))
+        hours = [
+            (f"footfall/v1/sh-{n % 3}/door-a/hour", told(AT - timedelta(hours=n + 2), site=f"sh-{n % 3}"))
+            for n in range(30)
+        ]
+        store.add(judge(hours, AT), AT)
+        with store._transaction():
+            store._run("UPDATE hours SET site = :name || site, camera = :name, model = :name", {"name": name})
+        store.close()
+        clock = ManualClock(wall=round(AT.timestamp() * 1000))
+        wish = write.Wish(html=folder / "r.html", folder=folder / "pages", last=AT.date())
+        write.run(str(folder / "hours.sqlite"), clock, wish)
+        pages = [folder / "r.html", *(folder / "pages" / "sites").iterdir()]
+        assert 4 == len(pages)
+        return pages[0].read_text(encoding="utf-8")
 
 
 def of_audit(name: str) -> str:

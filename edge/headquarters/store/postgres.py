@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing, StoreUnusable
-from edge.headquarters.store.store import Store, Unstorable
+from edge.headquarters.store.reader import Reader
+from edge.headquarters.store.store import Store, Unstorable, refuse_newer
+from edge.headquarters.store.views import VIEWS
 
 try:
     import psycopg
@@ -17,8 +19,29 @@ except ImportError as exc:
     raise ExtraMissing("PostgreSQL's client", HEADQUARTERS_EXTRA) from exc
 
 
-class PostgresStore(Store):
-    """A server; as many collectors as it takes."""
+_TYPES = {
+    "moment": "TIMESTAMPTZ",
+    "json": "JSONB",
+    "bytes": "BYTEA",
+    "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+}
+_TRIGGERS = (
+    """
+    CREATE OR REPLACE FUNCTION footfall_keep_corrections() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'a correction is never changed or deleted; enter another that revokes it';
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS corrections_are_kept ON corrections",
+    """
+    CREATE TRIGGER corrections_are_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON corrections
+    EXECUTE FUNCTION footfall_keep_corrections()
+    """,
+)
+
+
+class PostgresReader(Reader):
+    """A server's database that is only read; a role that may do no more is enough."""
 
     def __init__(self, url: str) -> None:
         super().__init__(re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url))
@@ -43,17 +66,58 @@ class PostgresStore(Store):
                 keepalives_interval=5,
                 keepalives_count=3,
             )
-            # A cluster may have been set up to acknowledge before it has written.
-            self._connection.execute("SET synchronous_commit TO on")
             self._connection.execute("SET timezone TO 'UTC'")
+            self._set_up()
+        except psycopg.errors.UndefinedTable as exc:
+            self.close()
+            raise StoreUnusable(self.name, "it is no store of hours; `footfall collect` makes one") from exc
         except psycopg.Error as exc:
             self.close()
             raise StoreUnusable(self.name, _first_line(exc)) from exc
-        try:
-            self._begin({"moment": "TIMESTAMPTZ", "json": "JSONB", "bytes": "BYTEA"})
         except StoreUnusable:
             self.close()
             raise
+
+    def _set_up(self) -> None:
+        """Look at the tables; may raise psycopg's errors."""
+        self._connection.execute("SET default_transaction_read_only TO on")
+        found = self._connection.execute("SELECT version FROM footfall_store").fetchone()
+        self.version = 0 if found is None else int(found[0])
+        refuse_newer(self.name, self.version)
+
+    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
+        if self._connection is None or self._connection.closed:
+            self._connect()
+        try:
+            with self._connection.transaction(), self._connection.cursor(name="footfall") as cursor:
+                cursor.itersize = 5_000
+                yield from cursor.execute(_pyformat(statement), values)
+        except psycopg.Error as exc:
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+
+    def _fetch(self, statement: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        if self._connection is None or self._connection.closed:
+            self._connect()
+        try:
+            found: Sequence[Sequence[Any]] = self._connection.execute(_pyformat(statement), values).fetchall()
+        except psycopg.Error as exc:
+            raise StoreUnusable(self.name, _first_line(exc)) from exc
+        return found
+
+    def _instant(self, moment: datetime) -> datetime:
+        return moment
+
+    def _seconds(self, column: str) -> str:
+        return f"CAST(extract(epoch FROM {column}) AS bigint)"
+
+
+class PostgresStore(PostgresReader, Store):
+    """A server; as many collectors as it takes."""
+
+    def _set_up(self) -> None:
+        # A cluster may have been set up to acknowledge before it has written.
+        self._connection.execute("SET synchronous_commit TO on")
+        self._begin(_TYPES, (*_TRIGGERS, *VIEWS))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -71,17 +135,6 @@ class PostgresStore(Store):
 
     def _run(self, statement: str, values: Mapping[str, object] | None = None) -> Any:
         return self._connection.execute(_pyformat(statement), values)
-
-    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
-        try:
-            with self._connection.transaction(), self._connection.cursor(name="footfall") as cursor:
-                cursor.itersize = 5_000
-                yield from cursor.execute(_pyformat(statement), values)
-        except psycopg.Error as exc:
-            raise StoreUnusable(self.name, _first_line(exc)) from exc
-
-    def _instant(self, moment: datetime) -> datetime:
-        return moment
 
     def _lock_tables(self) -> None:
         self._run("SELECT pg_advisory_xact_lock(70117)")

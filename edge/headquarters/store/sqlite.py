@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,28 +12,82 @@ from pathlib import Path
 from typing import Any
 
 from edge.core.errors import StoreUnusable
-from edge.headquarters.store.store import Store, Unstorable
+from edge.headquarters.store.reader import Reader
+from edge.headquarters.store.store import Store, Unstorable, refuse_newer
 
 _RETRY_S = 0.05
 """Time between two tries to switch a file that is locked to write-ahead logging, s."""
 _MOST_TRIES = 600
 """Tries to switch a file that is locked to write-ahead logging; together half a minute."""
+_TYPES = {"moment": "INTEGER", "json": "TEXT", "bytes": "BLOB", "identity": "INTEGER PRIMARY KEY"}
+_TRIGGERS = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS corrections_no_{what.lower()} BEFORE {what} ON corrections BEGIN"
+    " SELECT RAISE(ABORT, 'a correction is never changed or deleted; enter another that revokes it'); END"
+    for what in ("UPDATE", "DELETE")
+)
 
 
-class SqliteStore(Store):
-    """A file; as many collectors as run on its machine."""
+class SqliteReader(Reader):
+    """A file that is only read, by whoever may read it: nothing is made, changed or locked."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
+        if not path.is_file():
+            raise StoreUnusable(self.name, "there is no such file", "look at --store; `footfall collect` makes one")
+        # Without write-ahead files nobody writes, and a folder that can't be written may hold none.
+        is_still = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
+        address = f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if is_still else "")
+        try:
+            self._connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
+            found = self._connection.execute("SELECT version FROM footfall_store").fetchone()
+        except sqlite3.OperationalError as exc:
+            cause = "it is no store of hours" if "no such table" in str(exc) else str(exc)
+            raise StoreUnusable(self.name, cause) from exc
+        except sqlite3.Error as exc:
+            raise StoreUnusable(self.name, str(exc)) from exc
+        self.version = 0 if found is None else int(found[0])
+        refuse_newer(self.name, self.version)
+
+    def close(self) -> None:
+        """Let go of it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
+        try:
+            yield from self._connection.execute(statement, values)
+        except sqlite3.Error as exc:
+            raise StoreUnusable(self.name, str(exc)) from exc
+
+    def _fetch(self, statement: str, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as exc:
+            raise StoreUnusable(self.name, str(exc)) from exc
+
+    def _instant(self, moment: datetime) -> int:
+        return int(moment.timestamp())
+
+    def _seconds(self, column: str) -> str:
+        return column
+
+
+class SqliteStore(SqliteReader, Store):
+    """A file; as many collectors as run on its machine."""
+
+    def __init__(self, path: Path) -> None:
+        Store.__init__(self, str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # What shops count is the chain's own business: not every account on the machine reads it.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         except (OSError, sqlite3.Error) as exc:
             raise StoreUnusable(self.name, str(exc)) from exc
         try:
             self._write_ahead()
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._begin({"moment": "INTEGER", "json": "TEXT", "bytes": "BLOB"})
+            self._begin(_TYPES, _TRIGGERS)
         except sqlite3.Error as exc:
             self.close()
             raise StoreUnusable(self.name, str(exc)) from exc
@@ -52,11 +107,6 @@ class SqliteStore(Store):
             else:
                 return
 
-    def close(self) -> None:
-        """Let go of it."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
-
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
@@ -72,17 +122,8 @@ class SqliteStore(Store):
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
 
-    def _instant(self, moment: datetime) -> int:
-        return int(moment.timestamp())
-
     def _lock_tables(self) -> None:
         """Do nothing: BEGIN IMMEDIATE has locked the file."""
 
     def _run(self, statement: str, values: Mapping[str, object] | None = None) -> Any:
         return self._connection.execute(statement, values or {})
-
-    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
-        try:
-            yield from self._connection.execute(statement, values)
-        except sqlite3.Error as exc:
-            raise StoreUnusable(self.name, str(exc)) from exc

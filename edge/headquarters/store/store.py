@@ -10,44 +10,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edge.core.errors import HourUnfit, StoreUnusable
-from edge.core.hour import SCHEMA, Hour, LineCount
+from edge.core.hour import Hour
+from edge.core.printable import printable
 from edge.headquarters.receive import LARGEST, stamp
 from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
+from edge.headquarters.store.reader import Correction, Reader, parsed
+from edge.headquarters.store.tables import VERSION, statements
 
 MOST_QUARANTINED = 100_000
 """Most different messages in quarantine; beyond, those seen longest ago are dropped."""
-_VERSION = 1
-"""Version of the tables."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS footfall_store (version INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS hours (
-    site TEXT NOT NULL, camera TEXT NOT NULL, start {moment} NOT NULL, "end" {moment} NOT NULL,
-    timezone TEXT NOT NULL, revision INTEGER NOT NULL, "in" INTEGER NOT NULL, out INTEGER NOT NULL,
-    watched_s INTEGER NOT NULL, flags {json} NOT NULL, lines {json} NOT NULL,
-    software TEXT NOT NULL, model TEXT NOT NULL,
-    PRIMARY KEY (site, camera, start)
-);
-CREATE TABLE IF NOT EXISTS statuses (
-    site TEXT NOT NULL, camera TEXT NOT NULL, status TEXT NOT NULL, since {moment} NOT NULL,
-    PRIMARY KEY (site, camera)
-);
-CREATE TABLE IF NOT EXISTS sessions (
-    broker TEXT NOT NULL, name TEXT NOT NULL, client_id TEXT NOT NULL, since {moment} NOT NULL,
-    PRIMARY KEY (broker, name)
-);
-CREATE TABLE IF NOT EXISTS quarantine (
-    topic TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, size INTEGER NOT NULL,
-    payload {bytes} NOT NULL, times INTEGER NOT NULL, first_seen {moment} NOT NULL, last_seen {moment} NOT NULL,
-    PRIMARY KEY (topic, digest)
-);
-"""
+_LONGEST = timedelta(hours=1)
+"""An hour that begins so much earlier than another can't overlap it."""
 
 _UPSERT = """
 INSERT INTO hours VALUES (:site, :camera, :start, :end, :timezone, :revision, :in_, :out, :watched_s, :flags, :lines,
@@ -62,9 +41,13 @@ _KNOWN = """
 SELECT revision, "in", out, watched_s, flags, lines FROM hours
 WHERE site = :site AND camera = :camera AND start = :start
 """
-_HOURS = """
-SELECT site, camera, start, "end", timezone, revision, "in", out, watched_s, flags, lines, software, model
-FROM hours WHERE start >= :since AND start < :until
+_OVERLAPPING = """
+SELECT {start} FROM hours WHERE site = :site AND camera = :camera AND start > :earliest AND start < :end
+    AND start <> :start AND "end" > :start LIMIT 1
+"""
+_CORRECTION = """
+INSERT INTO corrections (made, who, why, action, site, camera, since, until, value, revokes)
+VALUES (:made, :who, :why, :action, :site, :camera, :since, :until, :value, :revokes) RETURNING id
 """
 _QUARANTINE = """
 INSERT INTO quarantine (topic, digest, reason, detail, size, payload, times, first_seen, last_seen)
@@ -87,29 +70,18 @@ class Unstorable(Exception):
     """The database takes this batch for impossible: one of its rows is to blame, not the disk or the wire."""
 
 
-class Store(ABC):
+class Store(Reader):
     """
-    An open store.
+    A store that is open for writing.
 
     Raises:
         StoreUnusable: from each method, when the database can't be reached, read or written. Nothing of the batch was
             stored then; the same call may succeed later.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of it."""
-
     @abstractmethod
     def _lock_tables(self) -> None:
         """Keep two collectors that start at once from making the tables together."""
-
-    @abstractmethod
-    def _instant(self, moment: datetime) -> object:
-        """Return *moment* as this database keeps it."""
 
     @abstractmethod
     def _transaction(self) -> contextlib.AbstractContextManager[None]:
@@ -118,10 +90,6 @@ class Store(ABC):
     @abstractmethod
     def _run(self, statement: str, values: Mapping[str, object] | None = None) -> Any:
         """Run one statement with :named values; return its cursor."""
-
-    @abstractmethod
-    def _stream(self, statement: str, values: Mapping[str, object]) -> Iterator[Sequence[Any]]:
-        """Yield rows without holding all of them in memory."""
 
     # --- storing -----------------------------------------------------------------------------------------------------
 
@@ -174,14 +142,25 @@ class Store(ABC):
             "software": hour.software,
             "model": hour.model,
         }
+        where = {"site": hour.site, "camera": hour.camera, "start": values["start"], "end": values["end"]}
+        overlapping = self._run(
+            _OVERLAPPING.format(start=self._seconds("start")),
+            {**where, "earliest": self._instant(hour.start - _LONGEST)},
+        ).fetchone()
+        if overlapping is not None:
+            other = datetime.fromtimestamp(overlapping[0], UTC)
+            return HourUnfit(
+                "overlap",
+                f"it begins at {stamp(hour.start)} and ends at {stamp(hour.end)}; an hour of {hour.site}/{hour.camera}"
+                f" that begins at {stamp(other)} is known: the same people would be counted twice",
+            )
         if self._run(_UPSERT, values).rowcount == 1:
             outcome.stored += 1
             return None
-        revision, *known, flags, lines = self._run(
-            _KNOWN, {"site": hour.site, "camera": hour.camera, "start": values["start"]}
-        ).fetchone()
+        del where["end"]
+        revision, *known, flags, lines = self._run(_KNOWN, where).fetchone()
         told = [hour.in_, hour.out, hour.watched_s]
-        same = told == known and _parsed(flags) == sorted(hour.flags) and _parsed(lines) == _parsed(hour.lines_json())
+        same = told == known and parsed(flags) == sorted(hour.flags) and parsed(lines) == parsed(hour.lines_json())
         if revision > hour.revision or same:
             outcome.repeated += 1
             return None
@@ -200,7 +179,7 @@ class Store(ABC):
                 "topic": _clean(unfit.topic),
                 "digest": hashlib.sha256(unfit.payload).hexdigest(),
                 "reason": reason,
-                "detail": _clean(unfit.fault.detail),
+                "detail": printable(unfit.fault.detail),
                 "size": len(unfit.payload),
                 "payload": unfit.payload[:LARGEST],
                 "now": self._instant(now),
@@ -245,93 +224,62 @@ class Store(ABC):
         with self._transaction():
             self._run("DELETE FROM sessions WHERE broker = :broker AND name = :name", {"broker": broker, "name": name})
 
-    # --- reading -----------------------------------------------------------------------------------------------------
+    # --- what people know better --------------------------------------------------------------------------------------
 
-    def hours(self, since: datetime, until: datetime, sites: Sequence[str] = ()) -> Iterator[Hour]:
-        """Yield the hours that start in [*since*, *until*), of *sites* or all, by site, camera and start."""
-        names = {f"site{number}": site for number, site in enumerate(sites)}
-        only = f" AND site IN ({', '.join(f':{name}' for name in names)})" if names else ""
-        rows = self._stream(
-            f"{_HOURS}{only} ORDER BY site, camera, start",
-            {"since": self._instant(since), "until": self._instant(until), **names},
-        )
-        for row in rows:
-            yield _hour(row)
+    def correct(self, correction: Correction) -> int:
+        """Enter a correction, whose number is ignored; return the number that it has now."""
+        with self._transaction():
+            ((number,),) = self._run(
+                _CORRECTION,
+                {
+                    "made": self._instant(correction.made),
+                    "who": correction.who,
+                    "why": correction.why,
+                    "action": correction.action,
+                    "site": correction.site,
+                    "camera": correction.camera,
+                    "since": None if correction.since is None else self._instant(correction.since),
+                    "until": None if correction.until is None else self._instant(correction.until),
+                    "value": correction.value,
+                    "revokes": correction.revokes,
+                },
+            ).fetchall()
+        return int(number)
 
-    def count(self) -> int:
-        """Return how many hours there are."""
-        ((found,),) = self._stream("SELECT count(*) FROM hours", {})
-        return int(found)
+    def replace_sites(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Make the table `sites` hold *rows*, for those who read by SQL; see `edge.headquarters.sites.as_table`."""
+        with self._transaction():
+            self._run("DELETE FROM sites")
+            for row in rows:
+                self._run("INSERT INTO sites VALUES (:site, :camera, :site_name, :camera_name, :region, :area_m2)", row)
 
-    def extent(self) -> tuple[datetime, datetime] | None:
-        """Return the start of the first and of the last hour; None if there is none."""
-        first, last = self._run("SELECT min(start), max(start) FROM hours").fetchone()
-        return None if first is None else (_moment(first), _moment(last))
-
-    def statuses(self) -> dict[tuple[str, str], tuple[str, datetime]]:
-        """Return what each camera's box last said, and since when: (site, camera) -> (`online` or `offline`, since)."""
-        rows = self._run("SELECT site, camera, status, since FROM statuses ORDER BY site, camera").fetchall()
-        return {(site, camera): (status, _moment(since)) for site, camera, status, since in rows}
-
-    def quarantine(self) -> Iterator[tuple[Unfit, int]]:
-        """Yield what is in quarantine, with the size that each message had; larger ones are kept in part."""
-        rows = self._stream("SELECT topic, payload, reason, detail, size FROM quarantine ORDER BY topic, digest", {})
-        for topic, payload, reason, detail, size in rows:
-            yield Unfit(topic, bytes(payload), HourUnfit(reason, detail)), size
-
-    def quarantined(self) -> dict[str, int]:
-        """Return how many different messages are in quarantine, by reason."""
-        return dict(self._run("SELECT reason, count(*) FROM quarantine GROUP BY reason ORDER BY reason").fetchall())
-
-    def _begin(self, types: Mapping[str, str]) -> None:
-        """Make the tables where there are none; refuse a store that is newer than this program."""
+    def _begin(self, types: Mapping[str, str], second: Sequence[str]) -> None:
+        """Make the tables that are missing; refuse a store that is newer than this program."""
         with self._transaction():
             self._lock_tables()
-            for statement in _TABLES.format(**types).split(";"):
-                if statement.strip():
-                    self._run(statement)
+            self._run("CREATE TABLE IF NOT EXISTS footfall_store (version INTEGER NOT NULL)")
             found = self._run("SELECT version FROM footfall_store").fetchone()
+            known = 0 if found is None else int(found[0])
+            for statement in statements(known, types, second):
+                self._run(statement)
             if found is None:
-                self._run(f"INSERT INTO footfall_store VALUES ({_VERSION})")  # noqa: S608 - a constant
-        if found is not None and found[0] > _VERSION:
-            raise StoreUnusable(self.name, f"its version is {found[0]}, this program knows {_VERSION}; use a newer one")
+                self._run(f"INSERT INTO footfall_store VALUES ({VERSION})")  # noqa: S608 - a constant
+            elif known < VERSION:
+                self._run(f"UPDATE footfall_store SET version = {VERSION}")  # noqa: S608 - a constant
+        self.version = max(known, VERSION)
+        refuse_newer(self.name, known)
+
+
+def refuse_newer(name: str, version: int) -> None:
+    """Raise StoreUnusable for a store that a newer program has made."""
+    if version > VERSION:
+        raise StoreUnusable(name, f"its version is {version}, this program knows {VERSION}; use a newer one")
 
 
 def _order(arrival: Arrival) -> tuple[str, str, datetime, int]:
     return arrival.hour.site, arrival.hour.camera, arrival.hour.start, arrival.hour.revision
 
 
-def _hour(row: Sequence[Any]) -> Hour:
-    """Return the hour of a row; it was valid when it was stored, and isn't validated again."""
-    site, camera, start, end, zone, revision, in_, out, watched_s, flags, lines, software, model = row
-    return Hour.model_construct(
-        version=SCHEMA,
-        site=site,
-        camera=camera,
-        start=_moment(start),
-        end=_moment(end),
-        timezone=zone,
-        revision=revision,
-        lines={
-            name: LineCount.model_construct(in_=count["in"], out=count["out"]) for name, count in _parsed(lines).items()
-        },
-        in_=in_,
-        out=out,
-        watched_s=watched_s,
-        flags=tuple(_parsed(flags)),
-        software=software,
-        model=model,
-    )
-
-
 def _clean(text: str) -> str:
     """Return *text* without what a database's text can't hold."""
     return text.replace("\0", "\ufffd").encode(errors="backslashreplace").decode()
-
-
-def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
-
-
-def _moment(value: int | datetime) -> datetime:
-    return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)

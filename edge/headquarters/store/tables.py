@@ -1,0 +1,80 @@
+"""
+The tables of a store, and how a store of an earlier release gets those that are new. Only additions: a column or row
+that is there stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+VERSION = 2
+"""Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, days, sites, an index on `start`."""
+
+_FIRST = (
+    """
+    CREATE TABLE IF NOT EXISTS hours (
+        site TEXT NOT NULL, camera TEXT NOT NULL, start {moment} NOT NULL, "end" {moment} NOT NULL,
+        timezone TEXT NOT NULL, revision INTEGER NOT NULL, "in" INTEGER NOT NULL, out INTEGER NOT NULL,
+        watched_s INTEGER NOT NULL, flags {json} NOT NULL, lines {json} NOT NULL,
+        software TEXT NOT NULL, model TEXT NOT NULL,
+        PRIMARY KEY (site, camera, start)
+    )""",
+    """
+    CREATE TABLE IF NOT EXISTS statuses (
+        site TEXT NOT NULL, camera TEXT NOT NULL, status TEXT NOT NULL, since {moment} NOT NULL,
+        PRIMARY KEY (site, camera)
+    )""",
+    """
+    CREATE TABLE IF NOT EXISTS sessions (
+        broker TEXT NOT NULL, name TEXT NOT NULL, client_id TEXT NOT NULL, since {moment} NOT NULL,
+        PRIMARY KEY (broker, name)
+    )""",
+    """
+    CREATE TABLE IF NOT EXISTS quarantine (
+        topic TEXT NOT NULL, digest TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, size INTEGER NOT NULL,
+        payload {bytes} NOT NULL, times INTEGER NOT NULL, first_seen {moment} NOT NULL, last_seen {moment} NOT NULL,
+        PRIMARY KEY (topic, digest)
+    )""",
+)
+
+_SECOND = (
+    "CREATE INDEX IF NOT EXISTS hours_by_start ON hours (start)",
+    # What people know better than a camera. Rows are added, and never changed or deleted: triggers see to it.
+    """
+    CREATE TABLE IF NOT EXISTS corrections (
+        id {identity}, made {moment} NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, action TEXT NOT NULL,
+        site TEXT NOT NULL, camera TEXT NOT NULL, since {moment}, until {moment}, value TEXT NOT NULL, revokes INTEGER
+    )""",
+    # Days of hours that were older than the retention: what is left of them.
+    """
+    CREATE TABLE IF NOT EXISTS days (
+        site TEXT NOT NULL, camera TEXT NOT NULL, day TEXT NOT NULL, timezone TEXT NOT NULL, "in" INTEGER NOT NULL,
+        out INTEGER NOT NULL, hours INTEGER NOT NULL, open_hours INTEGER NOT NULL, good_hours INTEGER NOT NULL,
+        flags {json} NOT NULL, lines {json} NOT NULL,
+        PRIMARY KEY (site, camera, day)
+    )""",
+    # sites.yaml, for those who read by SQL.
+    """
+    CREATE TABLE IF NOT EXISTS sites (
+        site TEXT NOT NULL, camera TEXT NOT NULL, site_name TEXT NOT NULL, camera_name TEXT, region TEXT,
+        area_m2 REAL, PRIMARY KEY (site, camera)
+    )""",
+)
+
+
+def statements(known: int, types: Mapping[str, str], second: Sequence[str]) -> list[str]:
+    """
+    Return what makes the tables of this version from those of version *known*.
+
+    Args:
+        known: Version of the store; 0 of an empty one.
+        types: This database's types: moment, json, bytes, identity.
+        second: What this database alone gets with version 2: its triggers and views.
+    """
+    made: list[str] = []
+    if known < 1:
+        made += [statement.format(**types) for statement in _FIRST]
+    if known < VERSION:
+        made += [statement.format(**types) for statement in _SECOND]
+        made += second
+    return made

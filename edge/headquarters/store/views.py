@@ -1,0 +1,60 @@
+"""
+Views for those who read the store by SQL: Grafana, Power BI, Metabase. PostgreSQL only, which knows time zones.
+
+They say of each hour what the report says of it: whether it is good, and whether somebody has excluded it. The report's
+rules stand in `report/reliability.py`; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from edge.core.hour import TROUBLES, WELL_WATCHED
+
+_TROUBLED = ", ".join(f"'{flag}'" for flag in TROUBLES)
+
+VIEWS = (
+    """
+    CREATE OR REPLACE VIEW footfall_corrections AS
+    SELECT c.id, c.made, c.who, c.why, c.action, c.site, c.camera, c.since, c.until, c.value
+    FROM corrections c
+    WHERE c.action <> 'revoke' AND NOT EXISTS (SELECT 1 FROM corrections r WHERE r.revokes = c.id)
+    """,
+    f"""
+    CREATE OR REPLACE VIEW footfall_hours AS
+    SELECT h.site, coalesce(named.site_name, h.site) AS site_name, named.region, h.camera,
+        coalesce(cam.camera_name, h.camera) AS camera_name, h.start,
+        h.start AT TIME ZONE h.timezone AS local_start,
+        CAST(h.start AT TIME ZONE h.timezone AS date) AS day,
+        CAST(extract(isodow FROM h.start AT TIME ZONE h.timezone) AS integer) AS weekday,
+        CAST(extract(hour FROM h.start AT TIME ZONE h.timezone) AS integer) AS hour,
+        h."in" AS visitors_in, h.out AS visitors_out, h.watched_s, h.flags,
+        CASE
+            WHEN EXISTS (
+                SELECT 1 FROM footfall_corrections c
+                WHERE c.action = 'exclude' AND c.site = h.site AND c.camera IN ('', h.camera)
+                    AND (c.since IS NULL OR h.start >= c.since) AND (c.until IS NULL OR h.start < c.until)
+            ) THEN 'excluded'
+            WHEN h.flags ? 'closed' AND h.flags - 'closed' - 'restarted' <> '[]' THEN 'poor'
+            WHEN h.flags ? 'closed' AND h.watched_s > 0 THEN 'good'
+            WHEN h.flags ? 'closed' THEN 'closed'
+            WHEN h.watched_s = 0 THEN 'unwatched'
+            WHEN h.flags ?| ARRAY[{_TROUBLED}] THEN 'poor'
+            WHEN h.watched_s >= {WELL_WATCHED} * extract(epoch FROM h."end" - h.start) THEN 'good'
+            ELSE 'poor'
+        END AS state
+    FROM hours h
+    LEFT JOIN LATERAL (SELECT s.site_name, s.region FROM sites s WHERE s.site = h.site LIMIT 1) named ON true
+    LEFT JOIN sites cam ON cam.site = h.site AND cam.camera = h.camera
+    WHERE NOT h.flags ? 'trial'
+    """,  # noqa: S608 - with constants of our own
+    """
+    CREATE OR REPLACE VIEW footfall_days AS
+    SELECT site, site_name, region, camera, camera_name, day,
+        sum(CASE WHEN state IN ('good', 'closed', 'poor') THEN visitors_in ELSE 0 END) AS visitors_in,
+        sum(CASE WHEN state IN ('good', 'closed', 'poor') THEN visitors_out ELSE 0 END) AS visitors_out,
+        count(*) FILTER (WHERE state <> 'closed') AS open_hours,
+        count(*) FILTER (WHERE state = 'good') AS good_hours
+    FROM footfall_hours
+    GROUP BY site, site_name, region, camera, camera_name, day
+    """,
+)
+"""In the order in which they need each other."""
