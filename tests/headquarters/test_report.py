@@ -291,9 +291,7 @@ def test_postgresql_gives_the_same_page(store_url: str, tmp_path: Path, postgres
     assert (tmp_path / "one").read_text(encoding="utf-8") == (tmp_path / "two").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("hours", "in_"), [(range(3), 3), (range(24), 24), (range(30), 24)]
-)
+@pytest.mark.parametrize(("hours", "in_"), [(range(3), 3), (range(24), 24), (range(30), 24)])
 def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, in_: int) -> None:
     """While no day is over yet the report shows the hours that there are; then whole days, as ever."""
     url = str(tmp_path / "first.sqlite")
