@@ -37,13 +37,11 @@ Every error this program raises on purpose, and the exit code that each one ends
         BrokerRefused (ConnectionError)
         PasswordFileError (OSError)     78   credentials can't be used; restarting can't help
         TlsFileError (OSError)          78   likewise, of a certificate or a key
-      HourUnfit (ValueError)                 handled inside: headquarters puts the message into quarantine
-      StoreError                        74
-        StoreUnusable (OSError)              the store of hours can't be opened, read or written
       NameTaken                         69   another collector has connected under the same name
       ExtraMissing (ImportError)        69   a package or program that this command needs isn't installed
-      RehearsalFailed                    1   `simulate`: hours were lost or doubled, or it took too long
       MeasuringFailed                    1   the sealed process of `check` and `bench` gave no figures
+
+Headquarters' own errors are in `edge.headquarters.errors`.
 
 An error is data: `subject`, `cause` and `advice` are separate, and `str()` joins them as "subject: cause; advice". Code
 that needs one of the three reads it, and never takes the sentence apart.
@@ -375,34 +373,6 @@ class TlsFileError(PublishError, OSError):
         super().__init__(cause, advice, subject=f"broker.{key} {path}")
 
 
-class HourUnfit(EdgeError, ValueError):
-    """
-    What came on a topic isn't an hour that can be stored.
-
-    Attributes:
-        reason: One word, what the quarantine is sorted by.
-        detail: What exactly, in a sentence.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        self.detail = detail
-        super().__init__(detail, subject=reason)
-
-
-class StoreError(EdgeError):
-    """Headquarters' store can't be used."""
-
-    exit_code = 74
-
-
-class StoreUnusable(StoreError, OSError):
-    """It can't be opened, read or written."""
-
-    def __init__(self, store: str, cause: str, advice: str = "") -> None:
-        super().__init__(cause, advice, subject=f"store {store}")
-
-
 class NameTaken(EdgeError):
     """Another collector has connected under the same name."""
 
@@ -412,9 +382,7 @@ class NameTaken(EdgeError):
         super().__init__(f'another collector runs under the name "{name}"', "give each its own with --name")
 
 
-HEADQUARTERS_EXTRA = (
-    "pip install 'dist/footfall_edge-VERSION-py3-none-any.whl[headquarters]' (./deploy.sh wheel builds the file)"
-)
+HEADQUARTERS_EXTRA = "pip install 'dist/footfall_edge-VERSION-py3-none-any.whl[headquarters]' (from ./deploy.sh wheel)"
 """How headquarters installs what boxes don't carry: the package is on no index."""
 
 
@@ -425,10 +393,6 @@ class ExtraMissing(EdgeError, ImportError):
 
     def __init__(self, what: str, advice: str) -> None:
         super().__init__(f"{what} isn't installed", f"type: {advice}")
-
-
-class RehearsalFailed(EdgeError):
-    """The simulated boxes' hours did not all arrive, each once."""
 
 
 class MeasuringFailed(EdgeError):

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from edge.config.schema import Broker
 from edge.core.clock import Clock
-from edge.core.errors import ConfigError, HourUnfit, StoreUnusable
+from edge.core.errors import ConfigError
 from edge.core.hour import TEST
 from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
 from edge.core.topics import OFFLINE, ONLINE, parse_status_topic
 from edge.headquarters.address import open_store
+from edge.headquarters.errors import HourUnfit, StoreUnusable
 from edge.headquarters.gaps import GapWatch, describe
 from edge.headquarters.receive import receive
 from edge.headquarters.sites import Sites, as_table

@@ -2,7 +2,7 @@
 From a topic and its bytes to an hour that can be stored, or to the reason why not. Pure.
 
 Whatever a box, a stranger or a broken box publishes ends here as an :class:`~edge.core.hour.Hour` or as an
-:class:`~edge.core.errors.HourUnfit`, and as nothing else.
+:class:`~edge.headquarters.errors.HourUnfit`, and as nothing else.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from edge.core.errors import HourUnfit
 from edge.core.hour import SCHEMA, TEST, Hour
 from edge.core.hour_edges import QUARTER_MS, hour_at
 from edge.core.printable import printable
 from edge.core.time_zone import is_time_zone
 from edge.core.topics import parse_hour_topic
+from edge.headquarters.errors import HourUnfit
 
 LARGEST = 65_536
 """Most bytes of a message; an hour of eight lines has about 700."""

@@ -20,12 +20,13 @@ from pathlib import Path
 from rich.console import Console
 
 from edge.core.clock import Clock
-from edge.core.errors import ConfigError, RehearsalFailed
+from edge.core.errors import ConfigError
 from edge.core.hour import HOUR_MS
 from edge.core.signals import Notice
 from edge.headquarters import boxes
 from edge.headquarters.address import open_store
 from edge.headquarters.boxes import Figures, Plan
+from edge.headquarters.errors import RehearsalFailed
 from edge.headquarters.rehearsal_programs import Programs, use, use_of
 from edge.publisher.hours import MOST_SPREAD_MS
 

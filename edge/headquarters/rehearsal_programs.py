@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.config.schema import Broker
-from edge.core.errors import ExtraMissing, RehearsalFailed
+from edge.core.errors import ExtraMissing
 from edge.headquarters import boxes, broker
+from edge.headquarters.errors import RehearsalFailed
 
 _START_S = 120.0
 """A program that hasn't started by then won't, s."""

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.core.clock import Clock
-from edge.core.errors import ConfigError, RehearsalFailed
+from edge.core.errors import ConfigError
 from edge.core.signals import stop_signals
+from edge.headquarters.errors import RehearsalFailed
 from edge.headquarters.rehearsal import Rehearsal, Result, Wish
 
 _HEADROOM = 600

@@ -7,16 +7,10 @@ with the hours that are stored.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
-import os
-import select
-import sys
-import termios
 import time
-import tty
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -29,13 +23,14 @@ from rich.text import Text
 
 from edge.config.schema import Broker
 from edge.core.clock import Clock
-from edge.core.errors import HourUnfit
 from edge.core.hour import TEST, WELL_WATCHED, Hour
 from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.topics import parse_hour_topic, parse_status_topic
 from edge.headquarters.address import open_reader
+from edge.headquarters.errors import HourUnfit
 from edge.headquarters.gaps import HOUR, KnownHours
+from edge.headquarters.keys import pressed_keys
 from edge.headquarters.receive import receive
 from edge.mqtt.client import Session
 from edge.mqtt.subscription import Message, Subscription
@@ -288,7 +283,7 @@ def run(broker: Broker, clock: Clock, store_url: str | None = None, sites: Seque
 
 def _show(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:
     drawn_s, page = 0.0, 0
-    with Live(console=console, auto_refresh=False, screen=True) as live, _keys() as keys:
+    with Live(console=console, auto_refresh=False, screen=True) as live, pressed_keys() as keys:
         while not stopping.is_set():
             for message in _receive(subscription):
                 board.take(message, _now(clock))
@@ -302,26 +297,6 @@ def _show(console: Console, board: Board, subscription: Subscription, clock: Clo
                 page = min(page, max(0, -(-len(board.boxes) // rows) - 1))
                 table = board.table(_now(clock), rows, subscription.state, page=page, width=console.width)
                 live.update(table, refresh=True)
-
-
-@contextlib.contextmanager
-def _keys() -> Iterator[Callable[[], str]]:
-    """Give a function that returns the keys that were pressed since it was last asked; leave the terminal as it was."""
-    descriptor = sys.stdin.fileno()
-    if not os.isatty(descriptor):
-        yield lambda: ""
-        return
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor, termios.TCSANOW)
-
-        def pressed() -> str:
-            ready = select.select([descriptor], [], [], 0)[0]
-            return os.read(descriptor, 64).decode(errors="ignore") if ready else ""
-
-        yield pressed
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def _print(console: Console, board: Board, subscription: Subscription, clock: Clock, stopping: Notice) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.core.errors import HourUnfit
 from edge.core.hour import Hour, Source
+from edge.headquarters.errors import HourUnfit
 from edge.headquarters.receive import LARGEST, receive
 from tests.headquarters.messages import NOW, TOPIC, told
 

@@ -23,9 +23,10 @@ from typing import Any
 import pytest
 
 from edge.core.clock import ManualClock
-from edge.core.errors import ConfigError, ExtraMissing, StoreUnusable
+from edge.core.errors import ConfigError, ExtraMissing
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
+from edge.headquarters.errors import StoreUnusable
 from edge.headquarters.report import write
 from edge.headquarters.report.write import Wish
 from edge.web.charts import COLUMNS_PX

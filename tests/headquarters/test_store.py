@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from edge.core.clock import ManualClock
-from edge.core.errors import ExtraMissing, StoreUnusable
+from edge.core.errors import ExtraMissing
 from edge.core.hour import Hour
 from edge.headquarters import corrections
 from edge.headquarters.address import open_reader, open_store
 from edge.headquarters.collect import judge
+from edge.headquarters.errors import StoreUnusable
 from edge.headquarters.store.batch import Outcome
 from edge.headquarters.store.store import Store, Unstorable
 from tests.headquarters.conftest import Postgres

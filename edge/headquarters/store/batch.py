@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from edge.core.errors import HourUnfit
 from edge.core.hour import Hour
+from edge.headquarters.errors import HourUnfit
 
 
 @dataclass(frozen=True, slots=True)

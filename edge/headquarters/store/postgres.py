@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing, StoreUnusable
+from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing
+from edge.headquarters.errors import StoreUnusable
 from edge.headquarters.store.reader import Reader
 from edge.headquarters.store.store import Store, Unstorable, refuse_newer
 from edge.headquarters.store.views import VIEWS

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from edge.core.errors import HourUnfit
 from edge.core.hour import SCHEMA, Hour, LineCount
+from edge.headquarters.errors import HourUnfit
 from edge.headquarters.store.batch import Unfit
 
 _COLUMNS = 'site, camera, start, "end", timezone, revision, "in", out, watched_s, flags, lines, software, model'

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edge.core.errors import StoreUnusable
+from edge.headquarters.errors import StoreUnusable
 from edge.headquarters.store.reader import Reader
 from edge.headquarters.store.store import Store, Unstorable, refuse_newer
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from edge.core.errors import HourUnfit, StoreUnusable
 from edge.core.hour import Hour
 from edge.core.printable import printable
+from edge.headquarters.errors import HourUnfit, StoreUnusable
 from edge.headquarters.receive import LARGEST, stamp
 from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
 from edge.headquarters.store.reader import Correction, Reader, parsed
