@@ -14,8 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from typing import Literal
 from zoneinfo import ZoneInfo
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -45,7 +47,14 @@ _TEST_SHOWN = timedelta(hours=1)
 
 
 WIDE = 100
-"""A terminal of fewer columns gets shorter headings and times, so that the counts are never cut."""
+"""A terminal of fewer columns gets shorter times, so that the counts are never cut."""
+_HEADINGS = ("camera", "status", "last hour", "in", "out", "watched", "missing", "flags")
+_NUMBERS = range(3, 7)
+"""The columns that hold numbers, by index."""
+_LEAST_NAME = 12
+"""Characters of a camera's name that a narrow terminal shows at least."""
+_FLAGS_ROOM = 12
+"""Characters that flags get before a long name does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -227,7 +236,7 @@ class Board:
             rows: Rows that a page has.
             state: What the connection does.
             page: Which page; beyond the last one, the last.
-            width: Columns of the terminal; a narrow one gets shorter headings and times.
+            width: Columns of the terminal; a narrow one gets shorter times.
         """
         self._look(now)
         pages = max(1, -(-len(self._order) // rows))
@@ -240,19 +249,27 @@ class Board:
             words.append(f"{self.unfit:,} messages can't be stored")
         if pages > 1:
             words.append(f"page {page + 1} of {pages}: n next, p back, q end")
-        narrow = width < WIDE
-        table = Table(title="; ".join(words), title_justify="left", expand=True, padding=(0, 0) if narrow else (0, 1))
-        table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=12)
-        table.add_column("status", no_wrap=True)
-        table.add_column("last hour", no_wrap=True)
-        for heading in ("in", "out"):
-            table.add_column(heading, justify="right", no_wrap=True, min_width=4)
-        for heading in ("seen", "lost") if narrow else ("watched", "missing"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("flags", overflow="ellipsis", no_wrap=True)
-        for _, box in self._order[page * rows : (page + 1) * rows]:
-            table.add_row(*_cells(box, now, narrow=narrow))
+        cells = [_cells(box, now, narrow=width < WIDE) for _, box in self._order[page * rows : (page + 1) * rows]]
+        # Counts, status and hour are what the table is for: names and flags share what room is left.
+        widths = [
+            max([cell_len(heading), *(row[at].cell_len for row in cells)]) for at, heading in enumerate(_HEADINGS)
+        ]
+        room = width - sum(widths[1:-1]) - 2 * len(_HEADINGS)
+        widths[0] = max(_LEAST_NAME, min(widths[0], room - min(widths[-1], _FLAGS_ROOM)))
+        widths[-1] = max(0, room - widths[0])
+        table = Table(title="; ".join(words), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for at, heading in enumerate(_HEADINGS):
+            justify: Literal["left", "right"] = "right" if at in _NUMBERS else "left"
+            table.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[at])
+        for row in cells:
+            row[0].plain = _end_of(row[0].plain, widths[0])
+            table.add_row(*row)
         return table
+
+
+def _end_of(name: str, width: int) -> str:
+    """Return *name* in *width* characters: its end, since what tells cameras apart stands there."""
+    return name if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
 
 
 def run(broker: Broker, clock: Clock, store_url: str | None = None, sites: Sequence[str] = ()) -> None:
