@@ -63,10 +63,12 @@ class PictureCheckSettings:
     """And the same level was at least twice as high before: 1 over this."""
     flat_level: float = 8.0
     """Of a camera that has shown nothing yet, a dark picture has smaller steps of grey than this in 97 of 100 cells."""
-    covered_contrast: float = 0.3
+    covered_contrast: float = 0.5
     """A covered picture has less than this share of the static edges' contrast,"""
-    covered_steps: float = 0.45
+    covered_steps: float = 0.6
     """and less than this share of the steps of grey that this camera's pictures usually have."""
+    uncovered_factor: float = 1.3
+    """A picture that was covered is so until it has more than this many times these shares."""
     jump_level: float = 10.0
     """An edge's cell has changed if its grey level has by more than this, over and above the picture's noise."""
     jump_share: float = 0.4
@@ -256,7 +258,8 @@ class PictureCheck:
             self._noise += 0.1 * (1.5 * float(np.median(step)) - self._noise)
         hidden = near_heads(self._shape, self._size, self._heads, settings.person_reach)
         sound = not (dark or covered) and self._motion.in_place
-        doubtful = self._motion.may_look_elsewhere(t_ms, self._view.settings.renewed_s)
+        unseen = dark or covered or self._dark.holds or self._covered.holds
+        doubtful = unseen or self._motion.may_look_elsewhere(t_ms, self._view.settings.renewed_s)
         self._view.learn(picture, hidden, elapsed_s, self._motion.shift, self._noise, renew=sound, doubtful=doubtful)
 
     def _judge_move(self, picture: Gradient, t_ms: float) -> None:
@@ -291,10 +294,10 @@ class PictureCheck:
         settings = self.settings
         if self._view.structure is None or self._usual_light is None or self._usual_steps is None:
             return False
-        dimmed = min(1.0, light / self._usual_light)
+        least = min(1.0, light / self._usual_light) * (settings.uncovered_factor if self._covered.holds else 1.0)
         return (
-            steps < settings.covered_steps * dimmed * self._usual_steps
-            and self._view.contrast(picture, self._motion.shift) < settings.covered_contrast * dimmed
+            steps < settings.covered_steps * least * self._usual_steps
+            and self._view.contrast(picture, self._motion.shift) < settings.covered_contrast * least
         )
 
 

@@ -136,6 +136,32 @@ def test_found_and_gone(flag: Flag) -> None:
     assert list(watch.came) == [flag]
 
 
+def patterned(_: Camera) -> Callable[[], Picture]:
+    """Return what a camera sees behind a cloth with stripes, out of focus: edges of its own, which stay."""
+    stripes = np.full((HEIGHT, WIDTH), 70.0, np.float32)
+    for x in range(0, WIDTH, 120):
+        cv2.line(stripes, (x, 0), (x + 60, HEIGHT), 95.0, 12)
+    stripes = np.asarray(cv2.GaussianBlur(stripes, (0, 0), 5), np.float32)
+    rng = np.random.default_rng(SEED)
+    return lambda: np.clip(stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+
+
+def test_a_cover_with_edges_of_its_own_stays_one() -> None:
+    """What covers the lens for minutes does not become a part of the view, whatever it looks like."""
+    camera = Camera()
+    watch = Watch().show(60, camera.picture)
+    known = watch.check._view.structure
+    began_ms = watch.t_ms
+    watch.show(200, patterned(camera))
+    learnt = watch.check._view.structure
+
+    assert watch.came[Flag.COVERED] - began_ms <= 6_000
+    assert Flag.COVERED not in watch.went
+    assert known is not None
+    assert learnt is not None
+    assert set(learnt.cell.tolist()) == set(known.cell.tolist())
+
+
 @pytest.mark.parametrize(("asked", "real", "slow"), [(15, 3, True), (15, 4.5, False), (5, 1.2, True), (5, 2, False)])
 def test_slow(asked: float, real: float, slow: bool) -> None:
     """Under 4 frames a second, or a third of what was asked for, is slow within 10 s and no longer 10 s after."""
