@@ -33,10 +33,10 @@ class CameraMotionSettings:
     """It is also elsewhere if this share of it is found there by two searches in a row, or was there before,"""
     likely_more: float = 0.12
     """and this much more of it than in place. By chance one search in twenty finds 0.41 of another view's structure."""
-    most_left_behind: float = 0.025
+    most_left_behind: float = 0.1
     """
-    No more of it than this share, beyond chance, may be in place and not there: when a door moves, the floor around it
-    stays.
+    For each share of it that is there and wasn't in place, no more than this share, beyond chance, may be in place and
+    not there: when a door moves, the floor around it stays.
     """
     least_half: float = 0.4
     """At least this share of each half of it must be there, upper and lower, left and right."""
@@ -233,7 +233,8 @@ class CameraMotion:
         settings, (in_place, shift) = self.settings, here
         if there.farthest(structure) < settings.moved_cells:
             return False
-        if left_behind(structure, picture, there, shift) > settings.most_left_behind:
+        left = left_behind(structure, picture, there, shift)
+        if left > settings.most_left_behind * max(0.0, share - in_place):
             return False
         again = self._agrees(structure, there, self._elsewhere)
         if not again and least_half(structure, picture, there) < settings.least_half:
