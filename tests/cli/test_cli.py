@@ -572,7 +572,7 @@ def check_json(out: str, expected: list[dict[str, object]]) -> None:
 
     assert expected == crossings
     assert {"summary"} == set(last)
-    assert {"in": int, "out": int, "frames": int, "seconds": float, "fps": float} == {
+    assert {"in": int, "out": int, "frames": int, "seconds": float, "fps": float, "missing": int} == {
         key: type(value) for key, value in summary.items()
     }
     assert (directions.count("in"), directions.count("out"), piece.FRAMES) == (
