@@ -97,11 +97,13 @@ class ClipSource:
         """Take the first frame of another pass; return False if there is to be none."""
         if not self._loop or not self._number:
             return False
-        # Opened anew: not every container can be wound back to its first frame.
-        self._clip.release()
-        self._clip = self._open()
         self._began_ms += self.times.length_ms
         self._number = 0
+        if self._clip.set(cv2.CAP_PROP_POS_FRAMES, 0) and self._clip.grab():
+            return True
+        # Not every container can be wound back. A sealed process can't open it anew, either; it ends then.
+        self._clip.release()
+        self._clip = self._open()
         return self._clip.grab()
 
     def _wait_until(self, t_ms: float) -> None:

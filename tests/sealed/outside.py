@@ -353,7 +353,10 @@ def _memory(process: int) -> bytes:
 
 def _end(trial: Trial) -> None:
     """Ask the trial to stop, and wait for its processes."""
-    (parent,) = {int(proc.Process(trial.vision, ()).status["PPid"])}
+    parent = trial.vision
+    while b"\0run\0" not in Path(f"/proc/{parent}/cmdline").read_bytes():
+        # Between `run` and the process that sees stands the one that tells how it is (edge/sandbox/readiness.py).
+        parent = int(proc.Process(parent, ()).status["PPid"])
     os.kill(parent, 15)
     for process in (trial.vision, trial.publisher, parent):
         wait_until(lambda process=process: not Path(f"/proc/{process}").exists(), "the trial to end", 60)  # type: ignore[misc]

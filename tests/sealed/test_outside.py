@@ -76,7 +76,11 @@ def test_nothing_is_opened_for_writing_after_sealing(trial: Trial) -> None:
 
 
 def test_only_tallies_are_written_after_sealing(trial: Trial) -> None:
-    """After sealing vision writes 48 bytes at a time to the diode, to /dev/null otherwise, and sends nothing."""
+    """
+    After sealing vision writes 48 bytes at a time to the diode, and to /dev/null, and sends nothing.
+
+    One byte at a time goes to the process that tells how it is.
+    """
     writing = ("write", "writev", "pwrite64", "pwritev", "sendto")
     before = done(trial.calls(trial.vision))
     after = done(trial.after_sealing())
@@ -89,9 +93,13 @@ def test_only_tallies_are_written_after_sealing(trial: Trial) -> None:
     tallies = [call for call in written if call.arguments.partition(",")[0] not in ("0", "1", "2")]
 
     assert [after[index].name for index in replaced] == ["dup2"] * 3
-    assert len({call.arguments.partition(",")[0] for call in tallies}) == 1
-    assert {(call.name, call.result) for call in tallies} == {("write", 48)}
-    assert len(tallies) >= 10
+    sizes = {
+        length: {call.arguments.partition(",")[0] for call in tallies if call.result == length} for length in (1, 48)
+    }
+    assert {(call.name, call.result) for call in tallies} == {("write", 1), ("write", 48)}
+    assert [len(descriptors) for descriptors in sizes.values()] == [1, 1]
+    assert sizes[1] != sizes[48]
+    assert sum(call.result == 48 for call in tallies) >= 10
 
 
 def test_a_clip_is_read_by_a_sealed_process_alone(trial: Trial) -> None:
