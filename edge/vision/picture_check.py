@@ -63,9 +63,9 @@ class PictureCheckSettings:
     """And the same level was at least twice as high before: 1 over this."""
     flat_level: float = 8.0
     """Of a camera that has shown nothing yet, a dark picture has smaller steps of grey than this in 97 of 100 cells."""
-    covered_contrast: float = 0.5
+    covered_contrast: float = 0.3
     """A covered picture has less than this share of the static edges' contrast,"""
-    covered_steps: float = 0.6
+    covered_steps: float = 0.45
     """and less than this share of the steps of grey that this camera's pictures usually have."""
     uncovered_factor: float = 1.3
     """A picture that was covered is so until it has more than this many times these shares."""

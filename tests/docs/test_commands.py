@@ -28,7 +28,8 @@ PAGES = [
     *sorted((ROOT / "docs" / "data-protection").glob("*.md")),
 ]
 SYSTEMS = {
-    "apt-get", "bash", "cat", "cd", "chmod", "command", "cp", "export", "git", "grep", "kill", "mosquitto", "mosquitto_sub",
+    "apt-get", "bash", "cat", "cd", "chmod", "command", "cp", "export", "git", "grep", "kill", "mosquitto",
+    "mosquitto_sub",
     "mv", "rm", "systemctl", "tar", "test",
 }  # fmt: skip
 """Programs of the system, whose options aren't tested here."""

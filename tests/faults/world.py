@@ -311,6 +311,7 @@ class World:
 
     def _last_placed_ms(self) -> int:
         """Return the wall time of the last placed reading: a boot whose clock was wrong may have it in the future."""
+        wait_until(self.ledger.exists, lambda: "there is no ledger yet", DEADLINE_S)
         with self._read(self.ledger) as ledger:
             last: int | None = ledger.execute(
                 "SELECT max(r.boot_ms + b.offset_ms) FROM readings r JOIN streams s ON s.id = r.stream"

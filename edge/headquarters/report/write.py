@@ -191,9 +191,9 @@ class Report:
             if show:
                 shown.append(_Shown(study.site, study.name, body))
         if not front.sites:
-            raise ConfigError(
-                "report", [f"store {self._store.name}: no hours of the sites and days that were asked for"]
-            )
+            none = f"store {self._store.name}: no hours that count, of the sites and days that were asked for"
+            advice = "a box sends an hour when it is over, and hours of a trial never count"
+            raise ConfigError("report", [f"{none}; {advice}"])
         if html is not None:
             html.write_text(self.front_page(front, shown), encoding="utf-8")
         if folder is not None:
