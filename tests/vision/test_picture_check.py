@@ -140,7 +140,7 @@ def patterned(_: Camera) -> Callable[[], Picture]:
     """Return what a camera sees behind a cloth with stripes, out of focus: edges of its own, which stay."""
     stripes = np.full((HEIGHT, WIDTH), 70.0, np.float32)
     for x in range(0, WIDTH, 120):
-        cv2.line(stripes, (x, 0), (x + 60, HEIGHT), 95.0, 12)
+        cv2.line(stripes, (x, 0), (x + 60, HEIGHT), 84.0, 12)
     stripes = np.asarray(cv2.GaussianBlur(stripes, (0, 0), 5), np.float32)
     rng = np.random.default_rng(SEED)
     return lambda: np.clip(stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
