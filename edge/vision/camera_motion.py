@@ -82,7 +82,7 @@ class CameraMotion:
         self._usual = 1.0
         self._in_place_ms = -math.inf
         self._firm_ms, self._firm_shift = -math.inf, UNMOVED
-        """When the view was in place last, and surely not shifted by more than the slack; and how it was shifted."""
+        """When the view was surely in place last, shifted by less than the slack; and how it was shifted."""
         self._elsewhere: Transform | None = None
         self._found_ms = 0.0
         """When it was found there last."""
@@ -138,11 +138,7 @@ class CameraMotion:
             self._back(view, t_ms, share, shift)
             return
         there = self._find(view, picture, t_ms)
-        if (
-            there is not None
-            and (view.is_ample or self._is_sudden(structure, share, there, t_ms))
-            and self._is_elsewhere(structure, picture, (share, shift), *there)
-        ):
+        if there is not None and self._is_elsewhere(view, picture, (share, shift), there, t_ms):
             self._away(structure, there[0], t_ms)
         elif share >= settings.in_place * self._usual:
             if there is not None or self._elsewhere is None:
@@ -201,44 +197,37 @@ class CameraMotion:
         self._search_wait_ms = min(max(1000.0, 2 * self._search_wait_ms), self.settings.longest_search_s * 1000)
         return search(structure, picture)
 
-    def _is_sudden(
+    def _is_elsewhere(
         self,
-        structure: Structure,
-        in_place: float,
+        view: StaticView,
+        picture: Gradient,
+        here: tuple[float, Transform],
         found_there: tuple[Transform, float],
         t_ms: float,
-    ) -> bool:
-        """Tell whether the structure has gone there faster than anything wanders."""
-        settings, (there, share) = self.settings, found_there
-        if self._agrees(structure, there, self._elsewhere):
-            return True
-        if share < max(settings.sudden_share * self._usual, in_place + settings.surely_more):
-            return False
-        lately = t_ms - self._firm_ms <= settings.sudden_s * 1000
-        return lately and there.displacement(structure, self._firm_shift) >= settings.sudden_cells
-
-    def _is_elsewhere(
-        self, structure: Structure, picture: Gradient, here: tuple[float, Transform], there: Transform, share: float
     ) -> bool:
         """
         Tell whether the structure is no longer in place.
 
         Args:
-            structure: The static edges.
+            view: What is known to stand still.
             picture: The thumbnail's gradient.
             here: The share of the structure that is in place, and how it is shifted.
-            there: Where else it was found.
-            share: The share of it that was found there.
+            found_there: Where else it was found, and the share of it that was.
+            t_ms: The frame's time.
         """
-        settings, (in_place, shift) = self.settings, here
+        structure = view.structure
+        assert structure is not None  # noqa: S101 - looked at by the caller
+        settings, (in_place, shift), (there, share) = self.settings, here, found_there
         if there.farthest(structure) < settings.moved_cells:
             return False
-        left = left_behind(structure, picture, there, shift)
-        if left > settings.most_left_behind * max(0.0, share - in_place):
+        if left_behind(structure, picture, there, shift) > settings.most_left_behind * max(0.0, share - in_place):
             return False
         again = self._agrees(structure, there, self._elsewhere)
-        if not again and least_half(structure, picture, there) < settings.least_half:
-            return False
+        if not again:
+            if least_half(structure, picture, there) < settings.least_half:
+                return False
+            if not (view.is_ample or self._is_sudden(structure, in_place, there, share, t_ms)):
+                return False
         if share >= max(settings.surely_share, in_place + settings.surely_more):
             return True
         likely = share >= max(settings.likely_share, in_place + settings.likely_more)
@@ -247,6 +236,14 @@ class CameraMotion:
         if likely and not agrees:
             self._search_wait_ms = 0.0
         return likely and agrees
+
+    def _is_sudden(self, structure: Structure, in_place: float, there: Transform, share: float, t_ms: float) -> bool:
+        """Tell whether nearly all of the structure has gone *there*, faster than anything wanders."""
+        settings = self.settings
+        if share < max(settings.sudden_share * self._usual, in_place + settings.surely_more):
+            return False
+        lately = t_ms - self._firm_ms <= settings.sudden_s * 1000
+        return lately and there.displacement(structure, self._firm_shift) >= settings.sudden_cells
 
     def _agrees(self, structure: Structure, there: Transform, before: Transform | None) -> bool:
         """Tell whether the structure was found at nearly the same place *before*."""

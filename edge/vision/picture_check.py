@@ -68,7 +68,7 @@ class PictureCheckSettings:
     covered_steps: float = 0.45
     """and less than this share of the steps of grey that this camera's pictures usually have."""
     uncovered_factor: float = 1.3
-    """A picture that was covered is so until it has more than this many times these shares."""
+    """A picture that is covered stays so until it has one of these shares this many times."""
     jump_level: float = 10.0
     """An edge's cell has changed if its grey level has by more than this, over and above the picture's noise."""
     jump_share: float = 0.4
@@ -294,10 +294,11 @@ class PictureCheck:
         settings = self.settings
         if self._view.structure is None or self._usual_light is None or self._usual_steps is None:
             return False
-        least = min(1.0, light / self._usual_light) * (settings.uncovered_factor if self._covered.holds else 1.0)
+        dimmed = min(1.0, light / self._usual_light)
+        factor = dimmed * (settings.uncovered_factor if self._covered.holds else 1.0)
         return (
-            steps < settings.covered_steps * least * self._usual_steps
-            and self._view.contrast(picture, self._motion.shift) < settings.covered_contrast * least
+            steps < factor * settings.covered_steps * self._usual_steps
+            and self._view.contrast(picture, self._motion.shift) < factor * settings.covered_contrast
         )
 
 
