@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge.core import errors, tally
 from edge.core.head_model import read as read_contract
 from edge.core.hour import HOUR_MS
 from edge.core.tally import SIZE, Flag
+from edge.headquarters import errors as headquarters_errors
 from edge.publisher.hour_builder import CORRECT_EVERY_MS, KEEP_READINGS_MS
 from edge.publisher.reading_validator import MOST_TIME_MS
 from edge.technician import demo, demo_headquarters
@@ -81,8 +83,14 @@ def test_every_exit_code_is_explained(code: int) -> None:
 
 @pytest.mark.parametrize("error", list(error_classes()), ids=str)
 def test_every_error_is_in_the_tree(error: type[errors.EdgeError]) -> None:
-    """Each error class is drawn in the tree at the top of errors.py, whose reader sees no other page."""
-    assert re.search(rf"^ +{error.__name__}\b", errors.__doc__ or "", re.MULTILINE)
+    """Each error class is drawn in the tree at the top of its own module, whose reader sees no other page."""
+    assert re.search(rf"^ +{error.__name__}\b", sys.modules[error.__module__].__doc__ or "", re.MULTILINE)
+
+
+def test_there_are_two_trees_of_errors() -> None:
+    """errors.py holds every error, but for headquarters' own, and says where those are."""
+    assert {error.__module__ for error in error_classes()} == {errors.__name__, headquarters_errors.__name__}
+    assert f"`{headquarters_errors.__name__}`" in (errors.__doc__ or "")
 
 
 @pytest.mark.parametrize("flag", list(Flag))

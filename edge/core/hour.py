@@ -73,6 +73,16 @@ _Moment = Annotated[
 ]
 
 
+def _refuse_truth(value: object) -> object:
+    """Refuse true, which Python takes for 1, and JSON does not."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+_Version = Annotated[Literal[1], BeforeValidator(_refuse_truth)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -112,7 +122,7 @@ class Hour(_Part):
     and keep the highest revision; docs/headquarters.md shows how.
     """
 
-    version: Literal[1] = Field(
+    version: _Version = Field(
         alias="schema", description="Version of this contract. A field may be added only with a new version."
     )
     site: _Name = Field(description="The shop, as in the topic.")

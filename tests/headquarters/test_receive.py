@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.core.hour import Hour, Source
@@ -249,6 +249,8 @@ def test_any_bytes_are_an_hour_or_unfit(payload: bytes, topic: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), st.lists),
        st.sampled_from(sorted(SCHEMA["required"])))  # fmt: skip
+@example(True, "schema")
+@example(1.0, "schema")
 def test_any_value_in_any_field_is_an_hour_or_unfit(value: Any, field: str) -> None:
     """And what passes the collector passes the schema."""
     payload = changed(**{field: value})
