@@ -189,6 +189,7 @@ def test_a_leap_of_years_is_not_believed_at_once(box: MakeBox) -> None:
     assert [("2026-03-02T09:00:00+08:00", 360, [])] == bench.told("start", "in", "flags")
 
 
+@pytest.mark.slow
 def test_a_leap_of_years_that_stands_does_no_harm_that_lasts(box: MakeBox) -> None:
     """Even a year of wrong time, believed and taken back, ends with the right hours."""
     bench = box(NINE)
@@ -244,6 +245,7 @@ def test_a_trial_says_so(box: MakeBox) -> None:
     assert [(["trial"],)] == bench.told("flags")
 
 
+@pytest.mark.slow
 def test_old_readings_are_pruned_and_that_changes_nothing(box: MakeBox) -> None:
     """After three days the ledger holds two days of readings, and every hour is as it was."""
     bench = box(NINE)
@@ -360,6 +362,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Tally], int]:
     return received, total
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stories())
 def test_any_order_repetition_and_loss_gives_the_right_sum(
@@ -379,6 +382,7 @@ def test_any_order_repetition_and_loss_gives_the_right_sum(
     assert (total, 0) == sums(hours)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stories(), st.integers(1, 7))
 def test_the_same_through_the_validator_and_over_restarts(

@@ -28,6 +28,8 @@ from edge.core.hour import HOUR_MS
 from edge.core.tally import BEAT_MS
 from tests.publisher.rig import Box, Walkers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("write_recorder.c")
 NINE = "2026-03-02T09:00:00+08:00"

@@ -91,6 +91,7 @@ def past_a_lamp(rnd: random.Random) -> tuple[Path, Path, Path]:
     return lamps, heads, shoulders
 
 
+@pytest.mark.slow
 def test_lamps_at_the_line() -> None:
     """Of a thousand who pass lamps at the line, with shoulders taken for heads, 1.5 % at most count wrongly."""
     wrong = 0
@@ -309,6 +310,7 @@ def test_flawless_detector(fps: float, people: int) -> None:
     assert outcome.score.f1 == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_six_people_and_a_detector_that_misses_one_in_ten(seed: int) -> None:
     """At 10 fps, recall 0.9 and up to six people in view, F1 is at least 0.98 on any 250 crossings (0.99 on 10,000)."""
@@ -317,6 +319,7 @@ def test_six_people_and_a_detector_that_misses_one_in_ten(seed: int) -> None:
     assert outcome.score.f1 >= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recall", [0.7, 0.9])
 def test_single_walkers_are_never_counted_twice(recall: float) -> None:
     """No single walker is counted twice, whatever the detector misses (300 here; 10,000 in docs/accuracy.md)."""
@@ -334,6 +337,7 @@ def test_slow_and_fast(speeds: tuple[float, float]) -> None:
     assert outcome.score.f1 >= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("diameters", [1.0, 1.5])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_line_near_the_edge(diameters: float, seed: int) -> None:
