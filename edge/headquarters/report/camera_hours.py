@@ -278,18 +278,9 @@ def _largest_by(keys: Ints, values: Ints) -> dict[int, int]:
     return dict(zip(found.tolist(), np.maximum.reduceat(values[order], first).tolist(), strict=True))
 
 
-def mark(hours: CameraHours, state: State, since_s: float, until_s: float, where: Callable[[State], bool]) -> int:
-    """Give the hours that start in [*since_s*, *until_s*) and whose state *where* allows *state*; return how many."""
-    allowed = np.isin(hours.state, [one for one in State if where(one)])
-    chosen = (hours.start_s >= since_s) & (hours.start_s < until_s) & allowed
-    hours.state[chosen] = state
-    return int(chosen.sum())
-
-
 def _offsets(start_s: Ints, zone: str) -> Ints:
     """Return the zone's offset from UTC at each moment, s."""
     days = start_s // DAY_S
-    offsets = np.empty(len(start_s), np.int64)
     found, where = np.unique(days, return_inverse=True)
     at_begin = np.fromiter((_offset(zone, int(day) * DAY_S) for day in found), np.int64, len(found))
     at_end = np.fromiter((_offset(zone, (int(day) + 1) * DAY_S) for day in found), np.int64, len(found))
@@ -308,11 +299,6 @@ def _offset(zone: str, moment_s: int) -> int:
 @lru_cache(maxsize=600)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
-
-
-def local_zone(name: str) -> ZoneInfo:
-    """Return a time zone, kept."""
-    return _zone(name)
 
 
 def each(hours: CameraHours) -> Iterator[tuple[int, datetime, State]]:
