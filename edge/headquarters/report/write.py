@@ -256,7 +256,7 @@ class Report:
         }
 
     def _body(self, study: SiteStudy) -> Markup:
-        drawer = Drawer(self._period, study.book, study.label, self._words)
+        drawer = Drawer(self._period, study.rulers, study.label, self._words)
         html = render(
             "report_body.html",
             **self._common(),
