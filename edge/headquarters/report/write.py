@@ -21,8 +21,9 @@ from edge.headquarters.address import open_reader
 from edge.headquarters.corrections import InForce
 from edge.headquarters.report import sentences, tables
 from edge.headquarters.report.drawings import Drawer
-from edge.headquarters.report.front_page import FrontPage, SiteLine
+from edge.headquarters.report.front_page import LEAST_COMPARED, FrontPage
 from edge.headquarters.report.period import Period
+from edge.headquarters.report.reliability import State
 from edge.headquarters.report.study import Chain, SiteStudy
 from edge.headquarters.report.takings import peak_hours, per_open_hour
 from edge.headquarters.store.reader import Reader
@@ -35,8 +36,6 @@ _MOST_LINES = 12
 """A list on the first page has no more lines: whoever reads it has ten seconds."""
 _OVERDUE = timedelta(seconds=300)
 """An hour that has not arrived so long after its end is missing."""
-_HALF = 0.5
-"""A comparison over less than this share of the open hours is marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,6 @@ class Report:
         _ = self._words
         ranking = front.by_visitors()[:MOST_SITES]
         most = max([1, *(line.figures.week.in_ for line in ranking)])
-        untrusted = front.most_urgent()
         week = _.from_to(self._period.week[0], self._period.week[-1])
         return render(
             "report_front.html",
@@ -215,21 +213,19 @@ class Report:
             week=week,
             extent=self._extent(front),
             front=front,
-            comparisons=[
-                (_("against the week before"), front.figures.last_week),
-                (_("against the same weekdays last year"), front.figures.last_year),
-                (_("against the mean of four weeks"), front.figures.four_weeks),
-            ],
-            against={
+            comparisons={
+                "last_week": _("against the week before"),
                 "last_year": _("against the same weekdays last year"),
                 "four_weeks": _("against the mean of four weeks"),
             },
-            untrusted=untrusted,
+            stand_outs=front.stand_outs(),
+            regions=front.regions(),
+            untrusted=front.most_urgent(),
             ranking=ranking,
             shown=shown,
             hidden=0 if link is not None else len(front.sites) - len(shown),
             most_lines=_MOST_LINES,
-            half=_HALF,
+            least_compared=LEAST_COMPARED,
             names=self._chain.sites,
             link=link or _link_in_file,
             all_shops="" if link is None else "shops.html",
@@ -250,6 +246,7 @@ class Report:
             "made": self._made,
             "aligned": self._period.aligned,
             "well_watched": WELL_WATCHED,
+            "states": State,
             "weekdays": [self._words.weekday(number) for number in range(7)],
             "currency": self._chain.sites.currency or "",
             "days": self._words.from_to(self._period.first, self._period.last),
@@ -278,10 +275,8 @@ class Report:
         return render("report_site.html", **self._common(), study=study, html=body, ways=ways)
 
     def _shops_page(self, front: FrontPage) -> str:
-        lines: list[SiteLine] = sorted(front.sites, key=lambda line: line.name.casefold())
-        return render(
-            "report_shops.html", **self._common(), sites=lines, link=_link_in_folder, trials=front.trials
-        )  # fmt: skip
+        lines = sorted(front.sites, key=lambda line: line.name.casefold())
+        return render("report_shops.html", **self._common(), sites=lines, link=_link_in_folder, trials=front.trials)
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
