@@ -261,7 +261,7 @@ def describe(one: Correction, *, revoked: bool) -> str:
     span = "".join(
         f" {word} {when:%Y-%m-%dT%H:%MZ}" for word, when in (("from", one.since), ("to", one.until)) if when is not None
     )
-    value = f" ({one.value})" if one.value else ""
+    value = f" ({printable(one.value)})" if one.value else ""
     what = f"revoke {one.revokes}" if one.action == Action.REVOKE else f"{one.action} {where}"
     end = " [revoked]" if revoked else ""
     return (
