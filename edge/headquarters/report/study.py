@@ -152,8 +152,8 @@ class Chain:
         """Return for each site, in order, each camera under its shown name, and which cameras of the store it is."""
         found: dict[str, dict[str, list[Names]]] = {}
         for names in store.cameras():
-            site, camera = self.corrections.shown_as(names)
-            if not only or site in only or names[0] in only:
+            if self.corrections.is_of(only, names):
+                site, camera = self.corrections.shown_as(names)
                 found.setdefault(site, {}).setdefault(camera, []).append(names)
         return {site: dict(sorted(cameras.items())) for site, cameras in sorted(found.items())}
 

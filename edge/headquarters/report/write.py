@@ -105,9 +105,9 @@ def run(store_url: str, clock: Clock, wish: Wish) -> None:
     now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
     store = open_reader(store_url)
     try:
-        period = Period(wish.last or last_day(store, wish.only, now), wish.days, aligned=wish.align)
-        due = min(now - _OVERDUE, period.until)
         corrections = InForce.of(store.corrections())
+        period = Period(wish.last or last_day(store, corrections, wish.only, now), wish.days, aligned=wish.align)
+        due = min(now - _OVERDUE, period.until)
         whole = wish.csv_file is not None or wish.parquet is not None
         everything = Chain(plan, corrections, period, due, sales=sold, staff=staff, every_column=whole)
         report = Report(store, everything, wish.only, words, now)
@@ -130,18 +130,20 @@ def language(code: str) -> Language:
         raise ConfigError("--language", [f"--language: {exc}"]) from exc
 
 
-def last_day(store: Reader, only: Sequence[str], now: datetime) -> date:
+def last_day(store: Reader, corrections: InForce, only: Sequence[str], now: datetime) -> date:
     """
-    Return the last whole day of the site with the newest hour; ConfigError if there is none.
+    Return the last whole day of the site with the newest hour, of *only* or of all; ConfigError if there is none.
 
     On the first day no day is whole. It is returned then: a report that left it out would look as if nothing had come.
     """
-    extent = store.extent()
-    if extent is None:
+    # A camera that is shown under another site has its hours under the one that they came from.
+    stored = {names[0] for names in store.cameras() if corrections.is_of(only, names)} if only else set()
+    sites = sorted(stored) or only
+    if store.extent() is None:
         advice = "a box sends an hour when it is over, and `footfall collect` stores it"
         raise ConfigError("report", [f"store {store.name}: there are no hours in it yet; {advice}"])
-    newest = store.newest_of(only, now)
-    if newest is None:
+    extent, newest = store.extent(sites), store.newest_of(sites, now)
+    if extent is None or newest is None:
         raise ConfigError(
             "report", [f"store {store.name}: no hours of {', '.join(only) or 'any site'} before {now:%d %b}"]
         )
