@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from edge.config.schema import Broker
 from edge.core.clock import Clock
 from edge.core.errors import ConfigError
-from edge.core.hour import TEST
+from edge.core.hour import TEST, Hour
 from edge.core.printable import printable
 from edge.core.signals import Notice, stop_signals
 from edge.core.systemd import Notifier
@@ -48,8 +48,8 @@ _SUM_EVERY_S = 60.0
 """What was stored is summed up in one log line this often, s."""
 _GAPS_EVERY_S = 10.0
 """Gaps that have opened or closed are logged this often, s; until then an hour may still come out of order."""
-_GAPS_SINCE = timedelta(hours=72)
-"""When it starts, the collector looks for gaps this far back; boxes repeat what they sent in the last 48 hours."""
+_LOOK_BACK = timedelta(hours=72)
+"""When it starts, the collector looks at the hours of so long; boxes repeat what they sent in the last 48 hours."""
 _PRUNE_EVERY_S = 600.0
 """The quarantine is cut to its largest size this often, s."""
 _LONGEST_WAIT_S = 30.0
@@ -115,7 +115,7 @@ def run(
                     collector.drain(subscription)
                     store.forget_session(address, name)
                 else:
-                    collector.load_gaps()
+                    collector.load_hours()
                     collector.collect(subscription, until=lambda: subscription.ready)
                     if known is None and subscription.ready:
                         if ours != plain:
@@ -206,11 +206,16 @@ class _Collector:
         self._sum_s = now_s + _SUM_EVERY_S
         self._gaps_s = now_s + _GAPS_EVERY_S
 
-    def load_gaps(self) -> None:
-        """Find what was missing before this collector began; StoreError if the store can't be read."""
+    def load_hours(self) -> None:
+        """Find what was missing before this collector began, and each newest hour; StoreError if it can't be read."""
         now = _now(self._clock)
-        for hour in self._store.hours(now - _GAPS_SINCE, now):
+        newest: dict[tuple[str, str], Hour] = {}
+        for hour in self._store.hours(now - _LOOK_BACK, now):
             self._gaps.add(hour.site, hour.camera, hour.start, hour.end)
+            newest[hour.site, hour.camera] = hour
+        if self._metrics is not None:
+            for hour in newest.values():
+                self._metrics.note_hour(hour)
 
     def remember_session(self, address: str, name: str, ours: str) -> None:
         """Note that the broker keeps a session for us, so that a lost one is noticed."""

@@ -88,6 +88,10 @@ class InForce:
             names = target
         return names
 
+    def is_of(self, sites: Sequence[str], names: Names) -> bool:
+        """Tell whether a camera belongs to one of *sites*, as it is stored or as it is shown; to all if empty."""
+        return not sites or names[0] in sites or self.shown_as(names)[0] in sites
+
     def of_camera(self, action: Action, names: Names) -> Iterator[Correction]:
         """Yield the ranges of *action* for the camera that is shown as *names*."""
         for one in self.ranges:
@@ -261,7 +265,7 @@ def describe(one: Correction, *, revoked: bool) -> str:
     span = "".join(
         f" {word} {when:%Y-%m-%dT%H:%MZ}" for word, when in (("from", one.since), ("to", one.until)) if when is not None
     )
-    value = f" ({one.value})" if one.value else ""
+    value = f" ({printable(one.value)})" if one.value else ""
     what = f"revoke {one.revokes}" if one.action == Action.REVOKE else f"{one.action} {where}"
     end = " [revoked]" if revoked else ""
     return (

@@ -14,13 +14,19 @@ from __future__ import annotations
 
 from edge.core.errors import EdgeError
 
+REASONS = (
+    "topic", "oversized", "garbage", "invalid", "schema", "names", "future", "ancient", "revision", "offset", "edges",
+    "overlap", "conflict", "trial", "test", "unstorable",
+)  # fmt: skip
+"""Why a message goes into quarantine: every `HourUnfit.reason` that there is."""
+
 
 class HourUnfit(EdgeError, ValueError):
     """
     What came on a topic isn't an hour that can be stored.
 
     Attributes:
-        reason: One word, what the quarantine is sorted by.
+        reason: One word of `REASONS`, what the quarantine is sorted by.
         detail: What exactly, in a sentence.
     """
 

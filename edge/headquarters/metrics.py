@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing
 from edge.core.hour import Hour
+from edge.headquarters.errors import REASONS
 from edge.headquarters.store.batch import Outcome
 
 try:
@@ -31,6 +32,9 @@ class Metrics:
         self._quarantined = Counter(
             "footfall_quarantined", "Messages put into quarantine.", ["reason"], registry=self.registry
         )
+        # Prometheus sees no increase in a counter that was not there before.
+        for reason in REASONS:
+            self._quarantined.labels(reason)
         self._end = Gauge(
             "footfall_hour_end_timestamp_seconds", "End of the newest hour.", _CAMERA, registry=self.registry
         )

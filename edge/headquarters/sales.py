@@ -24,10 +24,10 @@ _MOST_FAULTS = 50
 """So many faults of one file are told; a wrong column makes one in each row."""
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,4})?")
 _WHOLE = re.compile(r"[0-9]{1,12}")
-_WHOLE_DAY = -1
 
 Key = tuple[date, int]
-"""Local day and hour; the hour is -1 where a row is a whole day."""
+"""Local day and hour; the hour is `WHOLE_DAY` where a row is a whole day."""
+WHOLE_DAY = -1
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def _take(
         refuse("site", "site", "write its name in the topics")
     if day is None:
         refuse("date", "day", "write it as 2026-11-24")
-    hour = _hour(cells["hour"].strip()) if table.by_hour else _WHOLE_DAY
+    hour = _hour(cells["hour"].strip()) if table.by_hour else WHOLE_DAY
     if hour is None:
         refuse("hour", "hour", "write 0 to 23")
     for name in amounts:

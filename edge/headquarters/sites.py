@@ -165,10 +165,6 @@ class DayBook:
     names: dict[date, list[str]] = field(default_factory=dict)
     closed: set[date] = field(default_factory=set)
 
-    def name(self, day: date) -> str:
-        """Return what *day* is called; "" of an ordinary day."""
-        return ", ".join(self.names.get(day, ()))
-
     def same_last_year(self, day: date, default: date) -> date | None:
         """
         Return the day of last year that *day* is best compared with.

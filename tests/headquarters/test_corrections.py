@@ -172,6 +172,7 @@ def test_views_say_what_the_report_says(postgres: Postgres) -> None:
     wish = corrections.wish("exclude", "sh-023", why="x", since=date(2026, 11, 7), until=date(2026, 11, 7))
     corrections.enter(store, wish, CLOCK, "anna")
     excluded = store._run("SELECT state, count(*) FROM footfall_hours GROUP BY 1").fetchall()
+    days = store._run("SELECT sum(open_hours), sum(good_hours) FROM footfall_days").fetchone()
     local = store._run("SELECT CAST(day AS text), weekday, hour FROM footfall_hours ORDER BY start DESC LIMIT 1")
     newest = local.fetchone()
     corrections.enter(store, corrections.wish("revoke", "1", why="y"), CLOCK, "anna")
@@ -180,5 +181,6 @@ def test_views_say_what_the_report_says(postgres: Postgres) -> None:
 
     assert [state for _, _, state in cases] == states
     assert [("excluded", 9)] == excluded
+    assert (8, 0) == tuple(map(int, days))
     assert ("2026-11-07", 6, 18) == newest
     assert (48 * 8, 8, 4) == tuple(map(int, sums))

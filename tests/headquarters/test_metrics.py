@@ -13,7 +13,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.core.hour import Hour
+from edge.headquarters.address import open_store
 from edge.headquarters.metrics import Metrics
+from edge.headquarters.store.batch import Arrival, Batch
 from tests.headquarters.conftest import Spawn, until_said
 from tests.headquarters.messages import NOW, TOPIC, publish, recent, told
 from tests.publisher.rig import Mosquitto, wait_until
@@ -61,6 +63,43 @@ def test_a_scrape_shows_what_the_collector_knows(
     assert (1, 1) == (figures["footfall_hour_watched_ratio", names], figures["footfall_online", names])
     # The newest hour no longer has the flag.
     assert 0 == figures["footfall_hour_flag", ("door-a", "moved", "sh-023")]
+
+
+def test_a_collector_that_starts_anew_still_tells_of_a_silent_camera(
+    own_mosquitto: Callable[..., Mosquitto], spawn: Spawn, said: Callable[..., str], tmp_path: Path
+) -> None:
+    """The rule `HourOverdue` needs the newest hour of a box that is dead when the collector is started."""
+    broker, path = own_mosquitto(), tmp_path / "hours.sqlite"
+    store = open_store(str(path))
+    now = recent(1)[0] + timedelta(hours=1)
+    hours = [Hour.decode(told(start)) for start in recent(9)[:2]]
+    store.add(Batch(hours=[Arrival(TOPIC, b"", hour) for hour in hours]), now)
+    store.close()
+    spawn("collect", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--store", path, "--metrics", "0")
+    until_said(said, "figures for Prometheus are at")
+    found = re.search(r"http://127\.0\.0\.1:\d+/metrics", said())
+    assert found
+
+    def end() -> float | None:
+        with urllib.request.urlopen(found[0], timeout=60) as answer:  # noqa: S310 - an address of this test
+            return scraped(answer.read().decode()).get(("footfall_hour_end_timestamp_seconds", ("door-a", "sh-023")))
+
+    wait_until(lambda: end() is not None, "the newest hour")
+
+    assert hours[-1].end.timestamp() == end()
+
+
+def test_each_reason_has_its_counter_before_it_is_needed() -> None:
+    """The rule `Quarantine` sees the first message of each reason; the docs' table has the same reasons."""
+    figures = scraped(generate_latest(Metrics().registry).decode())
+    table = DOCS.partition("| reason | what it was |")[2].partition("\n\n")[0]
+    told_of = {
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
+    }
+
+    assert dict.fromkeys(told_of, 0.0) == {
+        names[0]: value for (name, names), value in figures.items() if name == "footfall_quarantined_total"
+    }
 
 
 def test_a_late_correction_is_not_the_newest_hour() -> None:

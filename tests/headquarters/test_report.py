@@ -24,6 +24,7 @@ import pytest
 
 from edge.core.clock import ManualClock
 from edge.core.errors import ConfigError, ExtraMissing
+from edge.headquarters import corrections
 from edge.headquarters.address import open_store
 from edge.headquarters.collect import judge
 from edge.headquarters.errors import StoreUnusable
@@ -32,6 +33,7 @@ from edge.headquarters.report.write import Wish
 from edge.web.charts import COLUMNS_PX
 from tests.headquarters import year
 from tests.headquarters.messages import TOPIC, told
+from tests.headquarters.shop import Shop, at
 from tests.publisher.rig import utc_ms
 from tests.technician import chromium as chromium_driver
 
@@ -309,6 +311,25 @@ def test_the_first_day_is_in_the_report(tmp_path: Path, hours: range, in_: int) 
     assert in_ == sum(int(row["in"] or 0) for row in rows)
 
 
+@pytest.mark.parametrize(("site", "in_", "last"), [("mall", 700, "2026-11-07"), ("new", 30, "2026-11-08")])
+def test_one_site_has_a_last_day_of_its_own(tmp_path: Path, site: str, in_: int, last: str) -> None:
+    """A site that only a correction has made is found by `--site`; the first day of a new shop is in its report."""
+    shop = Shop(tmp_path)
+    for day in range(1, 8):
+        shop.open_day(day)
+    for hour in (9, 10, 11):
+        shop.count(at(8, hour), site="new")
+    clock = ManualClock(wall=round(at(8, 13).timestamp() * 1000))
+    rename = corrections.wish("rename", "shop/door", why="the shop has moved", value="mall/door")
+    corrections.enter(shop.store, rename, clock, "anna")
+    shop.store.close()
+    write.run(shop.url, clock, Wish(csv_file=tmp_path / "r.csv", only=[site], days=7))
+    rows = list(csv.DictReader((tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()))
+
+    assert {site} == {row["site"] for row in rows}
+    assert (in_, last) == (sum(int(row["in"] or 0) for row in rows), max(row["date"] for row in rows))
+
+
 def test_what_cant_be_reported_is_told(store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty store, an unknown site, nowhere to write, no library."""
     with pytest.raises(StoreUnusable, match="there is no such file; look at --store"):
@@ -365,13 +386,13 @@ def test_a_store_that_may_only_be_read_is_reported(open_folder: Path, store_url:
 
 
 def test_a_role_that_may_only_read_is_enough(tmp_path: Path, postgres: Any) -> None:
-    """PostgreSQL: a role with SELECT alone makes the report, and could not change an hour."""
+    """PostgreSQL: a role with SELECT alone, on three tables, makes the report, and could not change an hour."""
     url = postgres.database()
     store = open_store(url)
     year.fill(store, ["kathmandu"])
     with store._transaction():
         store._run("CREATE ROLE reader LOGIN")
-        store._run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+        store._run("GRANT SELECT ON footfall_store, hours, corrections TO reader")
     try:
         write.run(url.replace("footfall@", "reader@"), CLOCK, Wish(csv_file=tmp_path / "h.csv"))
     finally:

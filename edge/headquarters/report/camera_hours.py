@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from edge.headquarters.report.reliability import Flags, State
 from edge.headquarters.sites import CameraPlan, Role
 from edge.headquarters.store.reader import Reader
 
+EPOCH = date(1970, 1, 1)
 HOUR_S = 3600
 DAY_S = 86_400
 _FLOAT_BOUND = 10
@@ -72,6 +73,16 @@ class CameraHours:
     trials: int = 0
     rest: dict[int, Sequence[Any]] = field(default_factory=dict)
 
+    @property
+    def local_days(self) -> Ints:
+        """The day of each hour as the shop's clocks show it, in days since 1970."""
+        return self.local_s // DAY_S
+
+    def is_between(self, first: date, last: date) -> NDArray[np.bool_]:
+        """Tell of each hour whether it is of one of the local days from *first* to *last*, both included."""
+        found: NDArray[np.bool_] = (self.local_days >= day_number(first)) & (self.local_days <= day_number(last))
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -89,6 +100,11 @@ class Demand:
     due: datetime
     retired: datetime | None = None
     every_column: bool = False
+
+
+def day_number(day: date) -> int:
+    """Return a day as days since 1970."""
+    return (day - EPOCH).days
 
 
 def read(
@@ -247,7 +263,7 @@ def set_opening(hours: CameraHours, week: Sequence[Sequence[bool]] | None, close
         week: For each weekday (0 is Monday) and hour whether the shop is open; None: only *closed_days* count.
         closed_days: Days on which it is closed, in days since 1970.
     """
-    days, of_day = hours.local_s // DAY_S, hours.local_s % DAY_S // HOUR_S
+    days, of_day = hours.local_days, hours.local_s % DAY_S // HOUR_S
     told_open = (hours.state != State.CLOSED) & (hours.state != State.MISSING)
     if week is not None:
         planned = np.array(week, bool)[(days + 3) % 7, of_day]
@@ -264,7 +280,7 @@ def bound_of(hours: CameraHours, plan: CameraPlan) -> int | None:
     good = hours.state == State.GOOD
     if not good.any():
         return None
-    days = hours.local_s[good] // DAY_S
+    days = hours.local_days[good]
     busiest: Mapping[int, int] = _largest_by(days, np.maximum(hours.in_, hours.out)[good])
     busy = [most for most in busiest.values() if most]
     if len(busy) < _DAYS_FOR_BOUND:
@@ -278,18 +294,9 @@ def _largest_by(keys: Ints, values: Ints) -> dict[int, int]:
     return dict(zip(found.tolist(), np.maximum.reduceat(values[order], first).tolist(), strict=True))
 
 
-def mark(hours: CameraHours, state: State, since_s: float, until_s: float, where: Callable[[State], bool]) -> int:
-    """Give the hours that start in [*since_s*, *until_s*) and whose state *where* allows *state*; return how many."""
-    allowed = np.isin(hours.state, [one for one in State if where(one)])
-    chosen = (hours.start_s >= since_s) & (hours.start_s < until_s) & allowed
-    hours.state[chosen] = state
-    return int(chosen.sum())
-
-
 def _offsets(start_s: Ints, zone: str) -> Ints:
     """Return the zone's offset from UTC at each moment, s."""
     days = start_s // DAY_S
-    offsets = np.empty(len(start_s), np.int64)
     found, where = np.unique(days, return_inverse=True)
     at_begin = np.fromiter((_offset(zone, int(day) * DAY_S) for day in found), np.int64, len(found))
     at_end = np.fromiter((_offset(zone, (int(day) + 1) * DAY_S) for day in found), np.int64, len(found))
@@ -310,14 +317,8 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def local_zone(name: str) -> ZoneInfo:
-    """Return a time zone, kept."""
-    return _zone(name)
-
-
-def each(hours: CameraHours) -> Iterator[tuple[int, datetime, State]]:
-    """Yield (index, start in local time, state) of each hour."""
-    for index, (start_s, zone, state) in enumerate(
-        zip(hours.start_s.tolist(), hours.zone.tolist(), hours.state.tolist(), strict=True)
-    ):
-        yield index, datetime.fromtimestamp(start_s, UTC).astimezone(_zone(hours.zones[zone])), State(state)
+def each(hours: CameraHours, first: date, last: date) -> Iterator[tuple[int, datetime, State]]:
+    """Yield (index, start in local time, state) of each hour of the local days from *first* to *last*."""
+    for index in np.flatnonzero(hours.is_between(first, last)).tolist():
+        zone = _zone(hours.zones[int(hours.zone[index])])
+        yield index, datetime.fromtimestamp(int(hours.start_s[index]), zone), State(int(hours.state[index]))

@@ -7,19 +7,17 @@ Hours that nobody watched are hatched, never zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from edge.headquarters.report.grid import YEAR, Grid, Rows, Sum
-from edge.headquarters.report.period import Period, last_year
+from edge.headquarters.report.period import Period, Rulers
 from edge.headquarters.report.reliability import State, is_counted
 from edge.headquarters.report.takings import weekly_mean
-from edge.headquarters.sites import DayBook
 from edge.web import charts
 from edge.web.charts import Column
 from edge.web.language import Language
@@ -65,7 +63,7 @@ class Drawer:
     """Draws the grids of one site."""
 
     period: Period
-    book: DayBook
+    rulers: Rulers
     label: Callable[[date], str]
     """What is known of a day: holidays, events and notes."""
     words: Language
@@ -91,26 +89,22 @@ class Drawer:
 
     def days(self, grid: Grid) -> Iterator[tuple[str, str, Sum, Sum]]:
         """Yield (day, what is known of it, this year's sum, last year's), the newest day first."""
-        partners = last_year(grid, self.period.dates, self.period, self.book)
-        for day, then in reversed(list(zip(self.period.dates, partners.tolist(), strict=True))):
-            yield (
-                self.words.weekday_and_day(day),
-                self.label(day),
-                grid.sum(grid.rows([day])),
-                grid.sum(np.array([then])),
-            )
+        for day, now, then in reversed(list(self._each_day(grid))):
+            yield self.words.weekday_and_day(day), self.label(day), now, then
+
+    def _each_day(self, grid: Grid) -> Iterator[tuple[date, Sum, Sum]]:
+        """Yield (day, this year's sum, last year's)."""
+        rows = self.rulers.days, self.rulers.days_year
+        for day, now, then in zip(self.period.dates, *(one[:, None] for one in rows), strict=True):
+            yield day, grid.sum(now), grid.sum(then)
 
     def _days(self, grid: Grid) -> list[Column]:
-        partners = last_year(grid, self.period.dates, self.period, self.book)
         columns = []
-        for day, then in zip(self.period.dates, partners.tolist(), strict=True):
+        for day, now, then in self._each_day(grid):
             label = self.label(day)
             name = self.words.weekday_and_day(day) + (f" ({label})" if label else "")
             text = self.words.day(day) if day.weekday() == 0 else ""
-            column = self._column(name, text, grid.sum(grid.rows([day])), grid.sum(np.array([then])))
-            columns.append(
-                column if not label else Column(column.bars, column.title, column.label, column.unknown, marked=True)
-            )
+            columns.append(replace(self._column(name, text, now, then), marked=bool(label)))
         return columns
 
     def _grouped(
@@ -145,14 +139,13 @@ class Drawer:
 
     def heat(self, grid: Grid, days: Rows) -> Iterator[HeatCell]:
         """Yield the cells of the map of *days*, rows of the grid: means of good hours or, without any, of poor ones."""
-        weekday = np.array([grid.day(int(row)).weekday() for row in days])
         state, people = grid.state[days], grid.in_[days]
-        counts = {one: _by_weekday(weekday, state == one) for one in State}
+        counts = {one: grid.by_weekday(days, state == one) for one in State}
         good = weekly_mean(grid, days)
-        poor_sum = _by_weekday(weekday, np.where(state == State.POOR, people, 0))
+        poor_sum = grid.by_weekday(days, np.where(state == State.POOR, people, 0))
         times = counts[State.POOR]
         poor = np.divide(poor_sum, times, out=np.zeros((7, 24)), where=times > 0)
-        lost = _by_weekday(weekday, ~is_counted(state) & (state != State.NOT_DUE))
+        lost = grid.by_weekday(days, ~is_counted(state) & (state != State.NOT_DUE))
         mean = np.where(counts[State.GOOD] > 0, good, poor)
         most = max(1.0, float(mean.max()))
         for day in range(7):
@@ -182,13 +175,6 @@ class Drawer:
         else:
             words = _.plural("{mean} in, mean of {n} hour", "{mean} in, mean of {n} hours", told, mean=value)
         return words + ("; " + _("{lost} more nobody watched", lost=_.number(lost)) if lost else "")
-
-
-def _by_weekday(weekday: Rows, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Add up the rows of *values*, shape (n, 24), of each weekday; shape (7, 24)."""
-    total = np.zeros((7, 24))
-    np.add.at(total, weekday, values)
-    return total
 
 
 def _monday(day: date) -> date:

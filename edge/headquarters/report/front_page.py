@@ -18,8 +18,8 @@ _LEAST_DIFFERENCE = 0.1
 """A shop stands out if its change differs from the chain's by more than this, as a factor of people: a tenth."""
 _LEAST_SIGMA = 3.0
 """A shop stands out if its change differs by more than so many standard deviations of counts by chance, too."""
-_LEAST_COMPARED = 0.5
-"""A shop stands out only if at least this share of its open hours could be compared."""
+LEAST_COMPARED = 0.5
+"""A shop stands out only if at least this share of its open hours could be compared; a change over less is marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +130,5 @@ def _differences(line: SiteLine, chain: Figures) -> Iterator[StandOut]:
         difference = math.log((1 + ours.change) / (1 + theirs.change))
         chance = math.sqrt(1 / ours.now + 1 / ours.then)
         is_large = abs(difference) > math.log(1 + _LEAST_DIFFERENCE) and abs(difference) > _LEAST_SIGMA * chance
-        if is_large and ours.share >= _LEAST_COMPARED:
+        if is_large and ours.share >= LEAST_COMPARED:
             yield StandOut(line, name, ours.change, theirs.change)

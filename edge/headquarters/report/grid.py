@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.headquarters.report.camera_hours import DAY_S, HOUR_S, CameraHours
+from edge.headquarters.report.camera_hours import DAY_S, HOUR_S, CameraHours, day_number
 from edge.headquarters.report.reliability import State, is_counted, is_known
 
 YEAR = 364
 """Days, 52 weeks: from a day to the same weekday of last year."""
-_EPOCH = date(1970, 1, 1)
 _UNBALANCED = 0.1
 """In and out that differ by a larger share than this are out of balance."""
 _LEAST_FOR_BALANCE = 200
@@ -161,7 +161,7 @@ class Grid:
     def of(cls, hours: CameraHours, first: date, days: int) -> Grid:
         """Return the grid of one camera; hours outside *days* days from *first* are left out."""
         grid = cls.empty(first, days)
-        row = hours.local_s // DAY_S - (first - _EPOCH).days
+        row = hours.local_days - day_number(first)
         column = hours.local_s % DAY_S // HOUR_S
         inside = (row >= 0) & (row < days)
         counted = inside & is_counted(hours.state)
@@ -234,6 +234,12 @@ class Grid:
             daily[:, 4] += (camera.is_due & (camera.state == State.GOOD)).sum(axis=1)
             daily[:, 5] += is_counted(camera.state).sum(axis=1)
         return daily
+
+    def by_weekday(self, rows: Rows, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Add up *values*, shape (n, 24), which belong to *rows*, by weekday; shape (7, 24), 0 is Monday."""
+        total = np.zeros((7, 24))
+        np.add.at(total, (rows + self.first.weekday()) % 7, values)
+        return total
 
     def hours_in(self, rows: Rows, *states: State) -> int:
         """Return how many open hours of *rows* are in one of *states*, over the cameras."""

@@ -89,7 +89,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Rulers:
-    """The rows of one site's grid that its figures are made of; equal lengths belong together."""
+    """The rows of a site's grids that its figures are made of; equal lengths belong together."""
 
     week: Rows
     week_before: Rows
@@ -100,18 +100,22 @@ class Rulers:
 
     @classmethod
     def of(cls, grid: Grid, period: Period, book: DayBook) -> Rulers:
-        """Return the rows for a grid; a holiday is compared with its namesake where the period is aligned."""
+        """
+        Return the rows for *grid*, and for each other grid of the same period.
+
+        A holiday is compared with its namesake where the period is aligned.
+        """
         return cls(
             grid.rows(period.week),
             grid.rows(day - timedelta(days=_WEEK) for day in period.week),
-            last_year(grid, period.week, period, book),
+            _last_year(grid, period.week, period, book),
             tuple(grid.rows(day - timedelta(weeks=n) for day in period.week) for n in range(1, _WEEKS_OF_MEAN + 1)),
             grid.rows(period.dates),
-            last_year(grid, period.dates, period, book),
+            _last_year(grid, period.dates, period, book),
         )
 
 
-def last_year(grid: Grid, days: Sequence[date], period: Period, book: DayBook) -> Rows:
+def _last_year(grid: Grid, days: Sequence[date], period: Period, book: DayBook) -> Rows:
     """Return for each of *days* the row of last year that it is compared with; -1 where there is none."""
     if not period.aligned:
         return grid.rows(day - timedelta(days=YEAR) for day in days)

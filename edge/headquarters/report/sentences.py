@@ -1,9 +1,8 @@
-"""What figures are called in sentences: problems with what to do about them, corrections, and changes."""
+"""What figures are called in sentences: problems with what to do about them, and corrections."""
 
 from __future__ import annotations
 
 from edge.headquarters.corrections import Action
-from edge.headquarters.report.grid import Comparison
 from edge.headquarters.report.problems import Kind, Problem
 from edge.headquarters.report.study import Applied
 from edge.web.language import Language
@@ -83,8 +82,3 @@ def applied(entry: Applied, words: Language) -> tuple[str, str, str, str]:
             touched += ", " + words("{people} people in left out", people=words.number(entry.people))
     who = f"{one.number}: {one.who}, {words.whole_day(one.made.date())}: {one.why}"
     return words(_ACTIONS[Action(one.action)]), where, touched, who
-
-
-def change(comparison: Comparison, words: Language, digits: int = 1) -> str:
-    """Return a change as per cent with its sign; an en dash where there is nothing to compare with."""
-    return "\u2013" if comparison.change is None else words.percent(comparison.change, digits, signed=True)

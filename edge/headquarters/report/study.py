@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.headquarters.corrections import Action, InForce, Names
 from edge.headquarters.report import camera_hours, problems
-from edge.headquarters.report.camera_hours import CameraHours, Demand
+from edge.headquarters.report.camera_hours import CameraHours, Demand, day_number
 from edge.headquarters.report.grid import Comparison, Grid, Sum
 from edge.headquarters.report.period import Period, Rulers
 from edge.headquarters.report.problems import Problem
@@ -24,8 +24,6 @@ from edge.headquarters.report.takings import Takings
 from edge.headquarters.sales import Table
 from edge.headquarters.sites import DayBook, Sites, open_week
 from edge.headquarters.store.reader import Correction, Reader
-
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(slots=True)
@@ -111,7 +109,6 @@ class CameraStudy:
     camera: str
     name: str
     grid: Grid
-    rulers: Rulers
     problems: list[Problem]
     hours: CameraHours
 
@@ -155,8 +152,8 @@ class Chain:
         """Return for each site, in order, each camera under its shown name, and which cameras of the store it is."""
         found: dict[str, dict[str, list[Names]]] = {}
         for names in store.cameras():
-            site, camera = self.corrections.shown_as(names)
-            if not only or site in only or names[0] in only:
+            if self.corrections.is_of(only, names):
+                site, camera = self.corrections.shown_as(names)
                 found.setdefault(site, {}).setdefault(camera, []).append(names)
         return {site: dict(sorted(cameras.items())) for site, cameras in sorted(found.items())}
 
@@ -164,7 +161,8 @@ class Chain:
         """Return the figures of a site; None if it has no hour in the report's days or those that they need."""
         plan, book = self.sites.site(site), self.sites.events(site)
         week = open_week(plan.open)
-        closed = [(day - _EPOCH).days for day in book.closed]
+        closed = [day_number(day) for day in book.closed]
+        rulers = Rulers.of(Grid.empty(self.period.grid_first, self.period.grid_days), self.period, book)
         studies: list[CameraStudy] = []
         questions: list[Question] = []
         applied: dict[int, Applied] = {}
@@ -177,18 +175,16 @@ class Chain:
             if not len(hours.state):
                 continue
             camera_hours.set_opening(hours, week, closed)
-            bound = camera_plan.most_an_hour or camera_hours.bound_of(hours, camera_plan)
+            bound = camera_hours.bound_of(hours, camera_plan)
             self._doubt(hours, (site, camera), bound)
             questions += self._questions(hours, (site, camera), bound)
-            self._exclude(hours, (site, camera), applied)
+            self._apply_ranges(hours, (site, camera), applied)
             grid = Grid.of(hours, self.period.grid_first, self.period.grid_days)
-            rulers = Rulers.of(grid, self.period, book)
             found = problems.find(grid, rulers.days, self.flags)
-            studies.append(CameraStudy(camera, self.sites.name(site, camera), grid, rulers, found, hours))
+            studies.append(CameraStudy(camera, self.sites.name(site, camera), grid, found, hours))
         if not studies:
             return None
         grid = Grid.together([one.grid for one in studies])
-        rulers = Rulers.of(grid, self.period, book)
         figures = Figures.of(grid, rulers)
         if self.sales is not None or self.staff is not None:
             figures.takings = Takings.of(grid, rulers.days, self.sales, self.staff, site)
@@ -214,18 +210,17 @@ class Chain:
         hours.state[much] = State.DOUBTED
 
     def _questions(self, hours: CameraHours, names: Names, bound: int | None) -> Iterator[Question]:
-        """Yield one question for all doubted hours of the report's days."""
-        first = (self.period.shown_from - _EPOCH).days * camera_hours.DAY_S
-        doubted = np.flatnonzero((hours.state == State.DOUBTED) & (hours.local_s >= first))
+        """Yield one question for all doubted hours of the days that are shown."""
+        shown = hours.local_days >= day_number(self.period.shown_from)
+        doubted = np.flatnonzero((hours.state == State.DOUBTED) & shown)
         if bound is not None and len(doubted):
             since, until = (_local(hours, int(index)) for index in doubted[[0, -1]])
             most = int(np.maximum(hours.in_, hours.out)[doubted].max())
             yield Question(*names, since, until, len(doubted), most, bound)
 
-    def _exclude(self, hours: CameraHours, names: Names, applied: dict[int, Applied]) -> None:
-        first = (self.period.first - _EPOCH).days * camera_hours.DAY_S
-        last = (self.period.last - _EPOCH).days * camera_hours.DAY_S + camera_hours.DAY_S
-        shown = (hours.local_s >= first) & (hours.local_s < last)
+    def _apply_ranges(self, hours: CameraHours, names: Names, applied: dict[int, Applied]) -> None:
+        """Exclude what a correction excludes, and note in *applied* what each correction touches."""
+        shown = hours.is_between(self.period.first, self.period.last)
         for action in (Action.EXCLUDE, Action.BELIEVE, Action.ANNOTATE):
             for one in self.corrections.of_camera(action, names):
                 touched = _between(hours, one) & (hours.state != State.MISSING)
@@ -252,8 +247,8 @@ class Chain:
             if not of_camera:
                 continue
             hours = of_camera[0].hours
-            for day in np.unique(hours.local_s[_between(hours, one)] // camera_hours.DAY_S):
-                notes.setdefault(date.fromordinal(_EPOCH.toordinal() + int(day)), []).append(one.value)
+            for number in np.unique(hours.local_days[_between(hours, one)]):
+                notes.setdefault(camera_hours.EPOCH + timedelta(days=int(number)), []).append(one.value)
         return notes
 
 

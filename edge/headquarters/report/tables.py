@@ -42,9 +42,7 @@ def hour_rows(study: SiteStudy, period: Period, flags: Flags) -> Iterator[Row]:
     """Yield a row for each hour of the period's days, by camera and start; what nobody counted is None."""
     for camera in study.cameras:
         hours = camera.hours
-        for index, local, state in camera_hours.each(hours):
-            if not period.first <= local.date() <= period.last:
-                continue
+        for index, local, state in camera_hours.each(hours, period.first, period.last):
             start_s = int(hours.start_s[index])
             row: Row = dict.fromkeys(HOURS)
             row |= {

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from edge.headquarters.report.grid import Grid, Rows
 from edge.headquarters.report.reliability import State, is_known
-from edge.headquarters.sales import Key, Table
+from edge.headquarters.sales import WHOLE_DAY, Key, Table
 
-_WHOLE_DAY = -1
 _POWER_SHARE = 0.5
 """The power hours of a week are the fewest hours that together have this share of its visitors."""
 
@@ -88,7 +87,7 @@ def _add(amounts: Mapping[Key, tuple[Decimal, ...]], grid: Grid, rows: set[int],
         row = grid.row(day)
         if row not in rows:
             continue
-        cells = slice(None) if hour == _WHOLE_DAY else slice(hour, hour + 1)
+        cells = slice(None) if hour == WHOLE_DAY else slice(hour, hour + 1)
         due = grid.is_due[row, cells]
         # A day that the shop was closed on is known, and has sold nothing that visitors could explain.
         usable = bool(is_known(grid.state[row, cells][due]).all() and due.any())
@@ -124,9 +123,6 @@ def per_open_hour(grid: Grid, days: Rows) -> float | None:
 
 def weekly_mean(grid: Grid, days: Rows) -> NDArray[np.float64]:
     """Return the mean of people in of each weekday's hour over good hours, shape (7, 24), 0 is Monday."""
-    weekday = (np.array([grid.day(int(row)).weekday() for row in days])) if len(days) else np.zeros(0, np.int64)
     good = grid.state[days] == State.GOOD
-    total, times = np.zeros((7, 24)), np.zeros((7, 24))
-    np.add.at(total, weekday, np.where(good, grid.in_[days], 0))
-    np.add.at(times, weekday, good)
+    total, times = grid.by_weekday(days, np.where(good, grid.in_[days], 0)), grid.by_weekday(days, good)
     return np.divide(total, times, out=np.zeros((7, 24)), where=times > 0)

@@ -21,8 +21,9 @@ from edge.headquarters.address import open_reader
 from edge.headquarters.corrections import InForce
 from edge.headquarters.report import sentences, tables
 from edge.headquarters.report.drawings import Drawer
-from edge.headquarters.report.front_page import FrontPage, SiteLine
+from edge.headquarters.report.front_page import LEAST_COMPARED, FrontPage
 from edge.headquarters.report.period import Period
+from edge.headquarters.report.reliability import State
 from edge.headquarters.report.study import Chain, SiteStudy
 from edge.headquarters.report.takings import peak_hours, per_open_hour
 from edge.headquarters.store.reader import Reader
@@ -35,8 +36,6 @@ _MOST_LINES = 12
 """A list on the first page has no more lines: whoever reads it has ten seconds."""
 _OVERDUE = timedelta(seconds=300)
 """An hour that has not arrived so long after its end is missing."""
-_HALF = 0.5
-"""A comparison over less than this share of the open hours is marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,9 @@ def run(store_url: str, clock: Clock, wish: Wish) -> None:
     now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
     store = open_reader(store_url)
     try:
-        period = Period(wish.last or last_day(store, wish.only, now), wish.days, aligned=wish.align)
-        due = min(now - _OVERDUE, period.until)
         corrections = InForce.of(store.corrections())
+        period = Period(wish.last or last_day(store, corrections, wish.only, now), wish.days, aligned=wish.align)
+        due = min(now - _OVERDUE, period.until)
         whole = wish.csv_file is not None or wish.parquet is not None
         everything = Chain(plan, corrections, period, due, sales=sold, staff=staff, every_column=whole)
         report = Report(store, everything, wish.only, words, now)
@@ -131,18 +130,20 @@ def language(code: str) -> Language:
         raise ConfigError("--language", [f"--language: {exc}"]) from exc
 
 
-def last_day(store: Reader, only: Sequence[str], now: datetime) -> date:
+def last_day(store: Reader, corrections: InForce, only: Sequence[str], now: datetime) -> date:
     """
-    Return the last whole day of the site with the newest hour; ConfigError if there is none.
+    Return the last whole day of the site with the newest hour, of *only* or of all; ConfigError if there is none.
 
     On the first day no day is whole. It is returned then: a report that left it out would look as if nothing had come.
     """
-    extent = store.extent()
-    if extent is None:
+    # A camera that is shown under another site has its hours under the one that they came from.
+    stored = {names[0] for names in store.cameras() if corrections.is_of(only, names)} if only else set()
+    sites = sorted(stored) or only
+    if store.extent() is None:
         advice = "a box sends an hour when it is over, and `footfall collect` stores it"
         raise ConfigError("report", [f"store {store.name}: there are no hours in it yet; {advice}"])
-    newest = store.newest_of(only, now)
-    if newest is None:
+    extent, newest = store.extent(sites), store.newest_of(sites, now)
+    if extent is None or newest is None:
         raise ConfigError(
             "report", [f"store {store.name}: no hours of {', '.join(only) or 'any site'} before {now:%d %b}"]
         )
@@ -206,7 +207,6 @@ class Report:
         _ = self._words
         ranking = front.by_visitors()[:MOST_SITES]
         most = max([1, *(line.figures.week.in_ for line in ranking)])
-        untrusted = front.most_urgent()
         week = _.from_to(self._period.week[0], self._period.week[-1])
         return render(
             "report_front.html",
@@ -215,21 +215,19 @@ class Report:
             week=week,
             extent=self._extent(front),
             front=front,
-            comparisons=[
-                (_("against the week before"), front.figures.last_week),
-                (_("against the same weekdays last year"), front.figures.last_year),
-                (_("against the mean of four weeks"), front.figures.four_weeks),
-            ],
-            against={
+            comparisons={
+                "last_week": _("against the week before"),
                 "last_year": _("against the same weekdays last year"),
                 "four_weeks": _("against the mean of four weeks"),
             },
-            untrusted=untrusted,
+            stand_outs=front.stand_outs(),
+            regions=front.regions(),
+            untrusted=front.most_urgent(),
             ranking=ranking,
             shown=shown,
             hidden=0 if link is not None else len(front.sites) - len(shown),
             most_lines=_MOST_LINES,
-            half=_HALF,
+            least_compared=LEAST_COMPARED,
             names=self._chain.sites,
             link=link or _link_in_file,
             all_shops="" if link is None else "shops.html",
@@ -250,13 +248,14 @@ class Report:
             "made": self._made,
             "aligned": self._period.aligned,
             "well_watched": WELL_WATCHED,
+            "states": State,
             "weekdays": [self._words.weekday(number) for number in range(7)],
             "currency": self._chain.sites.currency or "",
             "days": self._words.from_to(self._period.first, self._period.last),
         }
 
     def _body(self, study: SiteStudy) -> Markup:
-        drawer = Drawer(self._period, study.book, study.label, self._words)
+        drawer = Drawer(self._period, study.rulers, study.label, self._words)
         html = render(
             "report_body.html",
             **self._common(),
@@ -278,10 +277,8 @@ class Report:
         return render("report_site.html", **self._common(), study=study, html=body, ways=ways)
 
     def _shops_page(self, front: FrontPage) -> str:
-        lines: list[SiteLine] = sorted(front.sites, key=lambda line: line.name.casefold())
-        return render(
-            "report_shops.html", **self._common(), sites=lines, link=_link_in_folder, trials=front.trials
-        )  # fmt: skip
+        lines = sorted(front.sites, key=lambda line: line.name.casefold())
+        return render("report_shops.html", **self._common(), sites=lines, link=_link_in_folder, trials=front.trials)
 
     # --- tables ------------------------------------------------------------------------------------------------------
 

@@ -90,10 +90,9 @@ class Reader(ABC):
 
     def hours(self, since: datetime, until: datetime, sites: Sequence[str] = ()) -> Iterator[Hour]:
         """Yield the hours that start in [*since*, *until*), of *sites* or all, by site, camera and start."""
-        names = {f"site{number}": site for number, site in enumerate(sites)}
-        only = f" AND site IN ({', '.join(f':{name}' for name in names)})" if names else ""
+        only, names = _of(sites)
         rows = self._stream(
-            f"{_HOURS}{only} ORDER BY site, camera, start",
+            f"{_HOURS} AND {only} ORDER BY site, camera, start",
             {"since": self._instant(since), "until": self._instant(until), **names},
         )
         for row in rows:
@@ -131,10 +130,9 @@ class Reader(ABC):
 
     def newest_of(self, sites: Sequence[str], until: datetime) -> tuple[datetime, str] | None:
         """Return when the newest hour of *sites*, or of all, before *until* begins, and its zone; None without any."""
-        names = {f"site{number}": site for number, site in enumerate(sites)}
-        only = f" AND site IN ({', '.join(f':{name}' for name in names)})" if names else ""
+        only, names = _of(sites)
         found = self._fetch(
-            f"SELECT {self._seconds('start')}, timezone FROM hours WHERE start < :until{only}"  # noqa: S608 - ours
+            f"SELECT {self._seconds('start')}, timezone FROM hours WHERE start < :until AND {only}"  # noqa: S608 - ours
             " ORDER BY start DESC LIMIT 1",
             {"until": self._instant(until), **names},
         )
@@ -162,9 +160,13 @@ class Reader(ABC):
         ((found,),) = self._stream("SELECT count(*) FROM hours", {})
         return int(found)
 
-    def extent(self) -> tuple[datetime, datetime] | None:
-        """Return the start of the first and of the last hour; None if there is none."""
-        ((first, last),) = self._stream("SELECT (SELECT min(start) FROM hours), (SELECT max(start) FROM hours)", {})
+    def extent(self, sites: Sequence[str] = ()) -> tuple[datetime, datetime] | None:
+        """Return the start of the first and of the last hour of *sites*, or of all; None if there is none."""
+        only, names = _of(sites)
+        ((first, last),) = self._stream(
+            f"SELECT (SELECT min(start) FROM hours WHERE {only}), (SELECT max(start) FROM hours WHERE {only})",  # noqa: S608 - ours
+            names,
+        )
         return None if first is None else (moment(first), moment(last))
 
     # --- the rest ----------------------------------------------------------------------------------------------------
@@ -216,6 +218,12 @@ class Reader(ABC):
             )
             for number, made, who, why, action, site, camera, since, until, value, revokes in rows
         ]  # fmt: skip
+
+
+def _of(sites: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Return the SQL that holds for the hours of *sites*, or for all if there are none, and its values."""
+    names = {f"site{number}": site for number, site in enumerate(sites)}
+    return f"site IN ({', '.join(f':{name}' for name in names)})" if names else "true", names
 
 
 def moment(value: int | datetime) -> datetime:

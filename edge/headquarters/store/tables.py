@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 VERSION = 2
-"""Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, days, sites, an index on `start`."""
+"""Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, sites, an index on `start`."""
 
 _FIRST = (
     """
@@ -44,14 +44,6 @@ _SECOND = (
     CREATE TABLE IF NOT EXISTS corrections (
         id {identity}, made {moment} NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, action TEXT NOT NULL,
         site TEXT NOT NULL, camera TEXT NOT NULL, since {moment}, until {moment}, value TEXT NOT NULL, revokes INTEGER
-    )""",
-    # Days of hours that were older than the retention: what is left of them.
-    """
-    CREATE TABLE IF NOT EXISTS days (
-        site TEXT NOT NULL, camera TEXT NOT NULL, day TEXT NOT NULL, timezone TEXT NOT NULL, "in" INTEGER NOT NULL,
-        out INTEGER NOT NULL, hours INTEGER NOT NULL, open_hours INTEGER NOT NULL, good_hours INTEGER NOT NULL,
-        flags {json} NOT NULL, lines {json} NOT NULL,
-        PRIMARY KEY (site, camera, day)
     )""",
     # sites.yaml, for those who read by SQL.
     """

@@ -51,7 +51,9 @@ VIEWS = (
     SELECT site, site_name, region, camera, camera_name, day,
         sum(CASE WHEN state IN ('good', 'closed', 'poor') THEN visitors_in ELSE 0 END) AS visitors_in,
         sum(CASE WHEN state IN ('good', 'closed', 'poor') THEN visitors_out ELSE 0 END) AS visitors_out,
-        count(*) FILTER (WHERE state <> 'closed') AS open_hours,
+        count(*) FILTER (
+            WHERE NOT (flags ? 'closed' AND watched_s = 0 AND flags - 'closed' - 'restarted' = '[]')
+        ) AS open_hours,
         count(*) FILTER (WHERE state = 'good') AS good_hours
     FROM footfall_hours
     GROUP BY site, site_name, region, camera, camera_name, day
