@@ -113,11 +113,11 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         settings = options.load(config).vision(camera)
         if look:
             seal = _seal(settings)
-            prctl.die_with_parent()
         else:
             from edge.vision.seal import Seal
 
             seal = Seal([], needed=_model_folder(settings))
+        prctl.die_with_parent()
         from edge.vision import measurement
 
         if look:
