@@ -51,7 +51,7 @@ def vision(
     # Sealed, it may live in a root of its own, from another folder.
     config = config.absolute()
     settings = options.load(config).vision(camera)
-    _look_for(settings)
+    _refuse_unseen(settings)
     from edge.sandbox.readiness import Readiness
 
     readiness = Readiness()
@@ -113,11 +113,11 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         settings = options.load(config).vision(camera)
         if look:
             seal = _seal(settings)
-            prctl.die_with_parent()
         else:
             from edge.vision.seal import Seal
 
             seal = Seal([], needed=_model_folder(settings))
+        prctl.die_with_parent()
         from edge.vision import measurement
 
         if look:
@@ -129,19 +129,17 @@ def measure(*, camera: str, config: Path, look: bool, seconds: float) -> None:
         raise
 
 
-def _look_for(settings: VisionSettings) -> None:
-    """Say which folder the unit has to name, where clip or model aren't in the root that it has made."""
+def _refuse_unseen(settings: VisionSettings) -> None:
+    """Refuse a clip or a model that isn't in the root that the unit has made; say which folder it has to name."""
     from edge.sandbox import namespaces
 
-    source = settings.camera.source
-    is_clip = not settings.camera.live and not settings.camera.helped
-    clip, model = Path(source) if is_clip else None, settings.model
+    clip, model = settings.camera.clip, settings.model
     unseen = [path for path in (clip, model) if path is not None and not path.exists()]
     if not unseen or not namespaces.is_own_root():
         return
     advice = drop_in_for(f"footfall-vision@{settings.name}", {path.absolute().parent for path in unseen})
     if clip in unseen:
-        raise CameraMissing(source, "there is no such clip", advice)
+        raise CameraMissing(settings.camera.source, "there is no such clip", advice)
     raise ModelMissing(unseen[0], advice)
 
 
@@ -151,8 +149,8 @@ def _seal(settings: VisionSettings, diode: Path | None = None, needed: Sequence[
 
     camera = settings.camera
     needed = [*needed, *_model_folder(settings)]
-    if not camera.live and not camera.helped:
-        needed.append(Path(camera.source).absolute().parent)
+    if camera.clip is not None:
+        needed.append(camera.clip.absolute().parent)
     return Seal([Path(camera.source)] if camera.live else [], diode=diode, helper=camera.helped, needed=needed)
 
 

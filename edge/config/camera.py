@@ -124,6 +124,11 @@ class Camera(Section):
         return self.source.startswith("csi:")
 
     @property
+    def clip(self) -> Path | None:
+        """The clip that gives its pictures; None for a camera."""
+        return None if self.live or self.helped else Path(self.source)
+
+    @property
     def device(self) -> str | None:
         """The device that only one camera can have; None for a clip."""
         return str(Path(self.source).resolve()) if self.live else self.source if self.helped else None

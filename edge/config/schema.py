@@ -211,7 +211,12 @@ def load(path: Path) -> Config:
 
 
 def read_text(path: Path, advice: str = "") -> str:
-    """Return the text of the file at *path*; ConfigError, which gives *advice*, if it can't be read."""
+    """
+    Return the text of the file at *path* with each character as it is there: ends of lines and a BOM stay.
+
+    Raises:
+        ConfigError: it can't be read; gives *advice*.
+    """
     try:
         data = path.read_bytes()
     except OSError as exc:

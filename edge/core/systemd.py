@@ -25,6 +25,11 @@ def drop_in_for(unit: str, folders: Collection[Path]) -> str:
     )
 
 
+def bound_folders(value: str) -> list[Path]:
+    """Return the folders of the box that a value of `BindReadOnlyPaths=` shows to a unit."""
+    return [Path(word.lstrip("-+").partition(":")[0]) for word in value.replace('"', " ").split()]
+
+
 class Notifier:
     """A connected readiness socket, or nothing."""
 

@@ -36,8 +36,8 @@ _ALIVE_EVERY_S = 1.0
 """Seconds between two words to the watchdog, which waits for sixty."""
 
 
-_SIGNALLED = 128
-"""Added to a signal's number where a signal has ended the child, as a shell does."""
+SIGNALLED = 128
+"""Added to a signal's number where a signal has ended the child, as a shell does: the helper's own exit code."""
 
 
 class Word(enum.IntEnum):
@@ -135,7 +135,7 @@ def _serve(pipe: int, notifier: Notifier, child: int) -> NoReturn:
         os.close(pipe)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finally:
-        os._exit(code if code >= 0 else _SIGNALLED - code)
+        os._exit(code if code >= 0 else SIGNALLED - code)
 
 
 def _pass_on(pipe: int, notifier: Notifier) -> None:

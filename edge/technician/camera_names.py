@@ -11,8 +11,10 @@ import re
 from pathlib import Path
 
 FOLDER = Path("/dev/v4l")
-_PICTURES = re.compile(r"-video-index0$")
+_PICTURES = "-video-index0"
 """Ends the names of nodes that give pictures; a camera's other nodes give metadata."""
+_PART_OF_BOARD = re.compile("platform-(?!.*-usb)")
+"""Begins the names of what a board has itself, as a Raspberry Pi its codecs: nobody plugs these in."""
 
 
 def is_numbered(source: str) -> bool:
@@ -34,7 +36,8 @@ def lasting(source: str, folder: Path = FOLDER) -> Path | None:
 
 def count(folder: Path = FOLDER) -> int:
     """Return how many cameras are plugged in, as udev sees them."""
-    return len({name.resolve() for name in _entries(folder / "by-path") if _PICTURES.search(name.name)})
+    names = [name for name in _entries(folder / "by-path") if name.name.endswith(_PICTURES)]
+    return len({name.resolve() for name in names if not _PART_OF_BOARD.match(name.name)})
 
 
 def _entries(folder: Path) -> list[Path]:

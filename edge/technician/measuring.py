@@ -99,8 +99,6 @@ class Measuring:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
         kill_group(self._process.pid)
         self._process.communicate()
 
@@ -153,7 +151,6 @@ class Measuring:
             hung = now_s - moved_s > self._seconds + _HUNG_S
             if hung or now_s - self._began_s > self._seconds + _LONGEST_S:
                 break
-        self._process.kill()
         kill_group(self._process.pid)
         said, _ = self._process.communicate()
         raise self._late(said, now_s - self._began_s, used_s)

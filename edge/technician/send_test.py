@@ -18,8 +18,7 @@ from edge.core import head_model
 from edge.core.clock import KernelClock
 from edge.core.hour import Hour, Source
 from edge.technician.check.broker import check_broker
-from edge.technician.check.check import show
-from edge.technician.check.check_result import CheckResult
+from edge.technician.check.check_result import CheckResult, show
 
 
 def run(settings: Config) -> int:

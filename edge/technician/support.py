@@ -47,7 +47,9 @@ _SHORTEST_SECRET = 4
 _PART_BYTES = 2_000_000
 """The most that one part may have; the rest of it is left out, and the part says so."""
 _ANSWER_S = 120.0
-"""Seconds that a program has for its answer."""
+"""Seconds that a program of the system has for its answer."""
+_OWN_ANSWER_S = 900.0
+"""Seconds that a command of ours has: `check` alone waits up to ten minutes for a box that is slow or busy."""
 _JOURNAL_LINES = 2_000
 _FILES = ("/opt/footfall/history", "/etc/os-release", "/proc/cpuinfo", "/proc/meminfo", "/proc/loadavg", "/proc/uptime")
 
@@ -193,17 +195,17 @@ def _cameras() -> str:
 
 
 def _footfall(*arguments: str) -> str:
-    return _output([sys.executable, "-m", "edge", *arguments])
+    return _output([sys.executable, "-m", "edge", *arguments], _OWN_ANSWER_S)
 
 
 def _run(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return f"can't be had: {command[0]} isn't installed here\n"
-    return _output(command)
+    return _output(command, _ANSWER_S)
 
 
-def _output(command: Sequence[str]) -> str:
-    """Return what a program says, both outputs, and its exit code where that isn't 0."""
+def _output(command: Sequence[str], longest_s: float) -> str:
+    """Return what a program says, both outputs, and its exit code where that isn't 0; TimeoutExpired if it hangs."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -211,7 +213,7 @@ def _output(command: Sequence[str]) -> str:
         stderr=subprocess.STDOUT,
         env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
         check=False,
-        timeout=_ANSWER_S,
+        timeout=longest_s,
     )
     said = done.stdout.decode(errors="replace")
     return said + (f"exit code {done.returncode}\n" if done.returncode else "")

@@ -31,6 +31,7 @@ from edge.core.clock import KernelClock, TrialClock
 from edge.core.errors import CameraClosed
 from edge.core.signals import kill_group
 from edge.sandbox import prctl
+from edge.sandbox.readiness import SIGNALLED
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,6 @@ WATCHDOG_S = 60.0
 """A process that tells of no work for so long, in s, is killed and started again, as under systemd."""
 START_S = 600.0
 """A process may take so long to tell that it is up, in s: longer than on a box, as the machine does other things."""
-_SIGNALLED = 128
-"""The helper of a vision process ends with this plus the number of the signal that has ended its child."""
 
 
 @dataclass(slots=True)
@@ -105,9 +104,9 @@ class _Child:
 
     @property
     def code(self) -> int:
-        """What it has ended with; a negative number is the signal that has killed it."""
+        """What it has ended with; a negative number is the signal that has killed it, or the child of its helper."""
         code = self.process.returncode
-        return _SIGNALLED - code if code > _SIGNALLED else code
+        return SIGNALLED - code if code > SIGNALLED else code
 
 
 def run(path: Path, trial_speed: float | None = None, *, sealed: bool = True) -> int:
@@ -216,7 +215,6 @@ def _keep_running(children: Sequence[_Child]) -> int:
     finally:
         for child in children:
             child.end()
-            child.told.close()
             child.told.close()
         signal.set_wakeup_fd(-1)
         wake.close()

@@ -42,6 +42,14 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
         time.sleep(0.01)
 
 
+def lives(process: int) -> bool:
+    """Tell whether a process runs; one that only waits to be asked for its exit code doesn't."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def free_port() -> int:
     """Return a port of loopback that nobody listens on, and that tests beside this one hardly choose as well."""
     while True:

@@ -23,7 +23,7 @@ from edge.technician.audit.report import NOBODY_TAPPED, Report, Signature
 from edge.vision.scene import Direction
 from edge.web.charts import COLUMNS_PX
 from tests.technician.chromium import Browser
-from tests.technician.visit import footfall
+from tests.technician.visit import footfall, tap_on_phone
 
 pytestmark = pytest.mark.processes
 
@@ -343,14 +343,7 @@ def test_taps_on_a_phone(browser: Browser, config_file: Path) -> None:
     """Thumbs tap, the box's count stays hidden until it is asked for, and the page signs; unaccepted is exit code 1."""
     with footfall("audit", "door", "--config", str(config_file), "--port", "0") as command:
         page = browser.page()
-        page.be_phone(375, 667)
-        page.open(command.address)
-        page.wait("!document.querySelector('#ready-part').hidden")
-        page.click("#start")
-        page.wait("!document.querySelector('#counting-part').hidden")
-        for way in ("in", "out", "in"):
-            thumb = page.middle(f".tap.{way}")
-            page.swipe(thumb, thumb)
+        tap_on_phone(page, command.address, ("in", "out", "in"))
         page.key("i")
         page.wait("document.querySelector('#in').textContent === '3'")
         hidden = page.text("#box-in")

@@ -39,6 +39,17 @@ def test_the_name_of_the_plug(tmp_path: Path, udev: Path) -> None:
     assert 2 == camera_names.count(udev)
 
 
+def test_what_a_board_has_itself_is_no_camera(tmp_path: Path) -> None:
+    """A Raspberry Pi's codecs have names by path, too; its USB plugs are told by theirs."""
+    folder = tmp_path / "by-path"
+    folder.mkdir()
+    for name in ("platform-bcm2835-codec", "platform-bcm2835-isp", "platform-xhci-hcd.0-usb-0:1:1.0"):
+        (tmp_path / name).touch()
+        (folder / f"{name}-video-index0").symlink_to(tmp_path / name)
+
+    assert 1 == camera_names.count(tmp_path)
+
+
 def test_without_udev(tmp_path: Path) -> None:
     """There are no such names, as in a container."""
     assert camera_names.lasting("/dev/video0", tmp_path) is None

@@ -26,7 +26,7 @@ from edge.technician.check import check
 from edge.technician.check.check_result import CheckResult
 from edge.technician.measuring import Look
 from edge.vision import measurement
-from tests.publisher.rig import wait_until
+from tests.publisher.rig import lives, wait_until
 from tests.technician.rig import REPOSITORY, Books, footfall, write_config
 
 pytestmark = pytest.mark.processes
@@ -457,6 +457,22 @@ def test_measuring_is_sealed(tmp_path: Path) -> None:
 
     assert filters >= 2
     assert {"width", "height", "fps", "frames", "flags", "plain"} == figures.keys()
+
+
+@pytest.mark.parametrize("look", [["--look"], []])
+def test_measuring_dies_with_whoever_asked_for_it(tmp_path: Path, look: list[str]) -> None:
+    """Also if that one is killed, with no chance to clean up: nobody goes on holding the camera or the processor."""
+    shutil.copy(REPOSITORY / "models" / "demo" / "door.mp4", tmp_path / "door.mp4")
+    path = write_config(tmp_path, source=tmp_path / "door.mp4")
+    measure = [sys.executable, "-m", "edge", "measure", "door-a", "--config", str(path), "--seconds", "600", *look]
+    asks = f"import subprocess\nprocess = subprocess.Popen({measure!r})\nprint(process.pid, flush=True)\nprocess.wait()"
+    with subprocess.Popen([sys.executable, "-c", asks], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        _wait_for_filters(pid)
+        asking.kill()
+
+    wait_until(lambda: not lives(pid), "the measurement's end")
 
 
 def _wait_for_filters(pid: int) -> int:

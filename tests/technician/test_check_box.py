@@ -16,7 +16,7 @@ from edge.core.clock import KernelClock
 from edge.publisher.ledger.ledger import Ledger
 from edge.technician import temperature
 from edge.technician.check import box
-from edge.technician.check.check_result import Finding
+from edge.technician.check.check_result import CheckResult
 from tests.technician.rig import Books, write_config
 
 pytestmark = pytest.mark.processes
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 HOUR_MS = 3_600_000
 
 
-def one(findings: Iterator[Finding], what: str) -> Finding:
+def one(findings: Iterator[CheckResult], what: str) -> CheckResult:
     """Return the finding about *what*, which there must be once."""
     (found,) = [finding for finding in findings if finding.what == what]
     return found
@@ -235,7 +235,7 @@ def test_counts_without_a_place(tmp_path: Path) -> None:
 # --- the broker's files ----------------------------------------------------------------------------------------------
 
 
-def broker_files(folder: Path, authority: Path) -> list[Finding]:
+def broker_files(folder: Path, authority: Path) -> list[CheckResult]:
     """Return what is said of *authority* under `broker.tls.ca_file`."""
     tls = f"{{ca_file: {authority}}}"
     return list(box.check_broker_files(schema.load(write_config(folder, tls=tls)).publisher()))

@@ -13,7 +13,7 @@ from edge.config import schema
 from edge.core.clock import KernelClock
 from edge.core.hour import Hour
 from edge.technician.check.broker import check_broker
-from edge.technician.check.check_result import Finding
+from edge.technician.check.check_result import CheckResult
 from tests.publisher.rig import Listener, Mosquitto, free_port, make_certificates, tls_options, wait_until
 from tests.publisher.test_outbox import Bench
 from tests.technician.rig import here, write_config
@@ -43,10 +43,10 @@ def _broker(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
 
 
 @pytest.fixture(name="check")
-def _check(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
+def _check(tmp_path: Path) -> Callable[..., dict[str, CheckResult]]:
     """Check the broker of a config with some values changed; findings by what was looked at."""
 
-    def check(**changes: Any) -> dict[str, Finding]:
+    def check(**changes: Any) -> dict[str, CheckResult]:
         settings = schema.load(write_config(tmp_path, **changes)).publisher()
         return {finding.what: finding for finding in check_broker(settings)}
 
@@ -59,7 +59,7 @@ def _connected_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.technician.check.broker._is_online", lambda _ledger, _camera: True)
 
 
-Check = Callable[..., dict[str, Finding]]
+Check = Callable[..., dict[str, CheckResult]]
 MakeBroker = Callable[..., Mosquitto]
 
 
@@ -67,7 +67,7 @@ def secured(folder: Path, ca: str = "ca.pem", more: str = "") -> str:
     return f"{{ca_file: {folder / ca}{more}}}"
 
 
-def states(found: dict[str, Finding]) -> dict[str, str]:
+def states(found: dict[str, CheckResult]) -> dict[str, str]:
     return {what: finding.state for what, finding in found.items()}
 
 

@@ -27,6 +27,7 @@ from tests.technician.chromium import Browser, Page
 from tests.technician.rig import footfall
 from tests.technician.test_setup import HANDLE, lines_of, opened, place, save
 from tests.technician.visit import footfall as started
+from tests.technician.visit import tap_on_phone
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
@@ -242,15 +243,8 @@ def counting_beside(day: Day) -> None:
     """Audit on a phone, and sign."""
     with started("audit", "door", "--config", str(day.config), "--port", "0") as command:
         page = day.browser.page()
-        page.be_phone(375, 667)
-        page.open(command.address)
         with day.step("count with two thumbs"):
-            page.wait("!document.querySelector('#ready-part').hidden")
-            page.click("#start")
-            page.wait("!document.querySelector('#counting-part').hidden")
-            for way in ("in", "out", "in"):
-                thumb = page.middle(f".tap.{way}")
-                page.swipe(thumb, thumb)
+            tap_on_phone(page, command.address, ("in", "out", "in"))
             page.wait("document.querySelector('#in').textContent === '2'")
             day.look(page, "newcomer-audit")
         with day.step("sign"):

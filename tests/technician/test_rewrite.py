@@ -10,7 +10,7 @@ import pytest
 from edge.config import schema
 from edge.config.schema import Line
 from edge.core.errors import ConfigError
-from edge.technician.setup.rewrite import Wanted, diff, read, replace, rewrite
+from edge.technician.setup.rewrite import Wanted, diff, replace, rewrite
 
 PATH = Path("footfall.yaml")
 HEAD = "site: sh-023   # by Ms Li\ntimezone: Asia/Shanghai\n\n"
@@ -206,8 +206,8 @@ def test_a_file_written_on_windows(tmp_path: Path, text: str) -> None:
     lines = wanted(text)
     entrance = Wanted("entrance", moved(lines["entrance"].line, end=(0.875, 0.6)), "entrance")
     yard = Wanted("yard", lines["side"].line, None)
-    after = rewrite(read(path), "door", [entrance, lines["side"], yard], path)
-    backup = replace(path, read(path), after)
+    after = rewrite(schema.read_text(path), "door", [entrance, lines["side"], yard], path)
+    backup = replace(path, schema.read_text(path), after)
     kept = path.read_bytes()
 
     assert text.encode() == backup.read_bytes()

@@ -20,7 +20,7 @@ from edge.config import schema
 from edge.technician import systemd_state
 from edge.technician.page_address import show_address
 from edge.web.server import Server, Site
-from tests.publisher.rig import wait_until
+from tests.publisher.rig import lives, wait_until
 from tests.technician.chromium import Browser, Page
 from tests.technician.visit import CONFIG, Command, fake_systemd, footfall
 
@@ -527,14 +527,6 @@ def test_an_error_starts_it_again_too(tmp_path: Path) -> None:
     assert "camera /dev/video77: there is no such device; plug the camera in" in told
     assert "the vision process of door ended (exit code 74)" in told
     assert notes.read_text(encoding="utf-8").splitlines()[-1] == f"systemctl start {UNIT}"
-
-
-def lives(process: int) -> bool:
-    """Tell whether a process runs; one that only waits to be asked for its exit code doesn't."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_killed_vision_ends_with_it(config_file: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.technician import trial
+from tests.publisher.rig import lives
 
 pytestmark = pytest.mark.processes
 
@@ -58,7 +59,7 @@ def test_a_process_that_does_no_work_is_started_again(
     assert 0 == code
     assert "vision door has done no work for 0.3 s; killed by its watchdog" in caplog.messages
     assert "vision door ended (killed by SIGKILL); started again" in caplog.messages
-    assert _gone(left)
+    assert not lives(left)
 
 
 def test_a_process_that_works_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,10 +100,3 @@ def test_what_ended_it(code: int, told: int) -> None:
     child.process.returncode = code
 
     assert told == child.code
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

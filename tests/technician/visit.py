@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.core.head_model import shipped
+from tests.technician.chromium import Page
 
 PATIENCE_S = 300.0
 
@@ -63,6 +64,18 @@ def fake_systemd(folder: Path, *, active: bool, during: str = "nothing") -> tupl
         )
         (programs / name).chmod(0o755)
     return programs, notes
+
+
+def tap_on_phone(page: Page, address: str, ways: Sequence[str]) -> None:
+    """Open the page of an audit on a phone, start it, and tap *ways* with the thumbs."""
+    page.be_phone(375, 667)
+    page.open(address)
+    page.wait("!document.querySelector('#ready-part').hidden")
+    page.click("#start")
+    page.wait("!document.querySelector('#counting-part').hidden")
+    for way in ways:
+        thumb = page.middle(f".tap.{way}")
+        page.swipe(thumb, thumb)
 
 
 class Command:

@@ -21,7 +21,7 @@ from edge.vision.camera import Capture, Source, open_source
 from edge.vision.clip import ClipSource
 from edge.vision.csi_camera import CsiSource
 from edge.vision.scene import Frame
-from tests.publisher.rig import wait_until
+from tests.publisher.rig import lives, wait_until
 
 LINES = {"line": {"from": [0.1, 0.5], "to": [0.9, 0.5], "inside": [0.5, 0.9]}}
 LOST = CameraLost("/dev/video0", "it gives no more pictures", "look at its plug and cable")
@@ -401,7 +401,7 @@ def test_a_stalled_helper_dies_with_whoever_started_it(rpicam: MakeRpicam) -> No
         process.kill()
 
     assert b"rpicam-vid" in command
-    wait_until(lambda: not _runs(helper), "the helper's end")
+    wait_until(lambda: not lives(helper), "the helper's end")
 
 
 @pytest.mark.processes
@@ -413,14 +413,6 @@ def test_nothing_is_started_for_a_process_that_has_gone(tmp_path: Path) -> None:
 
     assert 0 == done.returncode
     assert not started.exists()
-
-
-def _runs(pid: int) -> bool:
-    """Tell whether a process is there, and no zombie that waits for init."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("script", ["", "out.write(bytes(1000))", TWO_FRAMES + "out.write(bytes(1000))"])

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from edge.technician.audit import certainty
 from edge.technician.audit.count import WAYS, WINDOW_S, Result
+from edge.technician.check.box import plural
 from edge.vision.scene import Direction
 from edge.web import charts
 from edge.web.charts import Column
@@ -132,13 +133,13 @@ class Report:
         yield f"How many people each way show how much? {certainty.advice()}"
         yield "The box's count was " + ("in sight" if result.box_shown else "hidden") + " while the person tapped."
         if result.uncounted.picture:
-            crossings = _number(result.uncounted.picture, "crossing", "crossings")
+            crossings = plural(result.uncounted.picture, "crossing")
             yield f"The box saw {crossings} that it did not count: the camera was shaken, or the picture was bad."
         if result.uncounted.parts:
-            heads = _number(result.uncounted.parts, "head", "heads")
+            heads = plural(result.uncounted.parts, "head")
             yield f"It did not count {heads} over the line: a part of somebody else's head, or not seen often enough."
         if result.uncounted.nearly:
-            heads = _number(result.uncounted.nearly, "head", "heads")
+            heads = plural(result.uncounted.nearly, "head")
             yield f"It saw {heads} turn back at the line, pass its end, or vanish there; these are not counted either."
         if result.unwatched:
             yield f"For a part of the time the box could not see well: {', '.join(result.unwatched)}."
@@ -155,7 +156,3 @@ class Report:
             bars = (("person", float(person)), ("box", float(box)))
             columns.append(Column(bars, f"{start}: person {person}, box {box}", start))
         return charts.columns(columns, f"{way}, person and box by interval")
-
-
-def _number(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

@@ -14,7 +14,7 @@ from edge.config.credentials import read_password
 from edge.config.schema import Config, PublisherSettings
 from edge.core.clock import KernelClock
 from edge.core.errors import LedgerError, LedgerMissing, PasswordFileError
-from edge.core.systemd import drop_in_for
+from edge.core.systemd import bound_folders, drop_in_for
 from edge.publisher.ledger.view import LedgerView
 from edge.technician import proc, temperature
 from edge.technician.check.check_result import CheckResult, fail, ok, warn
@@ -259,9 +259,8 @@ def check_folders(config: Config) -> Iterator[CheckResult]:
         said = proc.unit_properties(unit, ["RootDirectory", "BindReadOnlyPaths"])
         if not said.get("RootDirectory"):
             continue
-        bound = [Path(word.lstrip("-+").partition(":")[0]) for word in said.get("BindReadOnlyPaths", "").split()]
-        files = [] if camera.live or camera.helped else [Path(camera.source).absolute()]
-        files += [] if config.model is None else [config.model.absolute()]
+        bound = bound_folders(said.get("BindReadOnlyPaths", ""))
+        files = [path.absolute() for path in (camera.clip, config.model) if path is not None]
         unseen = [file for file in files if not any(file.is_relative_to(folder) for folder in bound)]
         if unseen:
             advice = drop_in_for(unit, {file.parent for file in unseen})

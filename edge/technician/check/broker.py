@@ -30,7 +30,7 @@ from edge.mqtt.connector import Welcome
 from edge.mqtt.limits import LIMITS
 from edge.mqtt.reasons import NO_SUBSCRIBER, words
 from edge.technician import proc
-from edge.technician.check.check_result import Finding, fail, ok, warn
+from edge.technician.check.check_result import CheckResult, fail, ok, warn
 
 _ANSWER_S = 10.0
 _SOON_DAYS = 21
@@ -43,7 +43,7 @@ _WRONG_NAME = (62, 63, 64)
 """OpenSSL's verification results."""
 
 
-def check_broker(settings: PublisherSettings, hours: Mapping[str, bytes] | None = None) -> Iterator[Finding]:
+def check_broker(settings: PublisherSettings, hours: Mapping[str, bytes] | None = None) -> Iterator[CheckResult]:
     """
     Go as far as the broker lets us; the first step that fails is the last.
 
@@ -91,13 +91,13 @@ def _addresses(broker: Broker) -> list[str]:
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
-def _untold(broker: Broker) -> Finding:
+def _untold(broker: Broker) -> CheckResult:
     if is_loopback(broker.host):
         return ok("broker TLS", "none, and none is needed: the broker is on this box")
     return warn("broker TLS", "none: counts and password cross the network in clear text", "set `tls: true`")
 
 
-def _tls(broker: Broker, sock: socket.socket) -> Iterator[Finding]:
+def _tls(broker: Broker, sock: socket.socket) -> Iterator[CheckResult]:
     """Shake hands, and look at the certificate."""
     assert broker.tls is not None  # noqa: S101 - asked by the caller
     try:
@@ -157,7 +157,7 @@ class _Guest(BrokerConnection):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def check(self, hours: Mapping[str, bytes] | None) -> Iterator[Finding]:
+    def check(self, hours: Mapping[str, bytes] | None) -> Iterator[CheckResult]:
         """Log in, and publish for each camera."""
         user = f"as {self.broker.username}" if self.broker.username else "without a user name"
         self._until(lambda: self._welcome is not None)
@@ -172,7 +172,7 @@ class _Guest(BrokerConnection):
                 self._publish_status(camera.name) if hours is None else self._send_test(camera.name, hours[camera.name])
             )
 
-    def _no_login(self, user: str) -> Finding:
+    def _no_login(self, user: str) -> CheckResult:
         if isinstance(self._ended, PasswordFileError):
             cause, _, advice = str(self._ended).rpartition("; ")
             denied = isinstance(self._ended.__cause__, PermissionError)
@@ -201,7 +201,7 @@ class _Guest(BrokerConnection):
         where = "set `broker.password_file`" if file is None else f"compare {file} with what headquarters gave you"
         return f"{where}; `broker.username` is {self.broker.username}"
 
-    def _publish_status(self, camera: str) -> Finding:
+    def _publish_status(self, camera: str) -> CheckResult:
         """Say `online` where that is known to be so, and find whether this user may say it."""
         topic = topics.status_topic(self._settings.site, camera)
         what = f"broker publish {camera}"
@@ -214,12 +214,12 @@ class _Guest(BrokerConnection):
         said = f"{topic} takes `{topics.ONLINE.decode()}`, not retained"
         return self._publish(what, topic, topics.ONLINE, said)
 
-    def _send_test(self, camera: str, payload: bytes) -> Finding:
+    def _send_test(self, camera: str, payload: bytes) -> CheckResult:
         """Publish a test hour of the camera."""
         topic = topics.hour_topic(self._settings.site, camera)
         return self._publish(f"test hour {camera}", topic, payload, f"{topic} has taken it")
 
-    def _publish(self, what: str, topic: str, payload: bytes, said: str) -> Finding:
+    def _publish(self, what: str, topic: str, payload: bytes, said: str) -> CheckResult:
         """Publish *payload* on *topic*, not retained, and tell what the broker answered: *said* if all is well."""
         if self.up:
             self.publish(topic, payload, topic)

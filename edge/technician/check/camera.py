@@ -87,8 +87,8 @@ def judge(camera: Camera, name: str, look: Look, *, busy: bool = False) -> Itera
     if not look.frames:
         yield fail(what, "it opens, but gives no picture", _UNPLUGGED["csi" if camera.helped else "usb"])
         return
-    live = camera.source.startswith(("/dev/", "csi:"))
-    if live and busy and look.fps < _ENOUGH * camera.fps:
+    is_clip = camera.clip is not None
+    if not is_clip and busy and look.fps < _ENOUGH * camera.fps:
         # A busy moment is no reason to change a camera, a plug or a setting.
         yield warn(
             what, f"{found}, asked for {camera.fps:g}, while this box was busy with other programs", _BUSY_ADVICE
@@ -96,7 +96,7 @@ def judge(camera: Camera, name: str, look: Look, *, busy: bool = False) -> Itera
     elif look.fps < SLOWEST_FPS:
         more = "give it more light, or another USB port" if camera.fps >= SLOWEST_FPS else f"set `fps` to {_USUAL_FPS}"
         yield fail(what, f"{found}, asked for {camera.fps:g}: too few to follow anybody", more)
-    elif not live:
+    elif is_clip:
         yield warn(what, f"a clip, not a camera: {found}", "for a trial only; name /dev/videoN or csi:N at the door")
     elif look.fps < camera.fps / 3:
         yield fail(what, f"{found}, asked for {camera.fps:g}", "give it more light, or another USB port")

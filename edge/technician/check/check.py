@@ -24,9 +24,7 @@ from edge.core.errors import ConfigError
 from edge.technician.check import box, broker
 from edge.technician.check import camera as check_camera
 from edge.technician.check import config as check_config
-from edge.technician.check.check_result import CheckResult, fail, ok
-
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+from edge.technician.check.check_result import CheckResult, fail, ok, show
 
 
 def run(path: Path, *, as_json: bool) -> int:
@@ -102,20 +100,6 @@ def _summary(settings: schema.Config) -> str:
     return (
         f"site {settings.site}, {cameras} camera{'s' * (cameras > 1)}, {lines} line{'s' * (lines > 1)}, "
         f"{settings.timezone}"
-    )
-
-
-def show(out: Console, result: CheckResult) -> None:
-    """Print one line of a check, and below it what to do."""
-    advice = f"\n      -> {result.advice}" if result.advice else ""
-    out.print(
-        Text.assemble(
-            (f"{result.state:<4}", _STYLES[result.state]),
-            "  ",
-            (f"{result.what}: ", "dim"),
-            result.found,
-            (advice, "bold"),
-        )
     )
 
 

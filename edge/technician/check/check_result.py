@@ -1,11 +1,16 @@
-"""One line of a check: what was looked at, how it stands, what was found, and what to do about it."""
+"""One line of `check` and its like: what was looked at, how it stands, what was found, what to do about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.console import Console
+from rich.text import Text
+
 State = Literal["ok", "warn", "fail"]
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +46,15 @@ def fail(what: str, found: str, advice: str) -> CheckResult:
     return CheckResult(what, "fail", found, advice)
 
 
-Finding = CheckResult
-"""The name under which the broker's part of `check` still knows it."""
+def show(out: Console, result: CheckResult) -> None:
+    """Print one line of a check, and below it what to do."""
+    advice = f"\n      -> {result.advice}" if result.advice else ""
+    out.print(
+        Text.assemble(
+            (f"{result.state:<4}", _STYLES[result.state]),
+            "  ",
+            (f"{result.what}: ", "dim"),
+            result.found,
+            (advice, "bold"),
+        )
+    )

@@ -49,7 +49,7 @@ def draw(door: Door) -> str:
         {"xmlns": "http://www.w3.org/2000/svg", "font-family": _FONT, "font-size": "13", "role": "img"},
     )
     title = (
-        f"A lens of {door.lens:g} degrees, {door.height_m:g} m above the floor, {_lean(door)}, over a door of"
+        f"A lens of {door.lens:g} degrees, {door.height_m:g} m above the floor, {door.lean}, over a door of"
         f" {door.width_m:g} m"
     )
     SubElement(svg, "title").text = title
@@ -59,10 +59,6 @@ def draw(door: Door) -> str:
     svg.set("viewBox", f"0 0 {_WIDTH_PX:g} {bottom + 34:g}")
     svg.set("width", f"{_WIDTH_PX:g}")
     return tostring(svg, encoding="unicode") + "\n"
-
-
-def _lean(door: Door) -> str:
-    return "straight down" if not door.tilt else f"{door.tilt:g} degrees from straight down"
 
 
 def _draw_side(svg: Element, door: Door, top_px: float) -> float:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from edge.technician import head_size
+from edge.technician.check.check_result import CheckResult, fail, ok, warn
 from edge.technician.head_size import Verdict
 
 HEAD_M = 0.18
@@ -18,7 +19,7 @@ HEAD_M = 0.18
 TALL_M, USUAL_M, CHILD_M = 1.85, 1.6, 1.0
 """Height of the middle of a head above the floor, m: a tall adult's, most adults', a child's of about five years."""
 BESIDE_M = 0.15
-"""Height of the middle of a head above the floor, m: a tall adult's, most adults', a child's of about five."""
+"""What the picture must cover beyond each side of the door, m."""
 LENSES = (40, 50, 60, 66, 78, 90, 102)
 """Usual lenses, degrees across the picture. Wider ones are fisheyes, whose edges the model has never learnt."""
 MOST_LENS = 110
@@ -32,6 +33,8 @@ LEAST_ROOM_DIAMETERS = 2.5
 """Less room than this on one side of the line, head diameters, costs too many people."""
 STEEP = 40.0
 """From this tilt on, degrees from straight down, people hide those behind them."""
+
+_PEOPLE = (("tall adult", TALL_M), ("adult", USUAL_M), ("child", CHILD_M))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class Door:
     def focal(self) -> float:
         """Focal length as a share of the picture's width."""
         return 0.5 / math.tan(math.radians(self.lens) / 2)
+
+    @property
+    def lean(self) -> str:
+        """How far it leans, in words."""
+        return "straight down" if not self.tilt else f"{self.tilt:g} degrees from straight down"
 
     def above(self, head_m: float) -> float:
         """Return how far the lens is above heads at *head_m*; 0 where it isn't above them."""
@@ -86,16 +94,6 @@ class Door:
         return HEAD_M * self.focal / distance if distance > 0 else math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One line of the answer: what was computed, how it stands, what to do."""
-
-    what: str
-    state: str
-    found: str
-    advice: str = ""
-
-
 def choose_lens(height_m: float, width_m: float, tilt: float = 0.0) -> float:
     """Return the narrowest usual lens with which all is well; else the first without a failure; else the widest."""
     for accepted in ({"ok"}, {"ok", "warn"}):
@@ -105,59 +103,52 @@ def choose_lens(height_m: float, width_m: float, tilt: float = 0.0) -> float:
     return LENSES[-1]
 
 
-def judge(door: Door) -> list[Answer]:
+def judge(door: Door) -> list[CheckResult]:
     """Return what a camera over *door* would be good for: one answer for each thing that must be right."""
     return [_height(door), _lens(door), _width(door), _heads(door), _room(door), _tilt(door)]
 
 
-def _height(door: Door) -> Answer:
+def _height(door: Door) -> CheckResult:
     above = door.above(TALL_M)
     found = f"the lens is {above:.1f} m above the head of a tall person"
     if above < 0.4:  # noqa: PLR2004 - arm's length
-        return Answer("height", "fail", found, "hang the camera higher: 2.3 m above the floor at least")
-    return Answer("height", "ok", found)
+        return fail("height", found, "hang the camera higher: 2.3 m above the floor at least")
+    return ok("height", found)
 
 
-def _lens(door: Door) -> Answer:
+def _lens(door: Door) -> CheckResult:
     found = f"{door.lens:g} degrees across the picture"
     if door.lens > MOST_LENS:
-        return Answer(
-            "lens", "warn", f"{found}: a fisheye, for which nothing here holds exactly", "take 102 degrees or less"
-        )
-    return Answer("lens", "ok", found)
+        return warn("lens", f"{found}: a fisheye, for which nothing here holds exactly", "take 102 degrees or less")
+    return ok("lens", found)
 
 
-def _width(door: Door) -> Answer:
+def _width(door: Door) -> CheckResult:
     needed, tall, usual = door.width_m + 2 * BESIDE_M, door.covered_m(TALL_M), door.covered_m(USUAL_M)
     found = f"the picture covers {tall:.1f} m at the height of tall people's heads, {usual:.1f} m at most people's"
     if tall >= needed:
-        return Answer("width", "ok", found)
+        return ok("width", found)
     advice = f"{needed:.1f} m are needed: take a wider lens, hang it higher, or use two cameras side by side"
-    return Answer("width", "fail" if usual < door.width_m else "warn", found, advice)
+    return (fail if usual < door.width_m else warn)("width", found, advice)
 
 
-def _heads(door: Door) -> Answer:
+def _heads(door: Door) -> CheckResult:
     shares = {name: door.head_share(height) for name, height in _PEOPLE}
     found = "heads at the line: " + ", ".join(
         f"{name} {640 * share:.0f} px of 640 ({100 * share:.1f} %)" for name, share in shares.items()
     )
     verdicts: set[Verdict] = {head_size.judge(share) for share in shares.values()}
     if "too small" in verdicts:
-        return Answer("heads", "fail", found, f"from {100 * head_size.GOOD:.1f} % on: lower, or a narrower lens")
+        return fail("heads", found, f"from {100 * head_size.GOOD:.1f} % on: lower, or a narrower lens")
     if "too large" in verdicts:
-        return Answer("heads", "fail", found, f"up to {100 * head_size.LARGEST:.0f} %: higher, or a wider lens")
+        return fail("heads", found, f"up to {100 * head_size.LARGEST:.0f} %: higher, or a wider lens")
     # Of a child's smaller head some are missed where those of adults are just large enough.
     if head_size.judge(shares["adult"]) == "small":
-        return Answer(
-            "heads", "warn", found, f"some are missed below {100 * head_size.GOOD:.1f} %: lower, or a narrower lens"
-        )
-    return Answer("heads", "ok", found)
+        return warn("heads", found, f"some are missed below {100 * head_size.GOOD:.1f} %: lower, or a narrower lens")
+    return ok("heads", found)
 
 
-_PEOPLE = (("tall adult", TALL_M), ("adult", USUAL_M), ("child", CHILD_M))
-
-
-def _room(door: Door) -> Answer:
+def _room(door: Door) -> CheckResult:
     before, behind = door.along_m(TALL_M)
     diameters = min(before, behind) / HEAD_M
     found = (
@@ -165,19 +156,14 @@ def _room(door: Door) -> Answer:
         f" of tall people's heads: {diameters:.1f} heads on the shorter side"
     )
     if diameters < LEAST_ROOM_DIAMETERS:
-        return Answer("room", "fail", found, f"{ROOM_DIAMETERS:g} heads are good: hang it higher, or take a wider lens")
+        return fail("room", found, f"{ROOM_DIAMETERS:g} heads are good: hang it higher, or take a wider lens")
     if diameters < ROOM_DIAMETERS:
-        return Answer("room", "warn", found, f"{ROOM_DIAMETERS:g} heads are good: higher, or a wider lens")
-    return Answer("room", "ok", found)
+        return warn("room", found, f"{ROOM_DIAMETERS:g} heads are good: higher, or a wider lens")
+    return ok("room", found)
 
 
-def _tilt(door: Door) -> Answer:
+def _tilt(door: Door) -> CheckResult:
     if door.tilt >= STEEP:
-        return Answer(
-            "tilt",
-            "warn",
-            f"{door.tilt:g} degrees from straight down: people hide those behind them",
-            "hang it nearer to the door, and let it look down",
-        )
-    words = "straight down" if not door.tilt else f"{door.tilt:g} degrees from straight down"
-    return Answer("tilt", "ok", words)
+        advice = "hang it nearer to the door, and let it look down"
+        return warn("tilt", f"{door.lean}: people hide those behind them", advice)
+    return ok("tilt", door.lean)

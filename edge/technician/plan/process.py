@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edge.technician.check.check_result import CheckResult, show
 from edge.technician.plan import drawing
-from edge.technician.plan.geometry import LENSES, TALL_M, USUAL_M, Answer, Door, choose_lens, judge
-
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+from edge.technician.plan.geometry import LENSES, TALL_M, USUAL_M, Door, choose_lens, judge
 
 
 def run(height_m: float, width_m: float, lens: float | None, tilt: float, svg: Path | None) -> int:
@@ -32,10 +31,9 @@ def run(height_m: float, width_m: float, lens: float | None, tilt: float, svg: P
     door = Door(height_m, width_m, choose_lens(height_m, width_m, tilt) if lens is None else lens, tilt)
     answers = judge(door)
     out = Console(highlight=False, soft_wrap=True)
-    lean = "straight down" if not tilt else f"{tilt:g} degrees from straight down"
-    out.print(Text(f"A lens of {door.lens:g} degrees, {height_m:g} m above the floor, {lean}:", "bold"))
+    out.print(Text(f"A lens of {door.lens:g} degrees, {height_m:g} m above the floor, {door.lean}:", "bold"))
     for answer in answers:
-        _show(out, answer)
+        show(out, answer)
     out.print(_verdict(answers))
     out.print(_lenses(door))
     out.print(
@@ -47,17 +45,7 @@ def run(height_m: float, width_m: float, lens: float | None, tilt: float, svg: P
     return int(any(answer.state == "fail" for answer in answers))
 
 
-def _show(out: Console, answer: Answer) -> None:
-    advice = f"\n      -> {answer.advice}" if answer.advice else ""
-    out.print(
-        Text.assemble(
-            (f"{answer.state:<4}", _STYLES[answer.state]), "  ", (f"{answer.what}: ", "dim"), answer.found,
-            (advice, "bold"),
-        )
-    )  # fmt: skip
-
-
-def _verdict(answers: Sequence[Answer]) -> Text:
+def _verdict(answers: Sequence[CheckResult]) -> Text:
     fails, warns = (sum(answer.state == state for answer in answers) for state in ("fail", "warn"))
     if fails:
         return Text(f"this doesn't fit: {fails} of {len(answers)} points fail", "bold red")

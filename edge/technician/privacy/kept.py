@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from edge.config.schema import DEFAULT_LEDGER
+from edge.core.hour import HOUR_MS
 from edge.core.silhouette import SIZE as SILHOUETTE_BYTES
 from edge.core.tally import BEAT_MS
 from edge.core.tally import SIZE as TALLY_BYTES
 from edge.publisher.hour_builder import KEEP_HOURS_MS, KEEP_READINGS_MS
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
+_DAY_MS = 24 * HOUR_MS
 
 
 class Kept(NamedTuple):
@@ -59,7 +59,7 @@ KEPT = (
     Kept(
         f"readings: counts, frames, milliseconds watched, flags; {TALLY_BYTES} bytes each, every {BEAT_MS // 1000} s",
         f"the diode, then `{DEFAULT_LEDGER}`",
-        f"{KEEP_READINGS_MS // _HOUR_MS} hours, and the rest of the hour that these begin in; of a boot whose clock was"
+        f"{KEEP_READINGS_MS // HOUR_MS} hours, and the rest of the hour that these begin in; of a boot whose clock was"
         " never synchronised, one reading of each hour and line until the ledger is deleted",
     ),
     Kept(

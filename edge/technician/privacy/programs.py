@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,9 +104,7 @@ def _unlike_pips(folder: Path) -> list[str]:
     These have no digest in the list, as they are made on the box: the starter of `footfall`, the environment's
     settings, and the byte code, which Python runs instead of the file beside it.
     """
-    wrong = [*_foreign_starters(folder), *map(str, _foreign_byte_code(release.PACKAGES))]
-    more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
-    return [*wrong[:_MOST_NAMED], *more]
+    return _first([*_foreign_starters(folder), *map(str, _foreign_byte_code(release.PACKAGES))])
 
 
 def _foreign_starters(folder: Path) -> Iterator[str]:
@@ -173,9 +171,13 @@ def _differences(folder: Path, found: dict[str, str]) -> list[str]:
     if hashlib.sha256(programs.read_bytes()).hexdigest() != listed["programs"]:
         return ["the list of programs itself"]
     wanted = read_list(programs)
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
-    return [*wrong[:_MOST_NAMED], *more]
+    return _first(sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)))
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    """Return the first few of *names*, and how many more there are."""
+    more = [f"and {len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return [*names[:_MOST_NAMED], *more]
 
 
 def model(settings: PublisherSettings) -> Section:

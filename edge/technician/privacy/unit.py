@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edge.core.systemd import bound_folders
 from edge.technician.privacy import release
 from edge.technician.privacy.finding import Section
 from edge.technician.proc import Process
@@ -129,9 +130,10 @@ def _shows_others(key: str, value: str) -> bool:
     """Tell whether a folder that is added to a service's root holds sockets or devices of others."""
     if key != "BindReadOnlyPaths":
         return False
-    paths = [Path(word.lstrip("-+").partition(":")[0]) for word in value.replace('"', " ").split()]
     return any(
-        path.is_relative_to(o) or o.is_relative_to(path) or ".." in path.parts for path in paths for o in _OTHERS
+        path.is_relative_to(other) or other.is_relative_to(path) or ".." in path.parts
+        for path in bound_folders(value)
+        for other in _OTHERS
     )
 
 

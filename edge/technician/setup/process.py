@@ -116,7 +116,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
     """
     settings = schema.load(path).vision(camera)
     draft = Draft(settings.camera.lines)
-    session = Session(path, settings, rewrite.read(path), minutes, draft)
+    session = Session(path, settings, schema.read_text(path), minutes, draft)
     site = Site(
         "setup.html",
         ("style.css", "icon.svg", "setup.js", "lines.js", "history.js", "hold.js", "magnifier.js", "picture.js"),

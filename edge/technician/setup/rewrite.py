@@ -79,14 +79,6 @@ def diff(before: str, after: str, name: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def read(path: Path) -> str:
-    """Return the file's text with each character as it is there: ends of lines and a BOM stay. Raises ConfigError."""
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(path, [f"{path}: can't be read: {exc}"]) from exc
-
-
 def replace(path: Path, before: str, after: str) -> Path:
     """
     Replace *path* by *after* in one step, and keep a copy of the old file beside it; return the copy's path.
@@ -94,7 +86,7 @@ def replace(path: Path, before: str, after: str) -> Path:
     Raises:
         ConfigError: the file no longer holds *before*, or can't be written.
     """
-    if read(path) != before:
+    if schema.read_text(path) != before:
         raise ConfigError(path, [f"{path}: the file was changed meanwhile; start `footfall setup` again"])
     stamp = datetime.fromtimestamp(KernelClock().wall_ms() / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     backup = path.with_name(f"{path.name}.{stamp}.bak")
