@@ -459,6 +459,17 @@ def test_an_empty_root(tmp_path: Path) -> None:
     assert (sorted(listed), linked, there, new) == (["link", "needed"], ["config"], [], "EPERM")
 
 
+def test_what_lies_in_tmp_itself_is_found() -> None:
+    """Where a root of its own is mounted, too, a sealed process finds what it asked for."""
+    with tempfile.NamedTemporaryFile(dir="/tmp", suffix=".mp4") as clip:
+        body = f"""
+            seal(needed=[Path("/tmp")])
+            say(os.path.exists("{clip.name}"))
+        """
+
+        assert said(InAProcess(body)) is True
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "browser.webm"])
 def test_a_clip_repeats_under_the_seal(tmp_path: Path, name: str) -> None:
     """A sealed process reads a clip again and again: one that is wound back, and one that has to be opened anew."""
