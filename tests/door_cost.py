@@ -12,6 +12,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +21,11 @@ import numpy as np
 
 from edge.config.schema import Line
 from edge.core import head_model
-from edge.core.head_model import Contract
 from edge.vision.clip import ClipSource
 from edge.vision.detector import Detector
 from edge.vision.jpeg import JpegReader
 from edge.vision.pipeline import Pipeline
-from edge.vision.scene import Heads, Pixels
+from edge.vision.scene import Pixels
 
 FPS = 15.0
 _SEED = 7
@@ -59,16 +59,6 @@ class Cost:
         )
 
 
-class Timed(Detector):
-    """The detector, which tells whether it was asked."""
-
-    asked = False
-
-    def detect(self, pixels: Pixels) -> Heads:
-        self.asked = True
-        return super().detect(pixels)
-
-
 def walking(size: tuple[int, int]) -> Iterator[Pixels]:
     """Yield the demo clip's pictures at this size, over and over."""
     clip = ClipSource(str(head_model.shipped("demo/door.mp4")), fps=FPS, loop=True)
@@ -89,14 +79,20 @@ def standing(detector: Detector, size: tuple[int, int], people: int) -> Iterator
     return itertools.cycle([np.clip(noisy, 0, 255).astype(np.uint8) for noisy in film])
 
 
-def measure(name: str, contract: Contract, pictures: Iterator[Pixels], seconds: float) -> Cost:
-    """Look at *pictures* for so many of their own seconds, after some in which all settles."""
-    cost, reader, pipeline = Cost(name), JpegReader(), Pipeline(contract, {"door": _LINE}, FPS)
-    pipeline._detector = detector = Timed(contract)
+def measure(name: str, detector: Detector, pictures: Iterator[Pixels], seconds: float) -> Cost:
+    """Look at *pictures* for so many of their own seconds, after some in which all settles; time *detector* between."""
+    stages: list[str] = []
+
+    def entered(stage: str) -> AbstractContextManager[object]:
+        stages.append(stage)
+        return nullcontext()
+
+    cost, reader = Cost(name), JpegReader()
+    pipeline = Pipeline(detector.contract, {"door": _LINE}, FPS, timed=entered)
     settle = round(_SETTLE_S * FPS)
     for number, picture in enumerate(itertools.islice(pictures, settle + round(seconds * FPS))):
         packed = np.asarray(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1], np.uint8)
-        detector.asked = False
+        stages.clear()
         began_s = time.thread_time()
         frame = reader.read(packed, 1000 * number / FPS)
         assert frame is not None
@@ -105,7 +101,7 @@ def measure(name: str, contract: Contract, pictures: Iterator[Pixels], seconds: 
         if number < settle:
             continue
         cost.frames_ms.append(spent_ms)
-        if detector.asked:
+        if "detector" in stages:
             cost.looked_ms.append(spent_ms)
         if number % 10 == 0:
             began_s = time.thread_time()
@@ -121,14 +117,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(640, 480))
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    contract, size = head_model.read(options.model), (options.size[0], options.size[1])
-    detector = Detector(contract)
+    detector, size = Detector(head_model.read(options.model)), (options.size[0], options.size[1])
     for name, pictures in (
         ("nobody", standing(detector, size, 0)),
         ("somebody", standing(detector, size, 1)),
         ("walking", walking(size)),
     ):
-        print(measure(name, contract, pictures, options.seconds), flush=True)
+        print(measure(name, detector, pictures, options.seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from edge.core.head_model import Contract
 from edge.evaluation import timelines
 from edge.evaluation.score import Event, Score, score, together
 from edge.vision.clip_counter import count_clip
-from edge.vision.clip_times import read_times
 from edge.vision.explain import Explanation, in_words
 from edge.vision.scene import Direction
 
@@ -152,15 +151,19 @@ def counted_by(contract: Contract, fps: float, fps_of_clip: float | None = None)
     """
 
     def count(clip: Path, line: Line) -> Iterator[Event | Explanation | ClipCondition]:
-        settled_fps, settled = fps_of_clip, ""
-        if settled_fps is None:
-            try:
-                read_times(str(clip))
-            except ClipUntimed as exc:
-                settled_fps = read_truth(clip.with_suffix(".json")).fps
-                settled = f"{exc.cause}; the rate of its truth file is used, {settled_fps:g} frames a second"
+        try:
+            yield from counted_at(clip, line, fps_of_clip)
+        except ClipUntimed as exc:
+            # Known before anything is counted.
+            true_fps = read_truth(clip.with_suffix(".json")).fps
+            settled = f"{exc.cause}; the rate of its truth file is used, {true_fps:g} frames a second"
+            yield from counted_at(clip, line, true_fps, settled)
+
+    def counted_at(
+        clip: Path, line: Line, own_fps: float | None, settled: str = ""
+    ) -> Iterator[Event | Explanation | ClipCondition]:
         step = None
-        for step in count_clip(clip, {"line": line}, contract, fps, fps_of_clip=settled_fps):
+        for step in count_clip(clip, {"line": line}, contract, fps, fps_of_clip=own_fps):
             for crossing in step.crossings:
                 yield Event(crossing.t_ms / 1000, crossing.direction)
             yield from step.explained

@@ -109,7 +109,9 @@ def enter_root(needed: Collection[Path], writable: Collection[Path] = ()) -> Non
     wanted = {target for target in wanted if target != Path("/") and os.access(target, os.F_OK)}
     # What lies in another folder that is wanted comes with it, but a writable one, which needs a mount of its own.
     targets = sorted(p for p in wanted if p in own or not any(p != o and p.is_relative_to(o) for o in wanted))
-    root = next(place for place in map(Path, ("/tmp", "/mnt", "/usr")) if place.is_dir())  # noqa: S108 - a place to mount on
+    # A place to mount on; it hides what lies there, so preferably none that is wanted itself.
+    places = [place for place in map(Path, ("/tmp", "/mnt", "/usr")) if place.is_dir()]  # noqa: S108
+    root = next((place for place in places if place not in targets), places[0])
     here = Path.cwd()
     _furnish(root, targets, links)
     os.chdir(root)

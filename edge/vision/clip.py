@@ -101,7 +101,7 @@ class ClipSource:
         self._number = 0
         if self._clip.set(cv2.CAP_PROP_POS_FRAMES, 0) and self._clip.grab():
             return True
-        # Not every container can be wound back. A sealed process can't open it anew, either; it ends then.
+        # Not every clip can be wound back: neither a browser's, with its rate of 1000, nor a bare stream.
         self._clip.release()
         self._clip = self._open()
         return self._clip.grab()

@@ -66,14 +66,16 @@ class MotionGate:
         settings = self.settings
         self._compare(thumbnail, t_ms)
         awake = t_ms - self._moved_ms <= settings.linger_s * 1000
-        if not (awake or (followed and not standing) or t_ms - self._passed_ms >= self._longest_ms(t_ms, followed)):
+        if not (
+            awake or (followed and not standing) or t_ms - self._passed_ms >= self._longest_ms(t_ms, followed=followed)
+        ):
             return False
         self._passed_ms = t_ms
         if self._reference is None or t_ms - self._reference_ms >= settings.reference_s * 1000:
             self._reference, self._reference_ms = thumbnail, t_ms
         return True
 
-    def _longest_ms(self, t_ms: float, followed: bool) -> float:  # noqa: FBT001 - as above
+    def _longest_ms(self, t_ms: float, *, followed: bool) -> float:
         """Return how long no frame may pass."""
         settings = self.settings
         if t_ms - self._faint_ms <= settings.linger_s * 1000:

@@ -26,7 +26,7 @@ from .doors import random_view
 from .fit_tracking import FPS, DoorHeads
 from .render import Draw
 from .scene import SceneMaker, dyed, heads
-from .walkers import Walker, through, walking
+from .walkers import Walker, dressed, through, turning_back, walking
 
 WIDTH, HEIGHT, SECONDS = 384, 288, 20
 LEAST_SCORE = 0.12
@@ -49,9 +49,7 @@ def random_walkers(random: np.random.Generator) -> list[Walker]:
             start = t + (index * gap / speed if queue else random.uniform(0, 0.3))
             way = through(start, x, x + random.normal(0, 0.2), inwards=inwards, speed=speed)
             if random.random() < 0.12:
-                (t0, x_0, z0), (t1, x_1, z1) = way
-                half = (t0 + t1) / 2, (x_0 + x_1) / 2, 0.4 * z1 + 0.6 * z0
-                way = (way[0], half, (t1, x_0, z0))  # type: ignore[assignment]
+                way = turning_back(way)
             load = str(random.choice(["none", "none", "shoulder", "backpack", "hand", "trolley"]))
             walkers.append(Walker("", int(random.integers(1 << 30)), way, load, float(random.uniform(0.6, 1.1))))
         t += float(random.uniform(0.8, 3.0))
@@ -64,11 +62,7 @@ def door(assets: Assets, detector: Detector, seed: int) -> DoorHeads:
     view, walkers = random_view(random, WIDTH, HEIGHT), random_walkers(random)
     assets.renderer.drop_after(assets.fixed)
     scene = SceneMaker(assets, random).furnished(view, "ordinary" if seed % 2 else "any")
-    looks = [assets.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
-    looks = [
-        replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
-        for one, walker in zip(looks, walkers, strict=True)
-    ]
+    looks = dressed(assets, walkers)
     still = np.zeros((HEIGHT, WIDTH), np.float32)
     true: list[tuple[float, ...]] = []
     found: list[tuple[float, ...]] = []

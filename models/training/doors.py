@@ -32,7 +32,7 @@ from .camera_effects import pass_on, spoil
 from .counting import counted
 from .data import shared_out
 from .scene import Scene, SceneMaker, View, look
-from .walkers import Walker, crossings, middles, through, walking
+from .walkers import Walker, crossings, dressed, middles, through, turning_back, walking
 
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 10, 20
 _STRONG = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
@@ -74,9 +74,7 @@ def random_walkers(random: np.random.Generator) -> list[Walker]:
             x = -0.55 + 0.55 * index + random.normal(0, 0.07)
             way = through(t + random.uniform(0, 0.4), x, x + random.normal(0, 0.2), inwards=inwards, speed=speed)
             if random.random() < 0.12:
-                (t0, x0, z0), (t1, x1, z1) = way
-                half = (t0 + t1) / 2, (x0 + x1) / 2, 0.4 * z1 + 0.6 * z0
-                way = (way[0], half, (t1, x0, z0))  # type: ignore[assignment]
+                way = turning_back(way)
             loads = ["none", "none", "shoulder", "backpack", "hand", "trolley"]
             walkers.append(
                 Walker(
@@ -99,11 +97,7 @@ class DoorMaker:
         assets, view, walkers = self._assets, random_view(random), random_walkers(random)
         assets.renderer.drop_after(assets.fixed)
         scene = SceneMaker(assets, random).furnished(view, "ordinary" if seed % 2 else "any")
-        looks = [assets.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
-        looks = [
-            replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
-            for one, walker in zip(looks, walkers, strict=True)
-        ]
+        looks = dressed(assets, walkers)
         line, _ = _line(view)
         frames, paths = [], {number: [] for number in range(1, len(walkers) + 1)}  # type: ignore[var-annotated]
         for index in range(FPS * SECONDS):

@@ -62,6 +62,21 @@ def through(
     return ((t - half, *start), (t + half, *end))
 
 
+def turning_back(way: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float, float], ...]:
+    """Return the way of somebody who goes two fifths of a straight *way*, and then back to its beginning."""
+    (t0, x0, z0), (t1, x1, z1) = way
+    return way[0], ((t0 + t1) / 2, (x0 + x1) / 2, 0.4 * z1 + 0.6 * z0), (t1, x0, z0)
+
+
+def dressed(assets: Assets, walkers: Sequence[Walker]) -> list[Look]:
+    """Return how each of *walkers* looks: by their seed, as tall as they are, with what they carry."""
+    looks = [assets.wardrobe.look(np.random.default_rng(walker.seed)) for walker in walkers]
+    return [
+        replace(one, load=walker.load, body=one.body * np.float32(1.7 * max(0.85, walker.tall) / one.height))
+        for one, walker in zip(looks, walkers, strict=True)
+    ]
+
+
 def walking(
     assets: Assets, walkers: Sequence[Walker], looks: Sequence[Look], t: float
 ) -> dict[int, tuple[PersonAsset, npt.NDArray[np.float64]]]:

@@ -144,17 +144,16 @@ def load(clip: Path, path: Path) -> Recording:
 
 
 def record(clip: Path, contract: Contract) -> Recording:
-    """Find the heads in each frame of *clip* that a box looks at."""
+    """Find the heads in each frame of *clip* that a box without a motion gate would look at."""
     source, check = ClipSource(str(clip), fps=DEFAULT_FPS), PictureCheck(DEFAULT_FPS)
     detector = Detector(replace(contract, weak=LEAST_SCORE))
     frames: list[tuple[float, bool, Heads]] = []
     size = (0, 0)
     try:
         while (frame := source.read()) is not None:
-            height, width = frame.pixels.shape[:2]
             check.look(frame)
-            frames.append((frame.t_ms, check.cut or (width, height) != size, detector.detect(frame.pixels)))
-            size = (width, height)
+            frames.append((frame.t_ms, check.cut or frame.size != size, detector.detect(frame.pixels)))
+            size = frame.size
     finally:
         source.close()
     return Recording(clip, size, frames)

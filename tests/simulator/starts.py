@@ -174,7 +174,6 @@ def _one(start: Start, rnd: random.Random, outcome: Outcome, fps: float, errors:
     gated, ungated = Ours(fps), Ours(fps)
     true: list[Event] = []
     counts: tuple[list[Event], list[Event]] = ([], [])
-    x = y = -1.0
     path = list(start.path(fps, rnd))
     last_s = path[-1][0]
     path += [(last_s + n / fps, -1.0, -1.0) for n in range(1, round(_AFTER_S * fps))]
@@ -184,11 +183,9 @@ def _one(start: Start, rnd: random.Random, outcome: Outcome, fps: float, errors:
         if here and (event := truth.see(x, y, t_s)) is not None:
             true.append(event)
         heads = eye.look(Moment(t_s, here, []))
-        tracker = gated.tracker
-        followed = bool(tracker.tracks)
-        stands = followed and tracker.all_static
-        passes = gate.passes(look.thumbnail(x, y), 1000 * t_s, followed=followed, standing=tracker.all_static)
-        if stands and (x, y) == before:
+        followed, standing = bool(gated.tracker.tracks), gated.tracker.all_static
+        passes = gate.passes(look.thumbnail(x, y), 1000 * t_s, followed=followed, standing=standing)
+        if followed and standing and (x, y) == before:
             outcome.standing_frames += 1
             outcome.standing_looks += passes
         before = (x, y)

@@ -63,7 +63,7 @@ def test_every_path_ends_with_its_track(seed: int) -> None:
 
 
 def test_who_stood_still_is_counted_when_they_set_out() -> None:
-    """With the gate, that looks at them every 0.4 s, as many as with every frame; ADR 101 has 10,000 of them."""
+    """With the gate, that looks at them once a second, as many as with every frame; ADR 101 has 5,160 of them."""
     outcome = starts.run(60)
     print(outcome)
 

@@ -22,12 +22,17 @@ def played(path: Path, fps: float = 60, fps_of_clip: float | None = None) -> lis
     return play(ClipSource(str(path), fps=fps, fps_of_clip=fps_of_clip))
 
 
-def play(source: ClipSource) -> list[tuple[int, float]]:
-    frames = []
-    while (frame := source.read()) is not None:
+def play(source: ClipSource, most: int | None = None) -> list[tuple[int, float]]:
+    frames: list[tuple[int, float]] = []
+    while len(frames) != most and (frame := source.read()) is not None:
         frames.append((number_of(frame.pixels), round(frame.t_ms, 3)))
     source.close()
     return frames
+
+
+def repeated(source: ClipSource) -> list[tuple[int, float]]:
+    """Return what the first three passes of a clip give that repeats."""
+    return play(source, most=3 * FRAMES)
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", ".mkv"])
@@ -139,3 +144,24 @@ def test_a_clip_that_repeats_goes_on_in_its_own_times(tmp_path: Path) -> None:
     assert FRAMES + 2 == len(times)
     assert times[FRAMES] - times[FRAMES - 1] == pytest.approx(67.0, abs=1)  # the middle one of its steps
     assert times[FRAMES + 1] - times[FRAMES] == 67
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".webm", ".mkv"])
+def test_each_container_repeats_from_its_first_frame(tmp_path: Path, suffix: str) -> None:
+    """All three passes have every frame, in order, and time goes on evenly."""
+    source = ClipSource(str(odd_clips.write(tmp_path / f"clip{suffix}")), fps=60, loop=True)
+
+    assert repeated(source) == [(n % FRAMES, round(n * 1000 / 15, 3)) for n in range(3 * FRAMES)]
+
+
+def test_clips_that_cannot_be_wound_back_repeat(tmp_path: Path) -> None:
+    """A browser's clip and a bare stream are opened anew for each pass."""
+    browser = odd_clips.set_webm_times(odd_clips.write(tmp_path / "browser.webm"), BROWSER)
+    bare = odd_clips.write_bare(tmp_path / "camera.mjpeg")
+    frames = repeated(ClipSource(str(browser), fps=60, loop=True))
+
+    assert [number for number, _ in frames] == 3 * list(range(FRAMES))
+    assert [t_ms for _, t_ms in frames] == sorted({t_ms for _, t_ms in frames})
+    assert repeated(ClipSource(str(bare), fps=60, loop=True, fps_of_clip=10)) == [
+        (n % FRAMES, n * 100.0) for n in range(3 * FRAMES)
+    ]

@@ -21,6 +21,7 @@ import pytest
 from edge.core.errors import SealError
 from edge.sandbox import landlock, seccomp
 from tests.attempt import OUTCOME
+from tests.vision import odd_clips
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
@@ -456,6 +457,34 @@ def test_an_empty_root(tmp_path: Path) -> None:
     if not owned:
         pytest.skip("no namespaces may be made here")
     assert (sorted(listed), linked, there, new) == (["link", "needed"], ["config"], [], "EPERM")
+
+
+def test_what_lies_in_tmp_itself_is_found() -> None:
+    """Where a root of its own is mounted, too, a sealed process finds what it asked for."""
+    with tempfile.NamedTemporaryFile(dir="/tmp", suffix=".mp4") as clip:
+        body = f"""
+            seal(needed=[Path("/tmp")])
+            say(os.path.exists("{clip.name}"))
+        """
+
+        assert said(InAProcess(body)) is True
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "browser.webm"])
+def test_a_clip_repeats_under_the_seal(tmp_path: Path, name: str) -> None:
+    """A sealed process reads a clip again and again: one that is wound back, and one that has to be opened anew."""
+    path = odd_clips.write(tmp_path / name)
+    if name == "browser.webm":
+        odd_clips.set_webm_times(path, [40 * n + (7 * n * n) % 37 for n in range(odd_clips.FRAMES)])
+    body = f"""
+        started = Seal([], needed=[Path("{tmp_path}")])
+        from edge.vision.clip import ClipSource
+        started.close((answer,))
+        source = ClipSource("{path}", fps=60, loop=True)
+        say([source.read() is not None for _ in range({3 * odd_clips.FRAMES})])
+    """
+
+    assert said(InAProcess(body)) == [True] * 3 * odd_clips.FRAMES
 
 
 @needs_landlock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,7 +37,7 @@ class CrossingCounter:
         self._settings = settings
         self._lines = [in_px(name, line, width, height) for name, line in lines.items()]
         self._width, self._height = width, height
-        self.histories: dict[int, TrackHistory] = {}
+        self.histories: defaultdict[int, TrackHistory] = defaultdict(self._new_history)
         self._counted: list[CandidateCrossing] = []
         self.explained: list[Explanation] = []
 
@@ -53,15 +53,10 @@ class CrossingCounter:
         self.explained = []
         candidates: list[CandidateCrossing] = []
         for sighting in sightings:
-            history = self.histories.get(sighting.track)
-            if history is None:
-                history = self.histories[sighting.track] = self._new_history()
-            candidates += history.follow(sighting)
+            candidates += self.histories[sighting.track].follow(sighting)
         for history in [self.histories.pop(track) for track in ended if track in self.histories]:
             last = history.points[-1]
-            left = from_edge(last.x, last.y, self._width, self._height) <= 0
-            passages = [(state.pixel_line, state.end(left=left)) for state in history.states]
-            candidates += [CandidateCrossing(line, passage, history) for line, passage in passages if passage]
+            candidates += history.end(left=from_edge(last.x, last.y, self._width, self._height) <= 0)
         crossings = [candidate.crossing for candidate in candidates if self._counts(candidate)]
         for reason, points in rejected:
             history = self._new_history()
@@ -71,7 +66,7 @@ class CrossingCounter:
         return crossings
 
     def _new_history(self) -> TrackHistory:
-        return TrackHistory([LineState(line, self._settings) for line in self._lines], self._settings)
+        return TrackHistory([LineState(line, self._settings) for line in self._lines])
 
     def _counts(self, candidate: CandidateCrossing) -> bool:
         """Decide whether *candidate* counts, and explain it."""
@@ -82,7 +77,7 @@ class CrossingCounter:
         newest_ms = candidate.history.points[-1].t_ms
         self._counted = [other for other in self._counted if newest_ms - other.passage.t_ms < _KEPT_MS]
         for other in self._counted:
-            separation = candidate.separation(other)
+            separation = candidate.separation(other, self._settings)
             if separation is not None and separation <= self._settings.pair_reach:
                 self._explain(candidate, "refused", "part of a head that was counted", separation)
                 return False
@@ -112,14 +107,13 @@ class CandidateCrossing:
         direction: Direction = "in" if self.passage.side == self.pixel_line.inside else "out"
         return Crossing(self.passage.t_ms, self.pixel_line.name, direction)
 
-    def separation(self, other: CandidateCrossing) -> float | None:
+    def separation(self, other: CandidateCrossing, settings: TrackingSettings) -> float | None:
         """
         Return how far both heads were apart in nearly all frames until both were over; None if it doesn't matter.
 
         The unit is the larger diameter, shortened by the ratio of the two: who goes side by side is as near to the
         camera, and heads alike in size are two people's sooner than others are.
         """
-        settings = self.history.settings
         first_ms, last_ms = sorted((self.passage.t_ms, other.passage.t_ms))
         same_way = self.pixel_line is other.pixel_line and self.passage.side == other.passage.side
         if not same_way or self.history is other.history or last_ms - first_ms >= settings.together_ms:
@@ -138,18 +132,20 @@ class TrackHistory:
     """One followed head: how it stands to each line, and where it was seen of late."""
 
     states: list[LineState]
-    settings: TrackingSettings
     points: deque[Sighting] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def follow(self, point: Sighting) -> list[CandidateCrossing]:
         """Go on to *point*; return what that decides."""
         self.points.append(point)
-        candidates = []
-        for state in self.states:
-            passage = state.follow(point)
-            if passage is not None:
-                candidates.append(CandidateCrossing(state.pixel_line, passage, self))
-        return candidates
+        return self._candidates(state.follow(point) for state in self.states)
+
+    def end(self, *, left: bool) -> list[CandidateCrossing]:
+        """Return what is decided by that the head is never seen again; *left*: it went out of the picture."""
+        return self._candidates(state.end(left=left) for state in self.states)
+
+    def _candidates(self, passages: Iterable[Passage | None]) -> list[CandidateCrossing]:
+        rows = zip(self.states, passages, strict=True)
+        return [CandidateCrossing(state.pixel_line, passage, self) for state, passage in rows if passage]
 
 
 def _separation(one: Sighting, other: Sighting) -> float:

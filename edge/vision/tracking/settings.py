@@ -2,8 +2,8 @@
 The numbers of the counting model; docs/counting.md has the equations in which they stand.
 
 Unit d is the diameter of the head in question, so that neither the picture's size nor the camera's height matters.
-After each sentence stands what measured it: `fit` is `python -m models.training.fit_tracking`, on rendered doors with
-known truth; `ablation` is `python -m tests.simulator.ablation`, on recorded and simulated doors.
+What measured it stands last: `fit` is `python -m models.training.fit_tracking` on rendered doors, `ablation` is
+`python -m tests.simulator.ablation` on all others, `simulator` is `python -m tests.simulator`, `table` that of chi^2.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class TrackingSettings:
     dim: float = 0.7  # So is a head of less than this share of the other's score, up to `dim_reach`. ablation
     dim_reach: float = 2.5  # A hand or a bag is no farther from its owner's head than this. ablation
     reverify_ms: float = 300.0  # A head that was unseen for so long is suspected like a new one. ablation
-    together_ms: float = 1_000.0  # A head and a part of it cross a line within so long. ablation
+    together_ms: float = 1_000.0  # A head and a part of it cross a line within so long. ADR 18
     pair_reach: float = 1.3  # Two that cross together are one person if they stay nearer than this. ablation
-    pair_share: float = 0.75  # They must do so in this share of the frames. ablation
+    pair_share: float = 0.75  # They must do so in this share of the frames. ADR 32
     band: float = 0.4  # Nearer to the line than this, a head keeps the side that it had. ablation
     clear: float = 1.0  # Farther beyond it than this, one detection confirms the new side. ablation
     stayed_ms: float = 250.0  # Nearer, a head must stay beyond the band for so long. ablation

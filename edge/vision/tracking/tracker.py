@@ -121,10 +121,9 @@ class Tracker:
     def _verify(self, seen: Sequence[Track]) -> None:
         """Decide which of those *seen* now are heads of their own, and which of these are lost ones."""
         for track in seen:
-            if track.was_confirmed and track.unseen_ms > self._settings.reverify_ms:
-                owner = self._owner_beside(track)
-                if owner is not None:
-                    track.suspect(owner)
+            is_back = track.was_confirmed and track.unseen_ms > self._settings.reverify_ms
+            if is_back and (owner := self._owner_beside(track)) is not None:
+                track.suspect(owner)
         for track in [track for track in seen if not track.was_confirmed]:
             before = track.owner
             if before is not None:
