@@ -143,7 +143,9 @@ def patterned(_: Camera) -> Callable[[], Picture]:
         cv2.line(stripes, (x, 0), (x + 60, HEIGHT), 84.0, 12)
     stripes = np.asarray(cv2.GaussianBlur(stripes, (0, 0), 5), np.float32)
     rng = np.random.default_rng(SEED)
-    return lambda: np.clip(stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+    noisy = (stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)) for _ in range(7))
+    pictures = itertools.cycle([np.clip(picture, 0, 255).astype(np.uint8) for picture in noisy])
+    return lambda: next(pictures)
 
 
 def test_a_cover_with_edges_of_its_own_stays_one() -> None:
