@@ -36,6 +36,8 @@ COMMANDS: program.Commands = {
         "report": "edge.cli.reports",
         "correct": "edge.cli.reports",
         "quarantine": "edge.cli.reports",
+        "alert": "edge.cli.mails",
+        "weekly": "edge.cli.mails",
         "broker": "edge.cli.headquarters",
         "simulate": "edge.cli.headquarters",
     },

@@ -22,6 +22,7 @@ except ImportError as exc:
 
 _TYPES = {
     "moment": "TIMESTAMPTZ",
+    "day": "DATE",
     "json": "JSONB",
     "bytes": "BYTEA",
     "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
