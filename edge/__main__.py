@@ -38,6 +38,8 @@ COMMANDS: program.Commands = {
         "quarantine": "edge.cli.reports",
         "alert": "edge.cli.mails",
         "weekly": "edge.cli.mails",
+        "retain": "edge.cli.upkeep",
+        "roles": "edge.cli.upkeep",
         "broker": "edge.cli.headquarters",
         "simulate": "edge.cli.headquarters",
     },

@@ -203,9 +203,9 @@ class Reader(ABC):
             " WHERE site = :site AND camera = :camera AND day >= :first AND day <= :last ORDER BY day",
             {"site": site, "camera": camera, "first": first.isoformat(), "last": last.isoformat()},
         )
-        for day, zone, lines, *hours, flags in rows:
+        for day, zone, lines, open_hours, good_hours, counted_hours, watched_s, flags in rows:
             of_lines = {name: (count["in"], count["out"]) for name, count in parsed(lines).items()}
-            yield KeptDay(_day(day), zone, of_lines, *map(int, hours), parsed(flags))
+            yield KeptDay(_day(day), zone, of_lines, open_hours, good_hours, counted_hours, watched_s, parsed(flags))
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

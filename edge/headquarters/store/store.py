@@ -65,8 +65,9 @@ DELETE FROM quarantine WHERE (topic, digest) IN (
     SELECT topic, digest FROM quarantine ORDER BY last_seen DESC, topic, digest LIMIT -1 OFFSET :most)
 """
 _KEEP = """
-INSERT INTO days (site, camera, day, timezone, "in", out, lines, open_hours, good_hours, counted_hours, watched_s, flags)
-VALUES (:site, :camera, :day, :timezone, :in_, :out, :lines, :open_hours, :good_hours, :counted_hours, :watched_s, :flags)
+INSERT INTO days
+VALUES (:site, :camera, :day, :timezone, :in_, :out, :lines, :open_hours, :good_hours, :counted_hours, :watched_s,
+    :flags)
 ON CONFLICT (site, camera, day) DO UPDATE SET
     timezone = excluded.timezone, "in" = excluded."in", out = excluded.out, lines = excluded.lines,
     open_hours = excluded.open_hours, good_hours = excluded.good_hours, counted_hours = excluded.counted_hours,
@@ -296,7 +297,10 @@ class Store(Reader):
         with self._transaction():
             self._run("DELETE FROM sites")
             for row in rows:
-                self._run("INSERT INTO sites VALUES (:site, :camera, :site_name, :camera_name, :region, :area_m2)", row)
+                self._run(
+                    "INSERT INTO sites VALUES (:site, :camera, :site_name, :camera_name, :region, :area_m2, :passages)",
+                    {**row, "passages": json.dumps(row["passages"])},
+                )
 
     def set_alerts(self, channel: str, began: Mapping[Alerting, datetime], ended: Iterable[Alerting]) -> None:
         """Note that *channel* was told that these alerts have begun, each since when, and that those have ended."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 VERSION = 3
 """
-Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, sites, an index on `start`. 3: alerts, days.
+Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, sites, an index on `start`. 3: alerts,
+days.
 """
 
 _FIRST = (
@@ -51,7 +52,7 @@ _SECOND = (
     """
     CREATE TABLE IF NOT EXISTS sites (
         site TEXT NOT NULL, camera TEXT NOT NULL, site_name TEXT NOT NULL, camera_name TEXT, region TEXT,
-        area_m2 REAL, PRIMARY KEY (site, camera)
+        area_m2 REAL, passages {json} NOT NULL, PRIMARY KEY (site, camera)
     )""",
 )
 
@@ -62,7 +63,7 @@ _THIRD = (
         channel TEXT NOT NULL, site TEXT NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL, since {moment} NOT NULL,
         PRIMARY KEY (channel, site, camera, kind)
     )""",
-    # What is left of hours that are older than `footfall retain` keeps: one row for each camera and local day, under the
+    # What is left of hours that are older than `footfall retain` keeps: a row for each camera and local day, under the
     # names that reports showed, with the corrections that held. `in`, `out` and `lines` are sums of counted hours.
     """
     CREATE TABLE IF NOT EXISTS days (
