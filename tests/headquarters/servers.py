@@ -35,7 +35,9 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
 class Hook:
     """A webhook's server: keeps each request, and answers with the next of *answers*, then with 204."""
 
-    def __init__(self, *answers: int, context: ssl.SSLContext | None = None, location: str = "") -> None:
+    def __init__(
+        self, *answers: int, context: ssl.SSLContext | None = None, location: str = "", host: str = "127.0.0.1"
+    ) -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.answers = list(answers)
         hook = self
@@ -53,7 +55,7 @@ class Hook:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_port
@@ -73,9 +75,11 @@ class Hook:
 
 
 @contextlib.contextmanager
-def hook(*answers: int, context: ssl.SSLContext | None = None, location: str = "") -> Iterator[Hook]:
+def hook(
+    *answers: int, context: ssl.SSLContext | None = None, location: str = "", host: str = "127.0.0.1"
+) -> Iterator[Hook]:
     """Give a webhook's server."""
-    made = Hook(*answers, context=context, location=location)
+    made = Hook(*answers, context=context, location=location, host=host)
     try:
         yield made
     finally:
@@ -129,7 +133,9 @@ class _Starttls(Controller):
 
 
 @contextlib.contextmanager
-def mail_server(box: Mailbox, context: ssl.SSLContext | None = None, *, starttls: bool = False) -> Iterator[int]:
+def mail_server(
+    box: Mailbox, context: ssl.SSLContext | None = None, *, starttls: bool = False, host: str = "127.0.0.1"
+) -> Iterator[int]:
     """Give the port of a mail server: plain, or with TLS from the start, or with STARTTLS and a password."""
     port = free_port()
     if starttls:
@@ -141,7 +147,7 @@ def mail_server(box: Mailbox, context: ssl.SSLContext | None = None, *, starttls
             auth_require_tls=False,
         )  # fmt: skip
     else:
-        controller = Controller(box, hostname="127.0.0.1", port=port)
+        controller = Controller(box, hostname=host, port=port)
     controller.start()
     try:
         yield port
