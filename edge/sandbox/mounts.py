@@ -81,8 +81,10 @@ def _plain(field: str) -> str:
 
 def visible(mounts: list[Mount]) -> list[Mount]:
     """Return those of *mounts* that can be reached: of several at or above one place, the last hides the others."""
-    return [
-        mount
-        for index, mount in enumerate(mounts)
-        if not any(mount.point.is_relative_to(later.point) for later in mounts[index + 1 :])
-    ]
+    shown: list[Mount] = []
+    later: set[Path] = set()
+    for mount in reversed(mounts):
+        if later.isdisjoint((mount.point, *mount.point.parents)):
+            shown.append(mount)
+        later.add(mount.point)
+    return shown[::-1]

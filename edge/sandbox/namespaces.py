@@ -108,7 +108,7 @@ def enter_root(needed: Collection[Path], writable: Collection[Path] = ()) -> Non
     wanted = {_trace(path.absolute(), links) for path in needed} | own
     wanted = {target for target in wanted if target != Path("/") and os.access(target, os.F_OK)}
     # What lies in another folder that is wanted comes with it, but a writable one, which needs a mount of its own.
-    targets = sorted(p for p in wanted if p in own or not any(p != o and p.is_relative_to(o) for o in wanted))
+    targets = sorted(p for p in wanted if p in own or wanted.isdisjoint(p.parents))
     # A place to mount on; it hides what lies there, so preferably none that is wanted itself.
     places = [place for place in map(Path, ("/tmp", "/mnt", "/usr")) if place.is_dir()]  # noqa: S108
     root = next((place for place in places if place not in targets), places[0])
@@ -139,7 +139,7 @@ def _furnish(root: Path, targets: Sequence[Path], links: Mapping[Path, str]) -> 
         os.close(source)
     for link, leads_to in links.items():
         place = root / link.relative_to("/")
-        if not any(link.is_relative_to(target) for target in targets) and not place.is_symlink():
+        if not {link, *link.parents} & set(targets) and not place.is_symlink():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(leads_to)
 

@@ -155,23 +155,27 @@ _REFERENCE = """\
 
 Written by `footfall config --reference` from the code that reads the file; a test holds the two against each other.
 `footfall config --example` prints a file to begin with.
-`footfall config --schema` prints a [JSON Schema](footfall.schema.json) that editors check the file with while you type:
-put `# yaml-language-server: $schema=footfall.schema.json` on its first line.
+`footfall config --schema` prints a [JSON Schema](footfall.schema.json) that editors check the file with while you \
+type: put `# yaml-language-server: $schema=footfall.schema.json` on its first line.
 
 Keys that aren't in this table are refused, and so are impossible values.
-All faults are told at once, each with file, line, key, what is wrong and what to write instead; `footfall check` shows
-them. Where the text isn't YAML, the line is shown with a caret below the place.
+All faults are told at once, each with file, line, key, what is wrong and what to write instead; \
+`footfall check` shows them.
+Where the text isn't YAML, the line is shown with a caret below the place.
 
 - A name is what is written: `010` and `on` are names like any other, not the number 8 and not "true".
-- A relative path begins at the folder of the config file, wherever the command is typed. `~` isn't expanded.
+- A relative path begins at the folder of the config file, wherever the command is typed.
+  `~` isn't expanded.
 - `timezone` is a name of the IANA database, as in `Europe/Berlin`, and nothing that only some machines know.
-- `open` must open the shop at some time; `closed` is a day's value. `footfall check` says the hours back in words.
+- `open` must open the shop at some time; `closed` is a day's value.
+  `footfall check` says the hours back in words.
 
 `lines` and `open` are applied while the service runs, by `systemctl reload`; every other key by a new process:
 see [operations.md](operations.md#changing-the-config).
 
 Four rules for a line: it has a length, it doesn't cross itself, `inside` isn't on it, and it leaves at least 4 % of the
-picture on each side. A head nearer to the picture's edge is never seen whole.
+picture on each side.
+A head nearer to the picture's edge is never seen whole.
 
 | key | type | default | unit | meaning | example |
 |---|---|---|---|---|---|

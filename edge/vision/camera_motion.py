@@ -93,6 +93,8 @@ class CameraMotion:
         self._rest_ms = 0.0
         self._lost_ms: float | None = None
         self._jump_ms = -math.inf
+        self.looked_ms = -math.inf
+        """When a picture was looked at last."""
         self._search_ms = -math.inf
         self._search_wait_ms = 0.0
         self._shaken: deque[tuple[float, float]] = deque(maxlen=self.settings.remembered)
@@ -114,7 +116,7 @@ class CameraMotion:
             return True
         return self._lost_ms is not None and t_ms - self._lost_ms < lasts_s * 1000
 
-    def look(self, view: StaticView, picture: Gradient, t_ms: float, *, jumped: bool = False) -> None:
+    def look(self, view: StaticView, picture: Gradient, t_ms: float, *, at_once: bool = False) -> None:
         """
         Measure where the structure of *view* is in *picture*.
 
@@ -122,21 +124,22 @@ class CameraMotion:
             view: What is known to stand still.
             picture: The thumbnail's gradient.
             t_ms: The frame's time.
-            jumped: Whether the edges' cells have all changed within a moment: the search doesn't wait then.
+            at_once: Whether the search must not wait: the picture has jumped, or somebody is about to be counted.
         """
         structure = view.structure
+        self.looked_ms = t_ms
         if structure is None:
             self._elsewhere = self._lost_ms = None
             return
         settings = self.settings
         enough = settings.searched_below * self._usual
         share, shift = view.in_place(picture, enough, self.shift)
-        if jumped:
-            self._jump_ms = t_ms
-            self._search_wait_ms = 0.0
         if share >= enough:
             self._back(view, t_ms, share, shift)
             return
+        if at_once:
+            self._jump_ms = t_ms
+            self._search_wait_ms = 0.0
         there = self._find(view, picture, t_ms)
         if there is not None and self._is_elsewhere(view, picture, (share, shift), there, t_ms):
             self._away(structure, there[0], t_ms)

@@ -26,7 +26,7 @@ from edge.vision.camera_motion import CameraMotion
 from edge.vision.registration import EDGE_LEVEL, Structure, search
 from edge.vision.scene import Frame, Heads, Sighting
 from edge.vision.static_view import StaticView, near_heads
-from edge.vision.thumbnail import Gradient, Grey, gradient, sample, shape_for, shrink, steepness
+from edge.vision.thumbnail import Gradient, Grey, gradient, sample, shape_for, sharpness, shrink, steepness
 
 _MOST_FOLLOWED = 200
 """Tracks of which it is remembered where they were first seen."""
@@ -65,8 +65,10 @@ class PictureCheckSettings:
     """Of a camera that has shown nothing yet, a dark picture has smaller steps of grey than this in 97 of 100 cells."""
     covered_contrast: float = 0.3
     """A covered picture has less than this share of the static edges' contrast,"""
-    covered_steps: float = 0.45
-    """and less than this share of the steps of grey that this camera's pictures usually have."""
+    spread_contrast: float = 0.6
+    """or less than this share where the view has edges nearly everywhere (sprayed paint lets some of it through),"""
+    covered_sharpness: float = 0.3
+    """and less than this share of the sharpness that this camera's pictures usually have."""
     uncovered_factor: float = 1.3
     """A picture that is covered stays so until it has one of these shares this many times."""
     jump_level: float = 10.0
@@ -121,6 +123,7 @@ class PictureCheck:
         self._first_seen: dict[int, Sighting] = {}
         self.flags = Flag(0)
         self.thumbnail: Grey = np.zeros((1, 1), np.uint8)
+        self._newest_ms = -math.inf
         self.cut = False
         self.begin_view()
 
@@ -135,7 +138,7 @@ class PictureCheck:
         self._recent: deque[tuple[float, Grey]] = deque()
         self._looked_ms = -math.inf
         self._usual_light: float | None = None
-        self._usual_steps: float | None = None
+        self._usual_sharpness: float | None = None
         self._noise = 1.0
 
     def look(self, frame: Frame) -> Flag:
@@ -145,6 +148,7 @@ class PictureCheck:
             self.begin_view()
         sampled = sample(frame.reduced)
         thumbnail = self.thumbnail = shrink(sampled, self._shape)
+        self._newest_ms = frame.t_ms
         flags = Flag(0)
         if self._frozen.looks(sampled, frame.t_ms):
             flags |= Flag.FROZEN
@@ -186,7 +190,7 @@ class PictureCheck:
         self._covered.end()
         if wrong:
             self.flags &= ~(Flag.DARK | Flag.COVERED)
-            self._usual_light = self._usual_steps = None
+            self._usual_light = self._usual_sharpness = None
             self._view.renew()
 
     def refuses(self, t_ms: float) -> Reason | None:
@@ -201,8 +205,19 @@ class PictureCheck:
         return Reason.SHAKEN if self._motion.shaken(t_ms) else None
 
     def unclear(self, t_ms: float, now_ms: float) -> bool:
-        """Tell whether it may still turn out, within two seconds, that the camera was shaken at *t_ms*."""
-        return self._motion.unclear(t_ms, now_ms)
+        """
+        Tell whether it may still turn out that the camera was shaken at *t_ms*.
+
+        It may until the view was found in place half a second later, or could not be found for two seconds. A view that
+        was in place when it was looked at last is looked at in the newest frame.
+        """
+        motion, after_ms = self._motion, t_ms + self._motion.settings.margin_s * 1000
+        if self._view.structure is not None and motion.in_place and motion.looked_ms < after_ms:
+            if now_ms < after_ms:
+                return True
+            if self._newest_ms >= after_ms:
+                self._motion.look(self._view, gradient(self.thumbnail), self._newest_ms, at_once=True)
+        return motion.unclear(t_ms, now_ms)
 
     def _follow_camera(self, thumbnail: Grey, t_ms: float) -> None:
         """Tell a cut; and look at once where the camera looks, if the picture has jumped."""
@@ -217,7 +232,7 @@ class PictureCheck:
         jumped = int(np.count_nonzero(step > self._step_level)) > settings.jump_share * len(step)
         if jumped or self._motion.unsettled(t_ms):
             self._motion_ms = t_ms
-            self._motion.look(self._view, gradient(thumbnail), t_ms, jumped=jumped)
+            self._motion.look(self._view, gradient(thumbnail), t_ms, at_once=jumped)
 
     @property
     def _step_level(self) -> float:
@@ -243,14 +258,14 @@ class PictureCheck:
         self._looked_ms = t_ms
         picture = gradient(thumbnail)
         size = steepness(picture)
-        light, steps = float(np.percentile(sampled[::2, ::2], 95)), float(size.mean())
+        light, sharp = float(np.percentile(sampled[::2, ::2], 95)), sharpness(thumbnail)
         dark = self._looks_dark(light, size)
-        covered = not dark and self._looks_covered(picture, light, steps)
+        covered = not dark and self._looks_covered(picture, light, sharp)
         self._dark.say(dark, t_ms)
         self._covered.say(covered, t_ms)
         if not (dark or covered):
             self._usual_light = _follow(self._usual_light, light)
-            self._usual_steps = _follow(self._usual_steps, steps)
+            self._usual_sharpness = _follow(self._usual_sharpness, sharp)
             self._motion.look(view, picture, t_ms)
             self._judge_move(picture, t_ms)
         if len(self._recent) > 1 and self._motion.at_rest(t_ms):
@@ -289,16 +304,17 @@ class PictureCheck:
     def _is_flat(self, size: npt.NDArray[np.float32]) -> bool:
         return float(np.percentile(size, 97)) < self.settings.flat_level
 
-    def _looks_covered(self, picture: Gradient, light: float, steps: float) -> bool:
-        """Tell whether the static edges are gone, and nothing with edges of its own has come in their place."""
-        settings = self.settings
-        if self._view.structure is None or self._usual_light is None or self._usual_steps is None:
+    def _looks_covered(self, picture: Gradient, light: float, sharp: float) -> bool:
+        """Tell whether the static edges are gone, and nothing sharp has come in their place."""
+        settings, view = self.settings, self._view
+        if view.structure is None or self._usual_light is None or self._usual_sharpness is None:
             return False
         dimmed = min(1.0, light / self._usual_light)
         factor = dimmed * (settings.uncovered_factor if self._covered.holds else 1.0)
+        contrast = settings.spread_contrast if view.is_spread else settings.covered_contrast
         return (
-            steps < factor * settings.covered_steps * self._usual_steps
-            and self._view.contrast(picture, self._motion.shift) < factor * settings.covered_contrast
+            sharp < factor * settings.covered_sharpness * self._usual_sharpness
+            and view.contrast(picture, self._motion.shift) < factor * contrast
         )
 
 

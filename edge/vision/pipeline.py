@@ -117,10 +117,11 @@ class Pipeline:
         refused: list[Explanation] = []
         unclear: list[tuple[Crossing, Explanation]] = []
         for crossing, explanation in self._pending:
+            doubtful = self._check.unclear(crossing.t_ms, now_ms)
             reason = self._check.refuses(crossing.t_ms)
             if reason is not None:
                 refused.append(explanation._replace(verdict="refused", reason=reason))
-            elif self._check.unclear(crossing.t_ms, now_ms):
+            elif doubtful:
                 unclear.append((crossing, explanation))
             else:
                 counted.append(crossing)

@@ -211,13 +211,13 @@ def _needed(asked: Collection[Path], diode: Path | None, cameras: Collection[Pat
 
 def _refuse_foreign_mounts() -> None:
     """Refuse to go on where a name that is looked up is heard by somebody else."""
-    for mount in mounts.visible(mounts.mounted()):
-        if mount.remote:
-            raise SealError(
-                f"seal: {printable(str(mount.point))} is on a network or FUSE file system ({printable(mount.kind)}): "
-                "who serves it hears each name that is looked up; install on a local disk, or run it as its systemd "
-                "unit does, or where a user may make namespaces"
-            )
+    foreign = [mount for mount in mounts.visible(mounts.mounted()) if mount.remote]
+    if foreign:
+        places = ", ".join(f"{printable(str(mount.point))} ({printable(mount.kind)})" for mount in foreign)
+        raise SealError(
+            f"seal: network or FUSE file systems are mounted: {places}. Who serves one hears each name that is looked"
+            " up; install on a local disk, or run it as its systemd unit does, or where a user may make namespaces"
+        )
 
 
 def _look_through_descriptors(held: Collection[int], cameras: Sequence[Path]) -> None:

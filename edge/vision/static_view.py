@@ -51,6 +51,8 @@ class StaticViewSettings:
     With less structure than this only a sudden move is told: a sun spot that wanders over a plain floor has up to 550
     edge cells, and it may be all the structure there is.
     """
+    spread_tiles: int = 10
+    """A view with edges in so many of the 12 tiles is no single spot of light on a plain floor: one has up to 9."""
     least_standing: int = 100
     """Edge cells that a structure in the view's place must have at least."""
     least_tiles: int = 7
@@ -87,6 +89,7 @@ class StaticView:
         self._structure: Structure | None = None
         self._edges_seen = 0.0
         """How much structure there is, edge cells by their weight."""
+        self._tiles_seen = 0
         shifts = range(-self.settings.slack, self.settings.slack + 1)
         self._slack = sorted(
             (Transform(float(right), float(down)) for down in shifts for right in shifts),
@@ -102,6 +105,11 @@ class StaticView:
     def is_ample(self) -> bool:
         """Whether there is so much structure that it can't be one thing that wanders over a plain floor."""
         return self._structure is not None and self._edges_seen >= self.settings.ample_edges
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether there is structure nearly everywhere, so that it can't all go when one thing goes."""
+        return self._structure is not None and self._tiles_seen >= self.settings.spread_tiles
 
     def in_place(self, picture: Gradient, enough: float = 1.0, likely: Transform = UNMOVED) -> tuple[float, Transform]:
         """
@@ -229,7 +237,8 @@ class StaticView:
         edges[:, :border] = edges[:, -border:] = False
         weight = edges * self._weight()
         self._edges_seen = float(weight.sum())
-        if self._edges_seen < self.settings.least_edges or len(self._tiles_with(weight)) < self.settings.least_tiles:
+        self._tiles_seen = len(self._tiles_with(weight))
+        if self._edges_seen < self.settings.least_edges or self._tiles_seen < self.settings.least_tiles:
             return None
         return Structure.of(self._known, edges, weight)
 

@@ -16,7 +16,7 @@ import pytest
 
 from edge.headquarters.address import open_store
 from edge.headquarters.store.store import Store
-from tests.publisher.rig import Mosquitto, free_port, wait_until
+from tests.publisher.rig import Mosquitto, brokers, free_port, wait_until
 
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -32,17 +32,8 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 @pytest.fixture
 def own_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     """Brokers that a test may stop, start and configure."""
-    brokers: list[Mosquitto] = []
-
-    def make(*options: str) -> Mosquitto:
-        broker = Mosquitto(tmp_path, options or ("allow_anonymous true", "max_queued_messages 0"))
-        brokers.append(broker)
-        broker.start()
-        return broker
-
-    yield make
-    for broker in brokers:
-        broker.stop()
+    with brokers(tmp_path, "allow_anonymous true", "max_queued_messages 0") as make:
+        yield make
 
 
 class Postgres:

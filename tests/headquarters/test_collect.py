@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -59,6 +59,18 @@ def hours_of(port: int, camera: str, count: int, **more: Any) -> None:
     """Publish *count* recent hours of *camera*."""
     payloads = [told(start, camera=camera, **more) for start in recent(count)]
     publish(port, f"footfall/v1/sh-023/{camera}/hour", *payloads)
+
+
+@contextlib.contextmanager
+def hours_without_a_database(postgres: Postgres, said: Said, port: int) -> Iterator[None]:
+    """Stop the database and publish 50 hours, which wait; start it again at the end."""
+    postgres.stop()
+    try:
+        hours_of(port, "door-a", 50)
+        until_said(said, "messages wait")
+        yield
+    finally:
+        postgres.start()
 
 
 def collector(spawn: Spawn, said: Said, port: int, url: str, *more: object) -> subprocess.Popen[bytes]:
@@ -126,12 +138,8 @@ def test_no_message_is_acknowledged_before_it_is_stored(
     broker = own_mosquitto()
     url = postgres.database()
     child = collector(spawn, said, broker.port, url)
-    postgres.stop()
-    try:
-        hours_of(broker.port, "door-a", 50)
-        until_said(said, "messages wait")
-    finally:
-        postgres.start()
+    with hours_without_a_database(postgres, said, broker.port):
+        pass
     wait_until(lambda: len(kept(url)) == 50, "50 hours", 60)
 
     assert child.poll() is None
@@ -144,14 +152,9 @@ def test_killed_while_the_database_is_down_nothing_is_lost(
     broker = own_mosquitto()
     url = postgres.database()
     child = collector(spawn, said, broker.port, url)
-    postgres.stop()
-    try:
-        hours_of(broker.port, "door-a", 50)
-        until_said(said, "messages wait")
+    with hours_without_a_database(postgres, said, broker.port):
         child.kill()
         child.wait()
-    finally:
-        postgres.start()
     collector(spawn, said, broker.port, url)
     wait_until(lambda: len(kept(url)) == 50, "50 hours", 60)
 

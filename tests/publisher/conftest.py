@@ -12,7 +12,7 @@ import pytest
 
 from edge.config import schema
 from edge.config.schema import PublisherSettings
-from tests.publisher.rig import CONFIG, Box, Listener, Mosquitto, wait_until
+from tests.publisher.rig import CONFIG, Box, Listener, Mosquitto, brokers, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +26,8 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 @pytest.fixture
 def own_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Mosquitto]]:
     """Brokers that a test may stop, start and configure."""
-    brokers: list[Mosquitto] = []
-
-    def make(*options: str, start: bool = True) -> Mosquitto:
-        broker = Mosquitto(tmp_path, options or ("allow_anonymous true",))
-        brokers.append(broker)
-        if start:
-            broker.start()
-        return broker
-
-    yield make
-    for broker in brokers:
-        broker.stop()
+    with brokers(tmp_path, "allow_anonymous true") as make:
+        yield make
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -296,3 +296,20 @@ class Box:
     def told(self, *keys: str, camera: str = "door-a") -> list[tuple[Any, ...]]:
         """Return some fields of each hour's newest revision."""
         return [tuple(hour[key] for key in keys) for hour in self.hours(camera)]
+
+
+@contextlib.contextmanager
+def brokers(folder: Path, *usual: str) -> Iterator[Callable[..., Mosquitto]]:
+    """Yield what makes brokers in *folder*, with the *usual* options if it is given none; stop them all at the end."""
+    made: list[Mosquitto] = []
+
+    def make(*options: str, start: bool = True) -> Mosquitto:
+        broker = Mosquitto(folder, options or usual)
+        made.append(broker)
+        if start:
+            broker.start()
+        return broker
+
+    yield make
+    for broker in made:
+        broker.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_who_stood_still_is_counted_when_they_set_out() -> None:
 
 
 def test_the_page_meets_its_bars() -> None:
-    """The committed page, of 10,000 crossings, meets the bars: F1 0.99 at six in view, 1 % a direction, no doubles."""
+    """The committed page meets its bars: F1 0.99 at six in view, 1 % a direction, doubles that are one in 2,000."""
     text = PAGE.read_text(encoding="utf-8")
     ours = next(row for row in text.splitlines() if row.startswith("| Footfall |"))
     f1, _, _, in_off, out_off = (float(cell.strip(" %")) for cell in ours.split("|")[2:7])
@@ -82,6 +83,8 @@ def test_the_page_meets_its_bars() -> None:
 
     assert f1 >= 0.99
     assert max(in_off, out_off) < 1
+    crossings = int(re.search(r"([\d,]+) crossings each", alone)[1].replace(",", ""))  # type: ignore[index]
+
+    assert crossings >= 4000
     assert doubles["0.9, nothing beside a head taken for one"] == 0
-    assert doubles["0.9"] < 10
-    assert "10,000 crossings each" in alone
+    assert doubles["0.9"] <= crossings / 2000

@@ -158,7 +158,7 @@ def test_a_file_server_in_its_root(counting: Shop, served: Callable[[str], None]
     counting.box.ssh(f"umount -l /usr/local/share/served; systemctl reset-failed {VISION}; systemctl start {VISION}")
     counting.counting()
 
-    assert (code, "is on a network or FUSE file system (fuse)" in journal) == (["77"], True), journal
+    assert (code, "network or FUSE file systems are mounted: " in journal) == (["77"], True), journal
     counting.settle()
 
 
