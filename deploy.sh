@@ -18,6 +18,7 @@ readonly OLDEST_PYTHON=11 NEWEST_PYTHON=13
     source "$ROOT/deploy/signing.sh"
     source "$ROOT/deploy/payload.sh"
     source "$ROOT/deploy/hosts.sh"
+    source "$ROOT/deploy/headquarters.sh"
 }
 
 usage() {
@@ -39,8 +40,21 @@ usage: ./deploy.sh COMMAND [OPTIONS]
   logs       the log of both processes               HOST or --local, --lines N, --follow
   uninstall  remove it; ledger and config stay       HOST..., --local, --hosts FILE, --dry-run
              --purge            remove ledger, config and users too
+  headquarters    broker, collector, alerts, weekly mail and nightly report on a Debian server; a second run changes nothing
+             HOST               the server, as ssh knows it; or --local for this machine
+             --name NAME        the broker's name, as boxes know it (the first time; default: HOST)
+             --boxes FILE       boxes that get an account: SITE/CAMERA,... separated by blanks
+             --config FILE      headquarters.yaml: who gets alerts and mail
+             --secret FILE      a file that headquarters.yaml names, as smtp.password; may be repeated
+             --sites FILE, --sales FILE, --staff FILE   what people know of the shops
+             --language CODE    of the nightly report: en, de, zh_CN
+             --years N          keep hours for N years, then days
+             --postgresql       keep hours in Debian's PostgreSQL, with a role for the collector (the first time)
+             --backup FILE      only write hours, accounts and settings into FILE
+             --restore FILE     install, with what is in FILE
   bundle     one file to carry to a box without a network; unpack it there and install with --local
-             --for TARGET       a kind of box, as aarch64-cp313; may be repeated (default: 64-bit ARM and PC, Debian 12 and 13)
+             --for TARGET       a kind of box, as aarch64-cp313, or of a server, as x86_64-cp313-headquarters; may be repeated
+                                (default: 64-bit ARM and PC, Debian 12 and 13)
              --out FILE         (default dist/footfall-VERSION.tar)
   program    put `footfall` on your own PATH, from this checkout: for a trial, and for headquarters' own machine
              --python PROGRAM   the Python to use, 3.11 to 3.13 (default: the first that fits)
@@ -79,6 +93,7 @@ main() {
     fi
     case "$command" in
     install | update | rollback | status | logs | uninstall) manage "$command" "$@" ;;
+    headquarters) headquarters "$@" ;;
     bundle) bundle "$@" ;;
     wheel) wheel "$@" ;;
     demo) demo "$@" ;;

@@ -14,7 +14,7 @@
 STAGE="$ROOT/build/stage"
 [[ -e "$ROOT/pyproject.toml" ]] || STAGE="$ROOT/stage"
 readonly STAGE
-readonly BOX_PARTS=(say.sh debian.sh box/state.sh box/verify.sh box/release.sh box/units.sh box/switch.sh box/commands.sh)
+readonly BOX_PARTS=(say.sh debian.sh place.sh box/state.sh box/verify.sh box/release.sh box/units.sh box/switch.sh box/commands.sh)
 
 # Prints the one script that runs on a box.
 box_script() {
@@ -64,27 +64,46 @@ wheel() {
     say "On headquarters' machine, in a virtual environment:  pip install -c constraints.txt '${made##*/}[headquarters]'"
 }
 
-# stage TARGET: makes the stage hold everything for this kind of box.
-stage() {
-    local target="$1" names version said
-    if is_bundle; then
-        [[ -e "$STAGE/$target/SHA256SUMS" ]] ||
-            die "this bundle has nothing for $target; it has: $(cd "$STAGE" && echo *-cp3*). Make one with ./deploy.sh bundle --for $target"
-        return
-    fi
+# gather TARGET OPTIONS...: makes the stage hold the wheels for this kind of machine, and sets NAMES to their names.
+gather() {
+    local target="$1" said
     build_wheel
     step "gathering the wheels for $target"
     said="$("$BUILDER" "$ROOT/deploy/wheelhouse.py" --target "$target" --lock "$ROOT/constraints.lock" \
-        --folder "$STAGE/wheels" "$WHEEL")" || exit 1
-    mapfile -t names <<<"$said"
+        --folder "$STAGE/wheels" "${@:2}" "$WHEEL")" || exit 1
+    mapfile -t NAMES <<<"$said"
+}
+
+# name_release TARGET: writes the release's name beside its list.
+name_release() {
+    local version
+    version="$(basename "$WHEEL" | cut -d- -f2)"
+    printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$1/SHA256SUMS" | cut -c1-8)" >"$STAGE/$1/release"
+}
+
+# in_bundle TARGET: whether this is a bundle, which then has to hold this kind of machine.
+in_bundle() {
+    is_bundle || return 1
+    [[ -e "$STAGE/$1/SHA256SUMS" ]] ||
+        die "this bundle has nothing for $1; it has: $(cd "$STAGE" && echo *-cp3*). Make one with ./deploy.sh bundle --for $1"
+}
+
+# stage TARGET: makes the stage hold everything for this kind of box, or of headquarters' server (*-headquarters).
+stage() {
+    local target="$1" NAMES=()
+    if [[ "$target" == *-headquarters ]]; then
+        stage_headquarters "$target"
+        return
+    fi
+    ! in_bundle "$target" || return 0
+    gather "$target"
     mkdir -p "$STAGE/$target"
-    (cd "$STAGE/wheels" && "$BUILDER" "$ROOT/deploy/programs.py" "${names[@]}") >"$STAGE/$target/programs"
-    (cd "$STAGE" && { printf 'wheels/%s\n' "${names[@]}" && find systemd -type f && echo box; } | LC_ALL=C sort |
+    (cd "$STAGE/wheels" && "$BUILDER" "$ROOT/deploy/programs.py" "${NAMES[@]}") >"$STAGE/$target/programs"
+    (cd "$STAGE" && { printf 'wheels/%s\n' "${NAMES[@]}" && find systemd -type f && echo box; } | LC_ALL=C sort |
         xargs -d '\n' sha256sum) >"$STAGE/$target/SHA256SUMS"
     (cd "$STAGE/$target" && sha256sum programs) >>"$STAGE/$target/SHA256SUMS"
     sign_stage "$target"
-    version="$(basename "$WHEEL" | cut -d- -f2)"
-    printf '%s-%s\n' "$version" "$(sha256sum "$STAGE/$target/SHA256SUMS" | cut -c1-8)" >"$STAGE/$target/release"
+    name_release "$target"
 }
 
 # payload_tar TARGET KNOWN-WHEELS: writes a tar of what a box of this kind lacks to standard output.
@@ -138,6 +157,7 @@ bundle() {
         mapfile -t -O "${#files[@]}" files < <(sed -n 's|^[^ ]*  wheels/|stage/wheels/|p' "$STAGE/$target/SHA256SUMS")
         files+=("stage/$target")
     done
+    [[ ! -e "$STAGE/headquarters" ]] || files+=(stage/headquarters)
     mapfile -t files < <(printf '%s\n' "${files[@]}" stage/systemd stage/box | sort -u)
     tar -cf "$out.new" --owner=0 --group=0 --transform="s|^|$name/|" -C "$ROOT" deploy.sh deploy \
         -C "$(dirname "$STAGE")" "${files[@]}"

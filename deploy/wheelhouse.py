@@ -111,35 +111,38 @@ class Wheelhouse:
             if pin.marker is None or pin.marker.evaluate(target.environment)
         }
 
-    def gather(self, first: Path) -> tuple[list[Path], list[str]]:
-        """Return the wheels that *first* needs, pip's own among them, and the pins that have no wheel."""
+    def gather(self, first: Path, extra: str = "") -> tuple[list[Path], list[str]]:
+        """Return the wheels that *first* with *extra* needs, pip's own among them, and the pins that have no wheel."""
         have: dict[str, Path] = {}
         missing: dict[str, str] = {}
-        waiting = ["pip", *self._needs(first)]
+        waiting = [("pip", ""), *self._needs(first, ""), *(self._needs(first, extra) if extra else [])]
+        seen: set[tuple[str, str]] = set()
         while waiting:
-            name = waiting.pop(0)
-            if name in have or name in missing:
+            name, wanted = waiting.pop(0)
+            if name in missing or (name, wanted) in seen:
                 continue
-            wheel = self._kept(name) or self._fetch(name)
+            seen.add((name, wanted))
+            wheel = have.get(name) or self._kept(name) or self._fetch(name)
             if wheel is None:
                 missing[name] = f"{name} {self._pins[name].version}"
             else:
                 have[name] = wheel
-                waiting += self._needs(wheel)
+                waiting += self._needs(wheel, wanted)
         return [first, *have.values()], sorted(missing.values())
 
-    def _needs(self, wheel: Path) -> list[str]:
+    def _needs(self, wheel: Path, extra: str) -> list[tuple[str, str]]:
+        """Return what *wheel* with *extra* needs: each package's name, and an extra of that package or ""."""
         with zipfile.ZipFile(wheel) as archive:
             metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
             told = email.parser.Parser().parsestr(archive.read(metadata).decode())
-        found: list[str] = []
+        found: list[tuple[str, str]] = []
         for text in told.get_all("Requires-Dist") or []:
             need = Requirement(text)
-            if need.marker is None or need.marker.evaluate(self._target.environment):
+            if need.marker is None or need.marker.evaluate({**self._target.environment, "extra": extra}):
                 name = canonicalize_name(need.name)
                 if name not in self._pins:
                     sys.exit(f"constraints.lock pins no {name}, which {wheel.name} needs on {self._target.name}")
-                found.append(name)
+                found += [(name, wanted) for wanted in ("", *sorted(need.extras))]
         return found
 
     def _kept(self, name: str) -> Path | None:
@@ -190,10 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--target", type=Target, required=True, help="as in aarch64-cp313")
     parser.add_argument("--lock", type=Path, required=True, help="constraints.lock")
     parser.add_argument("--folder", type=Path, required=True, help="where wheels are kept")
+    parser.add_argument("--extra", default="", help="an extra of Footfall's own, too")
     parser.add_argument("wheel", type=Path, help="Footfall's own")
     options = parser.parse_args(arguments)
     house = Wheelhouse(options.folder, options.lock, options.target)
-    wheels, missing = house.gather(options.wheel)
+    wheels, missing = house.gather(options.wheel, options.extra)
     if missing:
         sys.exit(
             f"there is no wheel for {options.target.name} of: {', '.join(missing)}.\n"

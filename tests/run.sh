@@ -80,6 +80,8 @@ check() {
 # The script that a box is sent is put together from several files, which need each other.
 # shellcheck disable=SC2317 # `check` calls it
 lint_box_script() { box_script | shellcheck -; }
+# shellcheck disable=SC2317 # likewise
+lint_server_script() { server_script | shellcheck -; }
 
 # The units as on a box, but for the program's path, which isn't there before an installation. systemd-analyze calls
 # a line that it ignores a success; here it isn't one.
@@ -87,8 +89,8 @@ lint_box_script() { box_script | shellcheck -; }
 verify_units() {
     local folder unit said names=() status=0
     folder="$(mktemp -d)"
-    for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice systemd/*/*.service; do
-        sed 's|/opt/footfall/current/bin/footfall|/bin/true|' "$unit" >"$folder/${unit##*/}"
+    for unit in systemd/*.service systemd/*.socket systemd/*.target systemd/*.slice systemd/*/*.service deploy/headquarters/units/*; do
+        sed 's|/opt/footfall\(-hq\)\?/current/bin/footfall|/bin/true|' "$unit" >"$folder/${unit##*/}"
         unit="${unit##*/}"
         names+=("$folder/${unit/@./@door.}")
     done
@@ -149,6 +151,7 @@ check lint ruff check .
 check types mypy
 check shell shellcheck -x "${SCRIPTS[@]}"
 check "shell of the box" lint_box_script
+check "shell of the server" lint_server_script
 if command -v systemd-analyze >/dev/null; then
     check units verify_units
     show_exposure

@@ -57,6 +57,11 @@ def test_help_names_the_commands(word: str) -> None:
         ),
         (["status", "--hosts", "/nowhere"], "--hosts: /nowhere can't be read"),
         (["bundle", "--four", "x"], "bundle knows no --four"),
+        (["headquarters"], "headquarters needs a host or --local"),
+        (["headquarters", "hq", "--nmae", "x"], "headquarters knows no --nmae"),
+        (["headquarters", "hq", "other"], "headquarters is one server"),
+        (["headquarters", "hq", "--sites", "/nowhere"], "/nowhere can't be read"),
+        (["headquarters", "hq", "--backup", "a", "--restore", "/dev/null"], "--backup goes alone"),
         (["program", "--global"], "program knows no --global"),
     ],
 )

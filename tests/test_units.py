@@ -233,3 +233,27 @@ def test_exposure_is_low(unit: Path, most: float) -> None:
 
     assert found, report
     assert float(found[1]) <= most
+
+
+HEADQUARTERS = sorted((UNITS.parent / "deploy/headquarters/units").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", HEADQUARTERS, ids=lambda unit: unit.stem)
+def test_headquarters_services_are_confined(unit: Path) -> None:
+    """None is root, none has a right of root's, and each writes to headquarters' own folders only."""
+    settings = read(unit)
+    written = " ".join(settings["ReadWritePaths"]).split()
+
+    assert ["footfall_hq"] == settings["User"]
+    assert settings["ExecStart"][0].startswith("/opt/footfall-hq/current/bin/footfall ")
+    for key in ("CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateDevices"):
+        assert [BOTH.get(key, "yes")] == settings[key], key
+    assert set(written) <= {"/var/lib/footfall-hq", "/var/lib/footfall-report"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NO SYSTEMD ON THIS MACHINE")
+@pytest.mark.processes
+@pytest.mark.parametrize("unit", HEADQUARTERS, ids=lambda unit: unit.stem)
+def test_headquarters_exposure_is_low(unit: Path) -> None:
+    """By systemd's own measure."""
+    test_exposure_is_low(unit, 2.5)

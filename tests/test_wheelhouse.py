@@ -96,6 +96,15 @@ def test_what_needs_need_comes_too(folder: Path) -> None:
     assert 4 == len(wheels)
 
 
+def test_what_an_extra_needs_comes_if_it_is_asked_for(folder: Path) -> None:
+    """An extra of Footfall's own, and the extras that it asks other packages for."""
+    wheel(folder, "rich-15.0.0-py3-none-any", "numpy; extra == 'fast'")
+    first = wheel(folder.parent, "footfall_edge-0.1.0-py3-none-any", "rich[fast]; extra == 'headquarters'")
+    house = Wheelhouse(folder, lock(folder), Target("aarch64-cp313"))
+
+    assert [2, 4] == [len(house.gather(first, extra)[0]) for extra in ("", "headquarters")]
+
+
 def test_a_need_without_a_pin(folder: Path) -> None:
     """Nothing is taken that constraints.lock doesn't pin."""
     first = wheel(folder.parent, "footfall_edge-0.1.0-py3-none-any", "surprise")

@@ -1,5 +1,5 @@
-# What happens on a box. deploy.sh sends this as one script, `box`, made of say.sh, debian.sh and the files
-# in this folder, this one first; the box keeps a copy as /opt/footfall/box.
+# What happens on a box. deploy.sh sends this as one script, `box`, made of say.sh, debian.sh, place.sh and
+# the files in this folder, this one first; the box keeps a copy as /opt/footfall/box.
 # shellcheck shell=bash
 #
 # Under /opt/footfall:
@@ -30,36 +30,7 @@ readonly PROOF_S="${FOOTFALL_PROOF_S:-120}"
 # Exit codes, the worse the higher: deploy.sh ends with the worst of a fleet.
 readonly UNCHANGED=1 ROLLED_BACK=3 NOT_COUNTING=6
 
-DRY=""
-CHANGES=0
-
-# change WHAT COMMAND...: does it; with --dry-run only says so.
-change() {
-    CHANGES=$((CHANGES + 1))
-    if [[ -n "$DRY" ]]; then
-        say "would: $1"
-    else
-        step "$1"
-        shift
-        "$@"
-    fi
-}
-
-# link TARGET NAME: makes NAME a symbolic link to TARGET, in one rename.
-link() {
-    ln -sfn "$1" "$2.new"
-    mv -Tf "$2.new" "$2"
-}
-
-# put FILE NAME MODE: makes NAME a copy of FILE, in one rename.
-put() {
-    install -D -m "$3" "$1" "$2.new"
-    mv -Tf "$2.new" "$2"
-}
-
 note() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*" >>"$HOUSE/history"; }
-
-systemd_runs() { [[ -d /run/systemd/system ]]; }
 
 # --- what is there ---------------------------------------------------------------------------------------------------
 

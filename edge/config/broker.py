@@ -65,12 +65,14 @@ def _host_alone(value: str) -> str:
     raise refusal(f'must be a name or an address alone, but is "{value}"', "write " + ", ".join(keys))
 
 
+Host = Annotated[str, StringConstraints(min_length=1), AfterValidator(_host_alone)]
+"""The name or address of a host alone: no scheme, no port."""
+
+
 class Broker(Section):
     """Headquarters' MQTT broker."""
 
-    host: Annotated[str, StringConstraints(min_length=1), AfterValidator(_host_alone)] = Field(
-        description="its name or address", examples=["mqtt.example.com"]
-    )
+    host: Host = Field(description="its name or address", examples=["mqtt.example.com"])
     port: Annotated[int, Field(ge=1, le=65535, strict=True)] = Field(
         default=0,
         description="its port",

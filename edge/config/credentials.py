@@ -25,10 +25,18 @@ def read_password(broker: Broker) -> str | None:
     Raises:
         PasswordFileError: the file can't be read, is empty, or can be read by everybody.
     """
-    if broker.password_file is None:
-        return None
-    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), "mqtt.password")
-    path = credential if credential.exists() else broker.password_file
+    return None if broker.password_file is None else read_secret(broker.password_file, "mqtt.password")
+
+
+def read_secret(file_of_secret: Path, name: str) -> str:
+    """
+    Return the password or token that stands alone in a file. Systemd's credential *name* goes before the file.
+
+    Raises:
+        PasswordFileError: the file can't be read, is empty, or can be read by everybody.
+    """
+    credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent"), name)
+    path = credential if credential.exists() else file_of_secret
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             mode = os.fstat(file.fileno()).st_mode

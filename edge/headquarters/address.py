@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,27 @@ def open_reader(url: str) -> Reader:
 
         return PostgresReader(url)
     return SqliteReader(_path(url))
+
+
+def grant_roles(url: str, writer: str | None, reader: str | None) -> Iterator[str]:
+    """
+    Make roles of the database that *url* names; yield a line about each.
+
+    Raises:
+        ConfigError: it is no PostgreSQL, or a role can't be one of these.
+        StoreUnusable: it can't be opened or written, or the role in *url* may not make roles.
+        ExtraMissing: PostgreSQL's client isn't installed.
+    """
+    if not _is_postgres(url):
+        raise ConfigError(
+            "--store", ["roles are PostgreSQL's: --store postgresql://...; a file has modes (chmod, chown)"]
+        )
+    if writer is None and reader is None:
+        raise ConfigError("roles", ["say which: --writer NAME, --reader NAME"])
+    from edge.headquarters.store import roles  # noqa: PLC0415 - likewise
+
+    open_store(url).close()
+    yield from roles.grant(url, writer, reader)
 
 
 def _is_postgres(url: str) -> bool:

@@ -7,6 +7,7 @@ The errors that only headquarters raises, and the exit code that each one ends a
       HourUnfit (ValueError)                 handled inside: headquarters puts the message into quarantine
       StoreError                        74
         StoreUnusable (OSError)              the store of hours can't be opened, read or written
+      TellingFailed                     75   the webhook or the mail server did not take what was to be told
       RehearsalFailed                    1   `simulate`: hours were lost or doubled, or it took too long
 """
 
@@ -47,6 +48,21 @@ class StoreUnusable(StoreError, OSError):
 
     def __init__(self, store: str, cause: str, advice: str = "") -> None:
         super().__init__(cause, advice, subject=f"store {store}")
+
+
+class TellingFailed(EdgeError):
+    """
+    A webhook or a mail server did not take what was to be told. The message names the server, and no secret.
+
+    Attributes:
+        may_pass: Whether the same may succeed a moment later.
+    """
+
+    exit_code = 75
+
+    def __init__(self, server: str, cause: str, advice: str = "", *, may_pass: bool = True) -> None:
+        self.may_pass = may_pass
+        super().__init__(cause, advice, subject=server)
 
 
 class RehearsalFailed(EdgeError):

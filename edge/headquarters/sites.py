@@ -221,4 +221,10 @@ def as_table(sites: Sites) -> Iterator[Mapping[str, Any]]:
     for site, plan in sorted(sites.sites.items()):
         common = {"site": site, "site_name": plan.name or site, "region": plan.region, "area_m2": plan.area_m2}
         for camera in [*plan.cameras] or [""]:
-            yield {**common, "camera": camera, "camera_name": sites.name(site, camera) if camera else None}
+            lines = sites.camera(site, camera).lines.items()
+            yield {
+                **common,
+                "camera": camera,
+                "camera_name": sites.name(site, camera) if camera else None,
+                "passages": sorted(name for name, role in lines if role is Role.PASSAGE),
+            }

@@ -1,5 +1,6 @@
 """
-Fills the HTML templates. Every value is escaped, and a value that a template misses is an error.
+Fills the HTML templates. Every value is escaped, and a value that a template misses is an error. A template for plain
+text, whose name ends in .txt, escapes nothing.
 
 A *page* is served by `edge.web.server` and loads the style sheet and its scripts from there. A *document* is a file
 that someone keeps or sends by mail: it holds the style sheet and loads nothing.
@@ -10,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
@@ -19,7 +20,7 @@ STYLE = FOLDER / "style.css"
 
 def render(template: str, **values: object) -> str:
     """
-    Return a template as HTML.
+    Return a template as HTML, or as text if its name ends in .txt.
 
     Args:
         template: Name of a file in `edge/web/templates`.
@@ -35,7 +36,7 @@ def render(template: str, **values: object) -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
+        autoescape=select_autoescape(disabled_extensions=("txt",), default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -392,7 +392,7 @@ def test_a_role_that_may_only_read_is_enough(tmp_path: Path, postgres: Any) -> N
     year.fill(store, ["kathmandu"])
     with store._transaction():
         store._run("CREATE ROLE reader LOGIN")
-        store._run("GRANT SELECT ON footfall_store, hours, corrections TO reader")
+        store._run("GRANT SELECT ON footfall_store, hours, days, corrections TO reader")
     try:
         write.run(url.replace("footfall@", "reader@"), CLOCK, Wish(csv_file=tmp_path / "h.csv"))
     finally:

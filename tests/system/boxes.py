@@ -83,9 +83,9 @@ def wait_until(condition: Callable[[], object], what: str, within_s: float = 120
         time.sleep(0.5)
 
 
-def debian(suite: str, architecture: str = "amd64", packages: str = PACKAGES) -> Path:
-    """Return the folder of a plain Debian, fetched if it isn't there yet."""
-    folder = CACHE / f"{suite}-{architecture}"
+def debian(suite: str, architecture: str = "amd64", packages: str = PACKAGES, kind: str = "") -> Path:
+    """Return the folder of a Debian with *packages*, fetched if it isn't there yet; other packages, another *kind*."""
+    folder = CACHE / f"{suite}-{architecture}{kind}"
     if not (CACHE / f"{folder.name}.ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -245,9 +245,9 @@ class Box:
 
 
 @contextlib.contextmanager
-def box(suite: str, architecture: str = "amd64", packages: str = PACKAGES) -> Iterator[Box]:
+def box(suite: str, architecture: str = "amd64", packages: str = PACKAGES, kind: str = "") -> Iterator[Box]:
     """Give a fresh box with this Debian, not booted yet."""
-    made = Box(debian(suite, architecture, packages), CACHE / f"box-{os.getpid()}-{suite}-{architecture}")
+    made = Box(debian(suite, architecture, packages, kind), CACHE / f"box-{os.getpid()}-{suite}-{architecture}{kind}")
     try:
         made.make()
         yield made

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "edge"
 _SOURCES = (*sorted((ROOT / "headquarters").rglob("*.py")), ROOT / "web" / "language.py")
-_TEMPLATES = sorted((ROOT / "web" / "templates").glob("report_*.html"))
+_TEMPLATES = sorted((ROOT / "web" / "templates").glob("report_*.*"))
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -78,6 +78,12 @@ class CameraHours:
         """The day of each hour as the shop's clocks show it, in days since 1970."""
         return self.local_s // DAY_S
 
+    def only(self, which: NDArray[np.bool_]) -> CameraHours:
+        """Return those hours for which *which*, of shape (n,), is true."""
+        columns = ("start_s", "length_s", "in_", "out", "passing", "watched_s", "flags", "state", "zone", "local_s")
+        chosen: dict[str, Any] = {name: getattr(self, name)[which] for name in (*columns, "is_due")}
+        return replace(self, **chosen)
+
     def is_between(self, first: date, last: date) -> NDArray[np.bool_]:
         """Tell of each hour whether it is of one of the local days from *first* to *last*, both included."""
         found: NDArray[np.bool_] = (self.local_days >= day_number(first)) & (self.local_days <= day_number(last))
@@ -117,10 +123,11 @@ def read(
         StoreUnusable: they can't be read.
     """
     parts: list[Ints] = []
-    zones: list[str] = []
     rest: dict[int, Sequence[Any]] = {}
     trials = 0
     first_s = min(filter(None, (store.first_start(*source) for source in sources)), default=None)
+    kept = max(filter(None, (_kept_until(store, *source) for source in sources)), default=None)
+    zones = [] if kept is None else [str(kept.tzinfo)]
     lines = demand.every_column or _has_passage(plan)
     for since, until in demand.windows:
         columns: list[Ints] = []
@@ -136,10 +143,18 @@ def read(
         came = came[:, ~is_trial]
         last = min(until, demand.due, demand.retired or until)
         began = first_s is not None and first_s < since.timestamp()
-        parts += [came, _missing(came, since if began else None, last)]
+        # What came before is kept as days, which tell what was missing then.
+        due_from = since if kept is None else max(since, kept)
+        parts += [came, _missing(came, due_from if began or kept is not None else None, last)]
     whole = np.concatenate(parts, axis=1)
     whole = whole[:, np.argsort(whole[_START], kind="stable")]
     return _finished(whole, zones, flags, rest, trials)
+
+
+def _kept_until(store: Reader, site: str, camera: str) -> datetime | None:
+    """Return the first moment after the days of which no hours are kept; None without any."""
+    found = store.kept_until(site, camera)
+    return None if found is None else datetime.combine(found[0] + timedelta(days=1), time(), _zone(found[1]))
 
 
 _START, _END, _IN, _OUT, _PASSING, _WATCHED, _FLAGS, _ZONE = range(8)
@@ -178,14 +193,19 @@ def _has_passage(plan: CameraPlan) -> bool:
 
 
 def _by_role(lines: str, plan: CameraPlan) -> tuple[int, int, int]:
-    """Return people in and out over entrances, and both ways over passages."""
+    """Return people in and out over entrances, and both ways over passages, of an hour's lines as JSON."""
+    return by_role({name: (count["in"], count["out"]) for name, count in json.loads(lines).items()}, plan)
+
+
+def by_role(lines: Mapping[str, tuple[int, int]], plan: CameraPlan) -> tuple[int, int, int]:
+    """Return people in and out over entrances, and both ways over passages; *lines*: people in and out by name."""
     in_ = out = passing = 0
-    for name, count in json.loads(lines).items():
+    for name, (came, went) in lines.items():
         if plan.lines.get(name, Role.ENTRANCE) is Role.PASSAGE:
-            passing += count["in"] + count["out"]
+            passing += came + went
         else:
-            in_ += count["in"]
-            out += count["out"]
+            in_ += came
+            out += went
     return in_, out, passing
 
 

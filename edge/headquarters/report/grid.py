@@ -7,6 +7,7 @@ that clocks show twice shares a cell with its twin, and one that they skip has n
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -137,6 +138,8 @@ class Grid:
         flags: Bits; see `Flags`.
         is_due: Whether the shop was open, as far as is known.
         cameras: The grids that this one was made of.
+        kept: Sums of days of which no hours are kept any more: each row holds the fields of `Sum`; shape (days, 6).
+        kept_flags: Bits of their flags; shape (days,).
         daily: The sum of each day, once somebody has asked for one.
     """
 
@@ -147,6 +150,8 @@ class Grid:
     state: NDArray[np.uint8]
     flags: NDArray[np.int64]
     is_due: NDArray[np.bool_]
+    kept: NDArray[np.int64]
+    kept_flags: NDArray[np.int64]
     cameras: list[Grid] = field(default_factory=list)
     daily: NDArray[np.int64] | None = None
 
@@ -155,7 +160,10 @@ class Grid:
         """Return a grid in which no hour is due."""
         shape = (days, 24)
         in_, out, passing, flags = (np.zeros(shape, np.int64) for _ in range(4))
-        return cls(first, in_, out, passing, np.zeros(shape, np.uint8), flags, np.zeros(shape, bool))
+        kept, kept_flags = np.zeros((days, 6), np.int64), np.zeros(days, np.int64)
+        return cls(
+            first, in_, out, passing, np.zeros(shape, np.uint8), flags, np.zeros(shape, bool), kept, kept_flags
+        )  # fmt: skip
 
     @classmethod
     def of(cls, hours: CameraHours, first: date, days: int) -> Grid:
@@ -198,7 +206,21 @@ class Grid:
             site.passing += camera.passing
             site.flags |= camera.flags
             site.is_due |= camera.is_due
+            site.kept += camera.kept
+            site.kept_flags |= camera.kept_flags
         return site
+
+    def keep(self, day: date, whole: Sum, flags: int) -> None:
+        """Add the sum of a day of which no hours are kept, and the bits of its flags; other days are left out."""
+        row = self.row(day)
+        if row >= 0:
+            self.kept[row] += dataclasses.astuple(whole)
+            self.kept_flags[row] |= flags
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it holds a day of which no hours are kept."""
+        return bool(self.kept.any())
 
     @property
     def parts(self) -> list[Grid]:
@@ -226,14 +248,19 @@ class Grid:
 
     def _sum_days(self) -> NDArray[np.int64]:
         """Return the sum of each row, shape (days, 6): the fields of `Sum`."""
-        daily = np.zeros((len(self.state), 6), np.int64)
+        daily = self.kept.copy()
         for column, counts in enumerate((self.in_, self.out, self.passing)):
-            daily[:, column] = counts.sum(axis=1)
+            daily[:, column] += counts.sum(axis=1)
         for camera in self.parts:
             daily[:, 3] += camera.is_due.sum(axis=1)
             daily[:, 4] += (camera.is_due & (camera.state == State.GOOD)).sum(axis=1)
             daily[:, 5] += is_counted(camera.state).sum(axis=1)
         return daily
+
+    def flags_of(self, rows: Rows) -> int:
+        """Return the bits of all flags of *rows*."""
+        rows = rows[rows >= 0]
+        return int(np.bitwise_or.reduce(self.flags[rows], axis=None) | np.bitwise_or.reduce(self.kept_flags[rows]))
 
     def by_weekday(self, rows: Rows, values: NDArray[Any]) -> NDArray[np.float64]:
         """Add up *values*, shape (n, 24), which belong to *rows*, by weekday; shape (7, 24), 0 is Monday."""

@@ -26,12 +26,14 @@ class Period:
 
     Attributes:
         aligned: Whether holidays are compared with last year's day of the same name.
+        is_recent: Whether last year is left out: no hour of it is read, and nothing is compared with it.
     """
 
     last: date
     days: int = 28
     weeks: int = 13
     aligned: bool = False
+    is_recent: bool = False
 
     @property
     def first(self) -> date:
@@ -70,7 +72,9 @@ class Period:
 
     @property
     def grid_first(self) -> date:
-        """The first day of the grids: last year's first one."""
+        """The first day of the grids: last year's first one, or this year's if last year is left out."""
+        if self.is_recent:
+            return self.shown_from
         return self.shown_from - timedelta(days=YEAR) - (_FEAST if self.aligned else timedelta(0))
 
     @property
@@ -82,6 +86,8 @@ class Period:
     def windows(self) -> Sequence[Window]:
         """From when to when hours are needed, last year's first; a day more at both ends, since zones differ."""
         now = (_midnight(self.shown_from - _DAY), self.until)
+        if self.is_recent:
+            return [now]
         end = self.last - timedelta(days=YEAR) + (_FEAST if self.aligned else timedelta(0)) + 2 * _DAY
         then = (_midnight(self.grid_first - _DAY), _midnight(end))
         return [then, now] if then[1] < now[0] else [(then[0], now[1])]

@@ -40,6 +40,8 @@ class Kind(StrEnum):
     FROZEN = "frozen"
     MOVED = "moved"
     SLOW = "slow"
+    UNUSUAL = "unusual"
+    """An alert only: the first page shows such a day beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Problem:
         until: Last hour of it; None while it goes on.
         hours: Open hours in the report's days that it spoils.
         balance: In minus out as a share of the larger, where that is the problem.
+        change: People of a day against the mean of the same weekdays, as a share, where that is the problem.
     """
 
     kind: Kind
@@ -59,6 +62,7 @@ class Problem:
     until: datetime | None
     hours: int
     balance: float | None = None
+    change: float | None = None
 
 
 TROUBLE_BITS = Flags().bits(list(TROUBLES))
@@ -100,9 +104,7 @@ class _Finder:
         """Return the first of the missing hours with which a camera's hours end; the end without any."""
         state = self._camera.state
         told = np.flatnonzero((state != State.MISSING) & (state != State.NOT_DUE))
-        if not len(told):
-            return self._end
-        after = int(told[-1]) + 1
+        after = int(told[-1]) + 1 if len(told) else 0
         cells = np.flatnonzero(missing.ravel()[after : self._end])
         return after + int(cells[0]) if len(cells) else self._end
 

@@ -25,6 +25,7 @@ _CAUSES = {
     Kind.FROZEN: _("the picture stood still"),
     Kind.MOVED: _("the camera was moved"),
     Kind.SLOW: _("too few pictures a second"),
+    Kind.UNUSUAL: _("{change} people in against the mean of four weeks"),
 }
 _ADVICE = {
     Kind.SILENT: _("look at the box's power and the shop's network"),
@@ -38,6 +39,7 @@ _ADVICE = {
     Kind.FROZEN: _("look at cable and plug"),
     Kind.MOVED: _("draw the line again"),
     Kind.SLOW: _("cool or relieve the box"),
+    Kind.UNUSUAL: _("look at the picture; if there is another reason, annotate the day"),
 }
 _ACTIONS = {
     Action.EXCLUDE: _("excluded"),
@@ -52,8 +54,11 @@ _ACTIONS = {
 def cause(problem: Problem, words: Language) -> str:
     """Return what is wrong, and since or from when to when."""
     balance = "" if problem.balance is None else words.percent(problem.balance, 0, signed=True)
-    text = words(_CAUSES[problem.kind], balance=balance)
-    if problem.kind is Kind.UNBALANCED:
+    change = "" if problem.change is None else words.percent(problem.change, 0, signed=True)
+    text = words(_CAUSES[problem.kind], balance=balance, change=change)
+    if problem.kind is Kind.UNUSUAL:
+        when = words("on {day}", day=words.weekday_and_day(problem.since.date()))
+    elif problem.kind is Kind.UNBALANCED:
         when = words("since {day}", day=words.day(problem.since.date()))
     elif problem.until is None:
         when = words("since {day}", day=words.moment(problem.since))

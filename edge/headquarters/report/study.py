@@ -160,26 +160,19 @@ class Chain:
     def study(self, store: Reader, site: str, cameras: Mapping[str, Sequence[Names]]) -> SiteStudy | None:
         """Return the figures of a site; None if it has no hour in the report's days or those that they need."""
         plan, book = self.sites.site(site), self.sites.events(site)
-        week = open_week(plan.open)
-        closed = [day_number(day) for day in book.closed]
         rulers = Rulers.of(Grid.empty(self.period.grid_first, self.period.grid_days), self.period, book)
         studies: list[CameraStudy] = []
         questions: list[Question] = []
         applied: dict[int, Applied] = {}
         trials = 0
         for camera, sources in cameras.items():
-            camera_plan = self.sites.camera(site, camera)
-            demand = Demand(self.period.windows, self.due, self._retired(sources), self.every_column)
-            hours = camera_hours.read(store, sources, demand, camera_plan, self.flags)
+            hours, asked = self.judged_hours(store, (site, camera), sources, applied)
             trials += hours.trials
-            if not len(hours.state):
-                continue
-            camera_hours.set_opening(hours, week, closed)
-            bound = camera_hours.bound_of(hours, camera_plan)
-            self._doubt(hours, (site, camera), bound)
-            questions += self._questions(hours, (site, camera), bound)
-            self._apply_ranges(hours, (site, camera), applied)
             grid = Grid.of(hours, self.period.grid_first, self.period.grid_days)
+            self._keep_days(store, (site, camera), sources, grid)
+            if not len(hours.state) and not grid.is_kept:
+                continue
+            questions += asked
             found = problems.find(grid, rulers.days, self.flags)
             studies.append(CameraStudy(camera, self.sites.name(site, camera), grid, found, hours))
         if not studies:
@@ -194,6 +187,43 @@ class Chain:
             site, self.sites.name(site), plan.region, grid, rulers, figures, book, studies, questions,
             sorted(applied.values(), key=lambda one: one.correction.number), self._notes(site, studies), trials,
         )  # fmt: skip
+
+    def judged_hours(
+        self, store: Reader, names: Names, sources: Sequence[Names], applied: dict[int, Applied] | None = None
+    ) -> tuple[CameraHours, list[Question]]:
+        """
+        Return a camera's hours, each with its state after opening hours, doubts and corrections; and the doubts.
+
+        Args:
+            store: Where they are.
+            names: Site and camera under which it is shown.
+            sources: Which cameras of the store it is.
+            applied: Here each correction is noted with what it touches.
+        """
+        site, camera = names
+        plan = self.sites.camera(site, camera)
+        demand = Demand(self.period.windows, self.due, self._retired(sources), self.every_column)
+        hours = camera_hours.read(store, sources, demand, plan, self.flags)
+        if not len(hours.state):
+            return hours, []
+        closed = [day_number(day) for day in self.sites.events(site).closed]
+        camera_hours.set_opening(hours, open_week(self.sites.site(site).open), closed)
+        bound = camera_hours.bound_of(hours, plan)
+        self._doubt(hours, names, bound)
+        questions = list(self._questions(hours, names, bound))
+        self._apply_ranges(hours, names, {} if applied is None else applied)
+        return hours, questions
+
+    def _keep_days(self, store: Reader, names: Names, sources: Sequence[Names], grid: Grid) -> None:
+        """Put the days of which no hours are kept into *grid*."""
+        plan = self.sites.camera(*names)
+        last = grid.day(len(grid.state) - 1)
+        for source in sources:
+            for day in store.days(*source, grid.first, last):
+                whole = Sum(
+                    *camera_hours.by_role(day.lines, plan), day.open_hours, day.good_hours, day.counted_hours
+                )  # fmt: skip
+                grid.keep(day.day, whole, self.flags.bits(list(day.flags)))
 
     def _retired(self, sources: Sequence[Names]) -> datetime | None:
         """Return since when a camera is gone; None while any of those that it is made of is in use."""

@@ -13,8 +13,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing
 from edge.core.printable import printable
 from edge.headquarters.receive import stamp
@@ -83,7 +81,7 @@ def sum_rows(study: SiteStudy, period: Period, flags: Flags, *, weekly: bool) ->
         for start, days in groups.items():
             rows = camera.grid.rows(days)
             found = camera.grid.sum(rows)
-            bits = int(np.bitwise_or.reduce(camera.grid.flags[rows], axis=None))
+            bits = camera.grid.flags_of(rows)
             events = dict.fromkeys(filter(None, map(study.label, days)))
             yield {
                 "site": study.site,

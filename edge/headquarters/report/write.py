@@ -98,28 +98,32 @@ def run(store_url: str, clock: Clock, wish: Wish) -> None:
         raise ConfigError(
             "report", ["say where the report goes: --html FILE, --folder DIR, --csv FILE or --parquet FILE"]
         )
-    plan = sites.load(wish.sites)
-    sold = None if wish.sales is None else sales.read_sales(wish.sales)
-    staff = None if wish.staff is None else sales.read_staff(wish.staff)
-    words = language(wish.language)
-    now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
     store = open_reader(store_url)
     try:
-        corrections = InForce.of(store.corrections())
-        period = Period(wish.last or last_day(store, corrections, wish.only, now), wish.days, aligned=wish.align)
-        due = min(now - _OVERDUE, period.until)
-        whole = wish.csv_file is not None or wish.parquet is not None
-        everything = Chain(plan, corrections, period, due, sales=sold, staff=staff, every_column=whole)
-        report = Report(store, everything, wish.only, words, now)
+        report = prepare(store, clock, wish)
         if wish.html is not None or wish.folder is not None:
             report.write_pages(wish.html, wish.folder)
         if wish.csv_file is not None:
             report.write_csv(wish.csv_file, wish.by, wish.delimiter)
         if wish.parquet is not None:
-            rows = (tables.hour_rows(study, period, everything.flags) for study in report.studies())
-            tables.write_parquet(wish.parquet, chain.from_iterable(rows))
+            report.write_parquet(wish.parquet)
     finally:
         store.close()
+
+
+def prepare(store: Reader, clock: Clock, wish: Wish) -> Report:
+    """Return the report that *wish* asks for, of an open store; raises as :func:`run`."""
+    plan = sites.load(wish.sites)
+    sold = None if wish.sales is None else sales.read_sales(wish.sales)
+    staff = None if wish.staff is None else sales.read_staff(wish.staff)
+    words = language(wish.language)
+    now = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC)
+    corrections = InForce.of(store.corrections())
+    period = Period(wish.last or last_day(store, corrections, wish.only, now), wish.days, aligned=wish.align)
+    due = min(now - _OVERDUE, period.until)
+    whole = wish.csv_file is not None or wish.parquet is not None
+    everything = Chain(plan, corrections, period, due, sales=sold, staff=staff, every_column=whole)
+    return Report(store, everything, wish.only, words, now)
 
 
 def language(code: str) -> Language:
@@ -174,7 +178,11 @@ class Report:
     # --- pages -------------------------------------------------------------------------------------------------------
 
     def write_pages(self, html: Path | None, folder: Path | None) -> FrontPage:
-        """Write the first page, in one file and into a folder with a page for each shop; return its figures."""
+        """
+        Write the first page, in one file and into a folder with a page for each shop; return its figures.
+
+        Without a file and a folder nothing is written.
+        """
         front = FrontPage()
         shown: list[_Shown] = []
         names = list(self._sources)
@@ -198,42 +206,45 @@ class Report:
         if html is not None:
             html.write_text(self.front_page(front, shown), encoding="utf-8")
         if folder is not None:
-            (folder / "index.html").write_text(self.front_page(front, (), _link_in_folder), encoding="utf-8")
+            (folder / "index.html").write_text(self.front_page(front, (), link_in_folder), encoding="utf-8")
             (folder / "shops.html").write_text(self._shops_page(front), encoding="utf-8")
         return front
 
     def front_page(self, front: FrontPage, shown: Sequence[_Shown] = (), link: Callable[..., str] | None = None) -> str:
         """Return the first page; *link* gives the address of a site or camera, by default one in the same file."""
+        values = self.front_values(front, link)
+        hidden = 0 if link is not None else len(front.sites) - len(shown)
+        all_shops = "" if link is None else "shops.html"
+        return render("report_front.html", **values, shown=shown, hidden=hidden, all_shops=all_shops)
+
+    def front_values(self, front: FrontPage, link: Callable[..., str] | None = None) -> dict[str, object]:
+        """Return what the first page's templates are filled with."""
         _ = self._words
         ranking = front.by_visitors()[:MOST_SITES]
         most = max([1, *(line.figures.week.in_ for line in ranking)])
         week = _.from_to(self._period.week[0], self._period.week[-1])
-        return render(
-            "report_front.html",
+        return {
             **self._common(),
-            title=_("Visitors, {days}", days=week),
-            week=week,
-            extent=self._extent(front),
-            front=front,
-            comparisons={
+            "title": _("Visitors, {days}", days=week),
+            "week": week,
+            "extent": self._extent(front),
+            "front": front,
+            "comparisons": {
                 "last_week": _("against the week before"),
                 "last_year": _("against the same weekdays last year"),
                 "four_weeks": _("against the mean of four weeks"),
             },
-            stand_outs=front.stand_outs(),
-            regions=front.regions(),
-            untrusted=front.most_urgent(),
-            ranking=ranking,
-            shown=shown,
-            hidden=0 if link is not None else len(front.sites) - len(shown),
-            most_lines=_MOST_LINES,
-            least_compared=LEAST_COMPARED,
-            names=self._chain.sites,
-            link=link or _link_in_file,
-            all_shops="" if link is None else "shops.html",
-            share_of_most=lambda people: f"{people / most:.4f}",
-            end_of=lambda moment: (moment + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"),
-        )
+            "stand_outs": front.stand_outs(),
+            "regions": front.regions(),
+            "untrusted": front.most_urgent(),
+            "ranking": ranking,
+            "most_lines": _MOST_LINES,
+            "least_compared": LEAST_COMPARED,
+            "names": self._chain.sites,
+            "link": link or _link_in_file,
+            "share_of_most": lambda people: f"{people / most:.4f}",
+            "end_of": lambda moment: (moment + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"),
+        }
 
     def _extent(self, front: FrontPage) -> str:
         _ = self._words
@@ -278,7 +289,7 @@ class Report:
 
     def _shops_page(self, front: FrontPage) -> str:
         lines = sorted(front.sites, key=lambda line: line.name.casefold())
-        return render("report_shops.html", **self._common(), sites=lines, link=_link_in_folder, trials=front.trials)
+        return render("report_shops.html", **self._common(), sites=lines, link=link_in_folder, trials=front.trials)
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
@@ -291,12 +302,18 @@ class Report:
             rows = (tables.sum_rows(study, self._period, flags, weekly=by == "week") for study in self.studies())
         tables.write_csv(path, tables.HOURS if by == "hour" else tables.SUMS, chain.from_iterable(rows), delimiter)
 
+    def write_parquet(self, path: Path) -> None:
+        """Write a row for each hour."""
+        rows = (tables.hour_rows(study, self._period, self._chain.flags) for study in self.studies())
+        tables.write_parquet(path, chain.from_iterable(rows))
+
 
 def _link_in_file(site: str, camera: str = "") -> str:
     return f"#{site}.{camera}" if camera else f"#{site}"
 
 
-def _link_in_folder(site: str, camera: str = "") -> str:
+def link_in_folder(site: str, camera: str = "") -> str:
+    """Return where a site or camera is shown, from the first page of a folder."""
     return f"sites/{_address(site)}" + (f"#{site}.{camera}" if camera else "")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from edge.core.hour import Hour
 from edge.headquarters.errors import HourUnfit
@@ -16,6 +17,30 @@ class Unfit:
     topic: str
     payload: bytes
     fault: HourUnfit
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDay:
+    """
+    What is kept of a camera's local day when its hours are not.
+
+    Attributes:
+        lines: People in and out of each line, over the counted hours.
+        open_hours: Hours in which the shop was open, as far as was known.
+        good_hours: Those of them that were good.
+        counted_hours: Hours whose people are in the sums, closed ones too.
+        watched_s: Seconds watched, of all hours that came.
+        flags: Flags of all hours that came, sorted.
+    """
+
+    day: date
+    timezone: str
+    lines: Mapping[str, tuple[int, int]]
+    open_hours: int
+    good_hours: int
+    counted_hours: int
+    watched_s: int
+    flags: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

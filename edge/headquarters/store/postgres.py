@@ -12,7 +12,8 @@ from edge.core.errors import HEADQUARTERS_EXTRA, ExtraMissing
 from edge.headquarters.errors import StoreUnusable
 from edge.headquarters.store.reader import Reader
 from edge.headquarters.store.store import Store, Unstorable, refuse_newer
-from edge.headquarters.store.views import VIEWS
+from edge.headquarters.store.tables import VERSION
+from edge.headquarters.store.views import INDEX, VIEWS
 
 try:
     import psycopg
@@ -22,6 +23,7 @@ except ImportError as exc:
 
 _TYPES = {
     "moment": "TIMESTAMPTZ",
+    "day": "DATE",
     "json": "JSONB",
     "bytes": "BYTEA",
     "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
@@ -118,7 +120,13 @@ class PostgresStore(PostgresReader, Store):
     def _set_up(self) -> None:
         # A cluster may have been set up to acknowledge before it has written.
         self._connection.execute("SET synchronous_commit TO on")
-        self._begin(_TYPES, (*_TRIGGERS, *VIEWS))
+        # A role that only writes hours may make no tables; it finds them made.
+        found = self._connection.execute("SELECT to_regclass('footfall_store')").fetchone()
+        if found[0] is not None:
+            ((self.version,),) = self._connection.execute("SELECT coalesce(max(version), 0) FROM footfall_store")
+            if self.version == VERSION:
+                return
+        self._begin(_TYPES, (*_TRIGGERS, INDEX, *VIEWS))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -9,16 +9,24 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from heapq import merge
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from edge.core.hour import SCHEMA, Hour, LineCount
 from edge.headquarters.errors import HourUnfit
-from edge.headquarters.store.batch import Unfit
+from edge.headquarters.store.batch import KeptDay, Unfit
 
 _COLUMNS = 'site, camera, start, "end", timezone, revision, "in", out, watched_s, flags, lines, software, model'
 _HOURS = f"SELECT {_COLUMNS} FROM hours WHERE start >= :since AND start < :until"  # noqa: S608 - a constant
+_DAYS_SINCE = 3
+"""The version of the tables that brought days and alerts."""
 _OF_CAMERA = "FROM hours WHERE site = :site AND camera = :camera"
+
+
+Alerting = tuple[str, str, str]
+"""What an alert is told apart by: site, camera and kind."""
 
 
 class Correction(NamedTuple):
@@ -99,14 +107,19 @@ class Reader(ABC):
             yield _hour(row)
 
     def cameras(self) -> Iterator[tuple[str, str]]:
-        """Yield site and camera of every camera that has hours, in order. It looks at one row a camera."""
-        # A DISTINCT would go through every hour.
+        """Yield site and camera of every camera that has hours or days, in order. It looks at one row a camera."""
+        tables = ("hours", "days") if self.version >= _DAYS_SINCE else ("hours",)
+        for names, _ in groupby(merge(*map(self._cameras_of, tables))):
+            yield names
+
+    def _cameras_of(self, table: str) -> Iterator[tuple[str, str]]:
+        # A DISTINCT would go through every row.
         names = ("", "")
         while True:
-            after = {"site": names[0], "camera": names[1]}
             found = self._fetch(
-                "SELECT site, camera FROM hours WHERE (site, camera) > (:site, :camera) ORDER BY site, camera LIMIT 1",
-                after,
+                f"SELECT site, camera FROM {table} WHERE (site, camera) > (:site, :camera)"  # noqa: S608 - ours
+                " ORDER BY site, camera LIMIT 1",
+                {"site": names[0], "camera": names[1]},
             )
             if not found:
                 return
@@ -169,6 +182,31 @@ class Reader(ABC):
         )
         return None if first is None else (moment(first), moment(last))
 
+    # --- days of which no hours are kept -----------------------------------------------------------------------------
+
+    def kept_until(self, site: str, camera: str) -> tuple[date, str] | None:
+        """Return the last day of a camera of which only the day is kept, and its time zone; None if there is none."""
+        if self.version < _DAYS_SINCE:
+            return None
+        found = self._fetch(
+            "SELECT day, timezone FROM days WHERE site = :site AND camera = :camera ORDER BY day DESC LIMIT 1",
+            {"site": site, "camera": camera},
+        )
+        return next(((_day(day), str(zone)) for day, zone in found), None)
+
+    def days(self, site: str, camera: str, first: date, last: date) -> Iterator[KeptDay]:
+        """Yield the days from *first* to *last* of which no hours are kept, in order."""
+        if self.version < _DAYS_SINCE:
+            return
+        rows = self._fetch(
+            "SELECT day, timezone, lines, open_hours, good_hours, counted_hours, watched_s, flags FROM days"
+            " WHERE site = :site AND camera = :camera AND day >= :first AND day <= :last ORDER BY day",
+            {"site": site, "camera": camera, "first": first.isoformat(), "last": last.isoformat()},
+        )
+        for day, zone, lines, open_hours, good_hours, counted_hours, watched_s, flags in rows:
+            of_lines = {name: (count["in"], count["out"]) for name, count in parsed(lines).items()}
+            yield KeptDay(_day(day), zone, of_lines, open_hours, good_hours, counted_hours, watched_s, parsed(flags))
+
     # --- the rest ----------------------------------------------------------------------------------------------------
 
     def statuses(self) -> dict[tuple[str, str], tuple[str, datetime]]:
@@ -219,6 +257,15 @@ class Reader(ABC):
             for number, made, who, why, action, site, camera, since, until, value, revokes in rows
         ]  # fmt: skip
 
+    def alerts(self, channel: str) -> dict[Alerting, datetime]:
+        """Return what *channel* was last told is wrong, and since when; nothing of a store without a table for it."""
+        if self.version < _DAYS_SINCE:
+            return {}
+        rows = self._fetch(
+            "SELECT site, camera, kind, since FROM alerts WHERE channel = :channel", {"channel": channel}
+        )
+        return {(site, camera, kind): moment(since) for site, camera, kind, since in rows}
+
 
 def _of(sites: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Return the SQL that holds for the hours of *sites*, or for all if there are none, and its values."""
@@ -229,6 +276,10 @@ def _of(sites: Sequence[str]) -> tuple[str, dict[str, str]]:
 def moment(value: int | datetime) -> datetime:
     """Return a moment as a database keeps it as UTC."""
     return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
+
+
+def _day(value: str | date) -> date:
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def parsed(value: Any) -> Any:

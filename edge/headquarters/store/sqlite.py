@@ -19,7 +19,7 @@ _RETRY_S = 0.05
 """Time between two tries to switch a file that is locked to write-ahead logging, s."""
 _MOST_TRIES = 600
 """Tries to switch a file that is locked to write-ahead logging; together half a minute."""
-_TYPES = {"moment": "INTEGER", "json": "TEXT", "bytes": "BLOB", "identity": "INTEGER PRIMARY KEY"}
+_TYPES = {"moment": "INTEGER", "day": "TEXT", "json": "TEXT", "bytes": "BLOB", "identity": "INTEGER PRIMARY KEY"}
 _TRIGGERS = tuple(
     f"CREATE TRIGGER IF NOT EXISTS corrections_no_{what.lower()} BEFORE {what} ON corrections BEGIN"
     " SELECT RAISE(ABORT, 'a correction is never changed or deleted; enter another that revokes it'); END"

@@ -19,8 +19,8 @@ from edge.core.hour import Hour
 from edge.core.printable import printable
 from edge.headquarters.errors import HourUnfit, StoreUnusable
 from edge.headquarters.receive import LARGEST, stamp
-from edge.headquarters.store.batch import Arrival, Batch, Outcome, Unfit
-from edge.headquarters.store.reader import Correction, Reader, parsed
+from edge.headquarters.store.batch import Arrival, Batch, KeptDay, Outcome, Unfit
+from edge.headquarters.store.reader import Alerting, Correction, Reader, parsed
 from edge.headquarters.store.tables import VERSION, statements
 
 MOST_QUARANTINED = 100_000
@@ -64,6 +64,16 @@ _PRUNE = """
 DELETE FROM quarantine WHERE (topic, digest) IN (
     SELECT topic, digest FROM quarantine ORDER BY last_seen DESC, topic, digest LIMIT -1 OFFSET :most)
 """
+_KEEP = """
+INSERT INTO days
+VALUES (:site, :camera, :day, :timezone, :in_, :out, :lines, :open_hours, :good_hours, :counted_hours, :watched_s,
+    :flags)
+ON CONFLICT (site, camera, day) DO UPDATE SET
+    timezone = excluded.timezone, "in" = excluded."in", out = excluded.out, lines = excluded.lines,
+    open_hours = excluded.open_hours, good_hours = excluded.good_hours, counted_hours = excluded.counted_hours,
+    watched_s = excluded.watched_s, flags = excluded.flags
+"""
+_ALERT = "channel = :channel AND site = :site AND camera = :camera AND kind = :kind"
 
 
 class Unstorable(Exception):
@@ -201,6 +211,42 @@ class Store(Reader):
                 {"topic": _clean(unfit.topic), "digest": hashlib.sha256(unfit.payload).hexdigest()},
             )
 
+    # --- old hours ---------------------------------------------------------------------------------------------------
+
+    def keep_days(
+        self, shown: tuple[str, str], days: Iterable[KeptDay], sources: Iterable[tuple[str, str]], until: datetime
+    ) -> int:
+        """
+        Replace old hours by days, as a whole or not at all; return how many hours were deleted.
+
+        Args:
+            shown: Site and camera that the days are kept under.
+            days: What is kept. It replaces what is kept of the same days.
+            sources: Site and camera of the hours that are deleted: those that begin before *until*.
+            until: An instant.
+        """
+        deleted = 0
+        with self._transaction():
+            for day in days:
+                lines = {name: {"in": in_, "out": out} for name, (in_, out) in sorted(day.lines.items())}
+                self._run(
+                    _KEEP,
+                    {
+                        "site": shown[0], "camera": shown[1], "day": day.day.isoformat(), "timezone": day.timezone,
+                        "in_": sum(in_ for in_, _ in day.lines.values()),
+                        "out": sum(out for _, out in day.lines.values()),
+                        "lines": json.dumps(lines, separators=(",", ":")), "open_hours": day.open_hours,
+                        "good_hours": day.good_hours, "counted_hours": day.counted_hours, "watched_s": day.watched_s,
+                        "flags": json.dumps(sorted(day.flags)),
+                    },
+                )  # fmt: skip
+            for site, camera in sources:
+                deleted += self._run(
+                    "DELETE FROM hours WHERE site = :site AND camera = :camera AND start < :until",
+                    {"site": site, "camera": camera, "until": self._instant(until)},
+                ).rowcount
+        return deleted
+
     # --- sessions at brokers -----------------------------------------------------------------------------------------
 
     def session(self, broker: str, name: str) -> str | None:
@@ -251,16 +297,31 @@ class Store(Reader):
         with self._transaction():
             self._run("DELETE FROM sites")
             for row in rows:
-                self._run("INSERT INTO sites VALUES (:site, :camera, :site_name, :camera_name, :region, :area_m2)", row)
+                self._run(
+                    "INSERT INTO sites VALUES (:site, :camera, :site_name, :camera_name, :region, :area_m2, :passages)",
+                    {**row, "passages": json.dumps(row["passages"])},
+                )
 
-    def _begin(self, types: Mapping[str, str], second: Sequence[str]) -> None:
+    def set_alerts(self, channel: str, began: Mapping[Alerting, datetime], ended: Iterable[Alerting]) -> None:
+        """Note that *channel* was told that these alerts have begun, each since when, and that those have ended."""
+        with self._transaction():
+            for key in ended:
+                self._run(f"DELETE FROM alerts WHERE {_ALERT}", _alert(channel, key))  # noqa: S608 - a constant
+            for key, since in began.items():
+                self._run(
+                    "INSERT INTO alerts VALUES (:channel, :site, :camera, :kind, :since)"
+                    " ON CONFLICT (channel, site, camera, kind) DO NOTHING",
+                    {**_alert(channel, key), "since": self._instant(since)},
+                )
+
+    def _begin(self, types: Mapping[str, str], last: Sequence[str]) -> None:
         """Make the tables that are missing; refuse a store that is newer than this program."""
         with self._transaction():
             self._lock_tables()
             self._run("CREATE TABLE IF NOT EXISTS footfall_store (version INTEGER NOT NULL)")
             found = self._run("SELECT version FROM footfall_store").fetchone()
             known = 0 if found is None else int(found[0])
-            for statement in statements(known, types, second):
+            for statement in statements(known, types, last):
                 self._run(statement)
             if found is None:
                 self._run(f"INSERT INTO footfall_store VALUES ({VERSION})")  # noqa: S608 - a constant
@@ -274,6 +335,10 @@ def refuse_newer(name: str, version: int) -> None:
     """Raise StoreUnusable for a store that a newer program has made."""
     if version > VERSION:
         raise StoreUnusable(name, f"its version is {version}, this program knows {VERSION}; use a newer one")
+
+
+def _alert(channel: str, key: Alerting) -> dict[str, object]:
+    return {"channel": channel, "site": key[0], "camera": key[1], "kind": key[2]}
 
 
 def _order(arrival: Arrival) -> tuple[str, str, datetime, int]:

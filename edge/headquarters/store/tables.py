@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-VERSION = 2
-"""Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, sites, an index on `start`."""
+VERSION = 3
+"""
+Version of the tables. 1: hours, statuses, sessions, quarantine. 2: corrections, sites, an index on `start`. 3: alerts,
+days.
+"""
 
 _FIRST = (
     """
@@ -49,24 +52,38 @@ _SECOND = (
     """
     CREATE TABLE IF NOT EXISTS sites (
         site TEXT NOT NULL, camera TEXT NOT NULL, site_name TEXT NOT NULL, camera_name TEXT, region TEXT,
-        area_m2 REAL, PRIMARY KEY (site, camera)
+        area_m2 REAL, passages {json} NOT NULL, PRIMARY KEY (site, camera)
     )""",
 )
 
-
-def statements(known: int, types: Mapping[str, str], second: Sequence[str]) -> list[str]:
+_THIRD = (
+    # What each channel was last told is wrong; `store` is no channel, but what is wrong now.
     """
-    Return what makes the tables of this version from those of version *known*.
+    CREATE TABLE IF NOT EXISTS alerts (
+        channel TEXT NOT NULL, site TEXT NOT NULL, camera TEXT NOT NULL, kind TEXT NOT NULL, since {moment} NOT NULL,
+        PRIMARY KEY (channel, site, camera, kind)
+    )""",
+    # What is left of hours that are older than `footfall retain` keeps: a row for each camera and local day, under the
+    # names that reports showed, with the corrections that held. `in`, `out` and `lines` are sums of counted hours.
+    """
+    CREATE TABLE IF NOT EXISTS days (
+        site TEXT NOT NULL, camera TEXT NOT NULL, day {day} NOT NULL, timezone TEXT NOT NULL, "in" INTEGER NOT NULL,
+        out INTEGER NOT NULL, lines {json} NOT NULL, open_hours INTEGER NOT NULL, good_hours INTEGER NOT NULL,
+        counted_hours INTEGER NOT NULL, watched_s INTEGER NOT NULL, flags {json} NOT NULL,
+        PRIMARY KEY (site, camera, day)
+    )""",
+)
+_BY_VERSION = (_FIRST, _SECOND, _THIRD)
+
+
+def statements(known: int, types: Mapping[str, str], last: Sequence[str]) -> list[str]:
+    """
+    Return what makes the tables of this version from those of version *known*; nothing if they are there.
 
     Args:
         known: Version of the store; 0 of an empty one.
-        types: This database's types: moment, json, bytes, identity.
-        second: What this database alone gets with version 2: its triggers and views.
+        types: This database's types: moment, day, json, bytes, identity.
+        last: What this database alone gets, once the tables are there: its triggers and views.
     """
-    made: list[str] = []
-    if known < 1:
-        made += [statement.format(**types) for statement in _FIRST]
-    if known < VERSION:
-        made += [statement.format(**types) for statement in _SECOND]
-        made += second
-    return made
+    made = [statement.format(**types) for new in _BY_VERSION[known:] for statement in new]
+    return [*made, *last] if made else []

@@ -1,8 +1,9 @@
 """
 Views for those who read the store by SQL: Grafana, Power BI, Metabase. PostgreSQL only, which knows time zones.
 
-They say of each hour what the report says of it: whether it is good, and whether somebody has excluded it. The report's
-rules stand in `report/reliability.py`; a test holds both against each other.
+They say of each hour what the report says of it: whether it is good, and whether somebody has excluded it. Visitors are
+those of entrances, if the collector has sites.yaml. The report's rules stand in `report/reliability.py`; a test holds
+both against each other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,24 @@ from __future__ import annotations
 from edge.core.hour import TROUBLES, WELL_WATCHED
 
 _TROUBLED = ", ".join(f"'{flag}'" for flag in TROUBLES)
+
+_NAMED = """
+    LEFT JOIN LATERAL (SELECT s.site_name, s.region FROM sites s WHERE s.site = h.site LIMIT 1) named ON true
+    LEFT JOIN sites cam ON cam.site = h.site AND cam.camera = h.camera
+"""
+"""Gives each row of *h* what people call its site and its camera."""
+
+
+def _visitors(way: str) -> str:
+    """Return the SQL for the people of *h* who came `in` or went `out` over lines that are no passages."""
+    return f"""h."{way}" - CASE WHEN cam.passages <> '[]' THEN (
+            SELECT coalesce(sum(CAST(h.lines -> passage ->> '{way}' AS integer)), 0)
+            FROM jsonb_array_elements_text(cam.passages) AS passage
+        ) ELSE 0 END"""  # noqa: S608 - with constants of our own
+
+
+INDEX = "CREATE INDEX IF NOT EXISTS hours_by_day ON hours (CAST(start AT TIME ZONE timezone AS date))"
+"""Lets who asks `footfall_days` for some days read the hours of these days alone."""
 
 VIEWS = (
     """
@@ -26,7 +45,7 @@ VIEWS = (
         CAST(h.start AT TIME ZONE h.timezone AS date) AS day,
         CAST(extract(isodow FROM h.start AT TIME ZONE h.timezone) AS integer) AS weekday,
         CAST(extract(hour FROM h.start AT TIME ZONE h.timezone) AS integer) AS hour,
-        h."in" AS visitors_in, h.out AS visitors_out, h.watched_s, h.flags,
+        {_visitors("in")} AS visitors_in, {_visitors("out")} AS visitors_out, h.watched_s, h.flags,
         CASE
             WHEN EXISTS (
                 SELECT 1 FROM footfall_corrections c
@@ -41,12 +60,10 @@ VIEWS = (
             WHEN h.watched_s >= {WELL_WATCHED} * extract(epoch FROM h."end" - h.start) THEN 'good'
             ELSE 'poor'
         END AS state
-    FROM hours h
-    LEFT JOIN LATERAL (SELECT s.site_name, s.region FROM sites s WHERE s.site = h.site LIMIT 1) named ON true
-    LEFT JOIN sites cam ON cam.site = h.site AND cam.camera = h.camera
+    FROM hours h {_NAMED}
     WHERE NOT h.flags ? 'trial'
     """,  # noqa: S608 - with constants of our own
-    """
+    f"""
     CREATE OR REPLACE VIEW footfall_days AS
     SELECT site, site_name, region, camera, camera_name, day,
         sum(CASE WHEN state IN ('good', 'closed', 'poor') THEN visitors_in ELSE 0 END) AS visitors_in,
@@ -57,6 +74,33 @@ VIEWS = (
         count(*) FILTER (WHERE state = 'good') AS good_hours
     FROM footfall_hours
     GROUP BY site, site_name, region, camera, camera_name, day
-    """,
+    UNION ALL
+    SELECT h.site, coalesce(named.site_name, h.site), named.region, h.camera, coalesce(cam.camera_name, h.camera),
+        h.day, {_visitors("in")}, {_visitors("out")}, h.open_hours, h.good_hours
+    FROM days h {_NAMED}
+    """,  # noqa: S608 - likewise
+    # Every camera once: it looks at one row of `hours` for each, so that a list of shops costs nothing.
+    f"""
+    CREATE OR REPLACE VIEW footfall_cameras AS
+    WITH RECURSIVE found(site, camera) AS (
+        (SELECT site, camera FROM hours ORDER BY site, camera LIMIT 1)
+        UNION ALL
+        SELECT next.site, next.camera
+        FROM found, LATERAL (
+            SELECT site, camera FROM hours WHERE (hours.site, hours.camera) > (found.site, found.camera)
+            ORDER BY site, camera LIMIT 1
+        ) next
+    ), every AS (SELECT site, camera FROM found UNION SELECT site, camera FROM days)
+    SELECT h.site, coalesce(named.site_name, h.site) AS site_name, named.region, h.camera,
+        coalesce(cam.camera_name, h.camera) AS camera_name
+    FROM every h {_NAMED}
+    """,  # noqa: S608 - likewise
+    f"""
+    CREATE OR REPLACE VIEW footfall_alerts AS
+    SELECT h.site, coalesce(named.site_name, h.site) AS site_name, named.region, h.camera,
+        coalesce(cam.camera_name, h.camera) AS camera_name, h.kind, h.since
+    FROM alerts h {_NAMED}
+    WHERE h.channel = 'store'
+    """,  # noqa: S608 - likewise
 )
 """In the order in which they need each other."""
