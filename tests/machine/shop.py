@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +52,27 @@ broker: {{host: {gateway}, port: {port}, tls: false}}
 """
 SLOW = "[Service]\nTimeoutStartSec=1200\n"
 """An emulated processor is twenty times as slow as a real one: a start takes minutes."""
+_DROP_IN = """
+[Service]
+TimeoutStartSec=1200
+ExecStart=
+ExecStart={program} {command} --config /etc/footfall/footfall.yaml --trial-clock {spec}
+"""
 _PRODUCT = ("edge", "models", "systemd", "deploy", "deploy.sh", "pyproject.toml", "constraints.lock")
 """What an installed disk is made of: with any of it changed, it is made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxClock:
+    """A trial's clock of a box: how fast, and from which of the box's boot times and which wall time on, ms."""
+
+    speed: float
+    boot_ms: int
+    wall_ms: int
+
+    def at(self, speed: float) -> BoxClock:
+        """Return a clock that has begun at the same moment and runs at another speed."""
+        return dataclasses.replace(self, speed=speed)
 
 
 @dataclass
@@ -102,6 +123,19 @@ class Shop:
         self.box.ssh("systemctl stop footfall.target")
         self.box.write("/etc/footfall/footfall.yaml", text)
         self.box.ssh("systemctl start footfall.target")
+
+    def clock(self, speed: float, wall_ms: int) -> BoxClock:
+        """Return a clock that says *wall_ms* now."""
+        up_s = float(self.box.ssh("cat /proc/uptime").stdout.split()[0])
+        return BoxClock(speed, int(up_s * 1000), wall_ms)
+
+    def start_with(self, clock: BoxClock, unit: str) -> None:
+        """Start a service, which doesn't run, on this clock."""
+        command = "publisher" if unit == PUBLISHER else "vision door"
+        spec = f"{clock.speed}:{clock.boot_ms}:{clock.wall_ms}"
+        text = _DROP_IN.format(program=PROGRAM, command=command, spec=spec)
+        self.box.write(f"/etc/systemd/system/{unit.partition('@')[0]}{'@' * ('@' in unit)}.service.d/slow.conf", text)
+        self.box.ssh(f"systemctl daemon-reload; systemctl start --no-block {unit}")
 
     def told(self, unit: str, *properties: str) -> list[str]:
         """Return what systemd says of a unit."""
@@ -156,30 +190,32 @@ def shop(scratch: Path, below: Path | None = None) -> Iterator[Shop]:
 
 
 def installed(scratch: Path) -> Path:
-    """Return a disk with this checkout installed, for the camera 0001; made if there is none of it yet."""
-    disk = installed_disk()
+    """
+    Return a disk with this checkout installed, for the camera 0001; made if there is none of it yet.
+
+    It begins as a plain Debian, to which `deploy.sh install` comes over ssh. What that said stands beside the disk.
+    """
+    disk = _installed_disk()
     if not disk.exists():
         with shop(scratch) as made:
             made.box.power()
-            made.plug(Camera(pictures.walking(), fps=2))
+            made.plug(Camera(pictures.walking(), fps=1))
             made.box.wait_for_ssh()
+            began = time.monotonic()
             said = made.install()
-            assert 0 == said.returncode, said.stderr
-            keep(made, disk)
+            log = f"{said.stderr}in {time.monotonic() - began:.0f} s\n"
+            assert 0 == said.returncode, log + made.box.ssh("journalctl -o cat --no-pager -n 50").stdout
+            made.box.switch_off()
+            for old in CACHE.glob(f"installed-{ARCHITECTURE.name}-*"):
+                old.unlink()
+            part = disk.with_name(f"part-{disk.name}")
+            shutil.copy(made.box.disk, part)
+            disk.with_suffix(".log").write_text(log, encoding="utf-8")
+            part.rename(disk)
     return disk
 
 
-def keep(made: Shop, disk: Path) -> None:
-    """Switch the box off, and keep its disk as the installed one."""
-    made.box.switch_off()
-    for old in CACHE.glob(f"installed-{ARCHITECTURE.name}-*.qcow2"):
-        old.unlink()
-    part = disk.with_name(f"part-{disk.name}")
-    shutil.copy(made.box.disk, part)
-    part.rename(disk)
-
-
-def installed_disk() -> Path:
+def _installed_disk() -> Path:
     """Return the name of the disk with this checkout, as it is now, installed."""
     listing: list[str | Path] = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run([*listing, "--", *_PRODUCT], check=True, capture_output=True).stdout.split(b"\0")

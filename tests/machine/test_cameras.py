@@ -164,6 +164,19 @@ def test_two_cameras_of_one_type_that_swap_their_numbers(made: Shop, camera: Cam
     made.more_readings("with one camera again")
 
 
+def test_a_camera_that_gives_raw_pictures(made: Shop) -> None:
+    """The kernel's own test camera (vivid) has no JPEG: what it gives is looked at, sealed, too."""
+    made.box.ssh("modprobe vivid n_devs=1")
+    node = "grep -l vid-cap /sys/class/video4linux/*/name | head -1 | cut -d/ -f5"
+    wait_until(lambda: made.box.ssh(node).stdout.strip(), "the test camera to be there")
+    source = f"/dev/{made.box.ssh(node).stdout.strip()}"
+    made.configure(CONFIG.format(source=source, gateway=GATEWAY, port=made.hq.port))
+    made.more_readings("of raw pictures")
+    assert made.sealed()
+    made.configure(made.config)
+    made.more_readings("of the camera of before")
+
+
 def test_memory_is_bounded(made: Shop) -> None:
     """The kernel ends a vision that takes more memory than its unit allows, and nothing else; it is started again."""
     made.box.write("/etc/systemd/system/footfall-vision@.service.d/slow.conf", LITTLE)

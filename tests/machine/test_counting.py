@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.machine.guest import wait_until
 from tests.machine.pictures import TRUTH, Film
-from tests.machine.shop import PROGRAM, PUBLISHER, Shop, installed, needed, shop
+from tests.machine.shop import PUBLISHER, VISION, installed, needed, shop
 from tests.machine.uvc import RATE, Camera
 
 pytestmark = needed
@@ -24,20 +24,6 @@ START_MS = int(datetime.fromisoformat("2026-03-02T09:30:00+08:00").timestamp() *
 HOUR = "2026-03-02T09:00:00+08:00"
 FAST = 60
 """How fast the publisher's clock runs once everybody has passed, so that the hour ends within a minute."""
-DROP_IN = """
-[Service]
-TimeoutStartSec=1200
-ExecStart=
-ExecStart={program} {command} --config /etc/footfall/footfall.yaml --trial-clock {speed}:{boot_ms}:{start_ms}
-"""
-
-
-def start_with_clock(made: Shop, unit: str, command: str, speed: float, boot_ms: int) -> None:
-    """Start a service anew on a clock of this speed, which began at *boot_ms* of the box's boot time."""
-    text = DROP_IN.format(program=PROGRAM, command=command, speed=speed, boot_ms=boot_ms, start_ms=START_MS)
-    made.box.write(f"/etc/systemd/system/{unit}.service.d/slow.conf", text)
-    made.box.ssh("systemctl daemon-reload")
-    made.box.ssh(f"systemctl start --no-block {unit.replace('@', '@door')}")
 
 
 def test_real_people_are_counted_through_uvcvideo(tmp_path: Path) -> None:
@@ -49,9 +35,9 @@ def test_real_people_are_counted_through_uvcvideo(tmp_path: Path) -> None:
         made.box.wait_for_ssh()
         made.configure(made.config)
         made.box.ssh("systemctl stop footfall.target")
-        boot_ms = int(float(made.box.ssh("cat /proc/uptime").stdout.split()[0]) * 1000)
-        start_with_clock(made, PUBLISHER, "publisher", FPS / RATE, boot_ms)
-        start_with_clock(made, "footfall-vision@", "vision %i", FPS / RATE, boot_ms)
+        clock = made.clock(FPS / RATE, START_MS)
+        made.start_with(clock, PUBLISHER)
+        made.start_with(clock, VISION)
         wait_until(made.sealed, "vision to be sealed")
         camera.give(10)
         began = camera.given
@@ -61,8 +47,8 @@ def test_real_people_are_counted_through_uvcvideo(tmp_path: Path) -> None:
         shown = camera.given - began
         assert made.sealed()
         made.box.ssh("systemctl stop footfall-vision@door")
-        start_with_clock(made, PUBLISHER, "publisher", FAST, boot_ms)
-        made.box.ssh(f"systemctl restart {PUBLISHER}")
+        made.box.ssh(f"systemctl stop {PUBLISHER}")
+        made.start_with(clock.at(FAST), PUBLISHER)
         wait_until(lambda: HOUR in made.hq.hours(), "the hour to reach headquarters")
         hour = made.hq.hours()[HOUR]
         looked = int(str(made.ledger("SELECT max(frames) FROM readings")[0][0]))
