@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -155,8 +156,7 @@ class Shop:
             "ledger = sqlite3.connect('file:/var/lib/footfall/ledger.sqlite?mode=ro', uri=True);"
             f"print(json.dumps(ledger.execute({question!r}).fetchall()))"
         )
-        self.box.write("/run/ask.py", script)
-        rows: list[list[object]] = json.loads(self.box.ssh("python3 /run/ask.py").stdout)
+        rows: list[list[object]] = json.loads(self.box.ssh(f"python3 -c {shlex.quote(script)}").stdout)
         return rows
 
     def readings(self) -> int:

@@ -167,9 +167,13 @@ def test_two_cameras_of_one_type_that_swap_their_numbers(made: Shop, camera: Cam
 def test_a_camera_that_gives_raw_pictures(made: Shop) -> None:
     """The kernel's own test camera (vivid) has no JPEG: what it gives is looked at, sealed, too."""
     made.box.ssh("modprobe vivid n_devs=1")
-    node = "grep -l vid-cap /sys/class/video4linux/*/name | head -1 | cut -d/ -f5"
-    wait_until(lambda: made.box.ssh(node).stdout.strip(), "the test camera to be there")
-    source = f"/dev/{made.box.ssh(node).stdout.strip()}"
+    nodes = "grep -l vid-cap /sys/class/video4linux/*/name | cut -d/ -f5"
+
+    def found() -> list[str]:
+        return made.box.ssh(nodes).stdout.split()
+
+    wait_until(found, "the test camera to be there")
+    source = f"/dev/{found()[0]}"
     made.configure(CONFIG.format(source=source, gateway=GATEWAY, port=made.hq.port))
     made.more_readings("of raw pictures")
     assert made.sealed()

@@ -59,7 +59,7 @@ class Plug:
 
     def pull(self) -> None:
         """Pull the plug; may be called twice."""
-        self.camera.stop()
+        self.camera.forget()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -102,7 +102,7 @@ class Plug:
                 head = "<IIQ" if self._wide else "<III"
                 kind, length, number = struct.unpack(head, self._receive(struct.calcsize(head)))
                 self._hear(kind, number, self._receive(length))
-        self.camera.stop()
+        self.camera.forget()
 
     def _receive(self, length: int) -> bytes:
         received = b""
@@ -121,7 +121,7 @@ class Plug:
             self._announce()
             self._send(_CONNECTED, struct.pack("<BBBBHHH", _HIGH_SPEED, 0xEF, 2, 1, 0x1D6B, 0x0102, 0x0100))
         elif kind == _RESET:
-            self.camera.stop()
+            self.camera.forget()
         elif kind == _SET_CONFIGURATION:
             self._announce()
             self._send(_CONFIGURATION_STATUS, bytes([_DONE, data[0]]), number)

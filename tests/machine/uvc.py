@@ -118,6 +118,12 @@ class Camera:
             self._streaming = False
             self._changed.notify_all()
 
+    def forget(self) -> None:
+        """Stop streaming and forget every request, as when the plug is pulled or the device is reset."""
+        with self._changed:
+            self._pending.clear()
+        self.stop()
+
     def _standard(self, request: int, kind: int, value: int, length: int) -> bytes | None:
         if request == _GET_DESCRIPTOR:
             found = self._descriptor(value >> 8, value & 255)
