@@ -50,6 +50,14 @@ class RecordedDisk:
         self.record.touch()
 
     @property
+    def description(self) -> str:
+        """How qemu's tools for disks are told of it."""
+        return (
+            f"driver=blklogwrites,log-sector-size=512,log.driver=file,log.filename={self.record},"
+            f"file.driver=qcow2,file.file.driver=file,file.file.filename={self._now}"
+        )
+
+    @property
     def options(self) -> tuple[str, ...]:
         """How qemu is told of it."""
         return (

@@ -195,6 +195,17 @@ def test_memory_is_bounded(made: Shop) -> None:
     assert before == made.told(PUBLISHER, "MainPID")
 
 
+def test_a_process_that_hangs_is_started_again(made: Shop) -> None:
+    """A vision that does nothing any more is ended by systemd's watchdog, and its successor is sealed and counts."""
+    pid, restarts = process(made)
+    made.box.ssh(f"kill -STOP $(cat /proc/{pid}/task/{pid}/children)")
+    wait_until(lambda: process(made)[1] != restarts, "systemd to start it again")
+    wait_until(made.sealed, "vision to be sealed again")
+    made.more_readings("after the watchdog has ended it")
+
+    assert "watchdog" in made.box.ssh("journalctl -o cat --no-pager -u footfall-vision@door").stdout.lower()
+
+
 def by_path(made: Shop) -> list[str]:
     """Return the names of cameras by their plugs."""
     found = made.box.ssh("ls -d /dev/v4l/by-path/*-video-index0", check=False).stdout.split()

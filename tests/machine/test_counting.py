@@ -2,7 +2,7 @@
 People who are counted through a real uvcvideo, sealed: what no stand-in for a camera can show.
 
 An emulated processor is too slow for 15 pictures a second. So time is slowed for box and camera alike: the camera gives
-a picture a second, and the clock of the trial lets a fifteenth of a second pass meanwhile.
+a picture every other second, and the clock of the trial lets a fifteenth of a second pass meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.machine.uvc import RATE, Camera
 
 pytestmark = needed
 
-FPS = float(os.environ.get("FOOTFALL_MACHINE_FPS", "1"))
+FPS = float(os.environ.get("FOOTFALL_MACHINE_FPS", "0.5"))
 """Pictures a second of real time; a machine that is too slow for it is told of, and the number may be lowered."""
 START_MS = int(datetime.fromisoformat("2026-03-02T09:30:00+08:00").timestamp() * 1000)
 HOUR = "2026-03-02T09:00:00+08:00"
