@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -51,11 +52,15 @@ cameras:
       entrance: {{from: [0.03, 0.52], to: [0.97, 0.52], inside: [0.5, 0.9]}}
 broker: {{host: {gateway}, port: {port}, tls: false}}
 """
-SLOW = "[Service]\nTimeoutStartSec=1200\n"
-"""An emulated processor is twenty times as slow as a real one: a start takes minutes."""
+SLOW = "[Service]\nTimeoutStartSec=1200\nWatchdogSec={watchdog_s}\n"
+"""An emulated processor is twenty times as slow as a real one: a start takes minutes, and so may a picture."""
+PATIENT_S = 900
+IDLE_FPS = 0.1
+"""How many pictures a second a camera gives while nobody has to be counted: looking at more would leave no time."""
 _DROP_IN = """
 [Service]
 TimeoutStartSec=1200
+WatchdogSec=900
 ExecStart=
 ExecStart={program} {command} --config /etc/footfall/footfall.yaml --trial-clock {spec}
 """
@@ -85,11 +90,13 @@ class Shop:
         box: The machine.
         hq: A broker and a subscriber on the host.
         scratch: For files of the test's own.
+        installation: What `deploy.sh install` said when the box was installed.
     """
 
     box: Machine
     hq: Headquarters
     scratch: Path
+    installation: str = ""
     plugs: dict[str, Plug] = field(default_factory=dict)
 
     # --- cameras -----------------------------------------------------------------------------------------------------
@@ -113,8 +120,8 @@ class Shop:
 
     def install(self) -> subprocess.CompletedProcess[str]:
         """Bring this checkout to the box, over ssh."""
-        self.box.write("/etc/systemd/system/footfall-vision@.service.d/slow.conf", SLOW)
-        self.box.write("/etc/systemd/system/footfall-publisher.service.d/slow.conf", SLOW)
+        self.drop_in(VISION, SLOW.format(watchdog_s=PATIENT_S))
+        self.drop_in(PUBLISHER, SLOW.format(watchdog_s=PATIENT_S))
         file = self.scratch / "footfall.yaml"
         file.write_text(self.config, encoding="utf-8")
         return self.box.deploy("install", self.box.host, "--config", str(file))
@@ -125,6 +132,22 @@ class Shop:
         self.box.write("/etc/footfall/footfall.yaml", text)
         self.box.ssh("systemctl start footfall.target")
 
+    def drop_in(self, unit: str, text: str) -> None:
+        """Give a service a drop-in, in place of the one that these tests have given it before."""
+        name = f"{unit.partition('@')[0]}{'@' * ('@' in unit)}"
+        self.box.write(f"/etc/systemd/system/{name}.service.d/slow.conf", text)
+        self.box.ssh("systemctl daemon-reload")
+
+    def as_installed(self) -> None:
+        """Let everything run as it was installed, with its own clock and a camera that gives few pictures."""
+        for where in list(self.plugs):
+            self.pull(where)
+        self.plug(Camera(pictures.walking(), IDLE_FPS))
+        self.drop_in(VISION, SLOW.format(watchdog_s=PATIENT_S))
+        self.drop_in(PUBLISHER, SLOW.format(watchdog_s=PATIENT_S))
+        self.configure(self.config)
+        wait_until(self.sealed, "vision to be sealed")
+
     def clock(self, speed: float, wall_ms: int) -> BoxClock:
         """Return a clock that says *wall_ms* now."""
         up_s = float(self.box.ssh("cat /proc/uptime").stdout.split()[0])
@@ -134,9 +157,8 @@ class Shop:
         """Start a service, which doesn't run, on this clock."""
         command = "publisher" if unit == PUBLISHER else "vision door"
         spec = f"{clock.speed}:{clock.boot_ms}:{clock.wall_ms}"
-        text = _DROP_IN.format(program=PROGRAM, command=command, spec=spec)
-        self.box.write(f"/etc/systemd/system/{unit.partition('@')[0]}{'@' * ('@' in unit)}.service.d/slow.conf", text)
-        self.box.ssh(f"systemctl daemon-reload; systemctl start --no-block {unit}")
+        self.drop_in(unit, _DROP_IN.format(program=PROGRAM, command=command, spec=spec))
+        self.box.ssh(f"systemctl start --no-block {unit}")
 
     def told(self, unit: str, *properties: str) -> list[str]:
         """Return what systemd says of a unit."""
@@ -179,9 +201,17 @@ class Shop:
 
 @contextlib.contextmanager
 def shop(scratch: Path, below: Path | None = None) -> Iterator[Shop]:
-    """Give a shop whose box has no power yet; *below* is the disk that it goes on from."""
-    with machine(_image(), below) as box, headquarters(scratch) as hq:
-        made = Shop(box, hq, scratch)
+    """
+    Give a shop whose box has no power yet.
+
+    Args:
+        scratch: For files of the test's own.
+        below: The disk that the box goes on from; its config names a port of headquarters, which is used if it is free.
+    """
+    named = int(below.with_suffix(".port").read_text()) if below else None
+    port = named if named and is_free(named) else None
+    with machine(_image(), below) as box, headquarters(scratch, port) as hq:
+        made = Shop(box, hq, scratch, below.with_suffix(".log").read_text(encoding="utf-8") if below else "")
         try:
             yield made
         finally:
@@ -199,7 +229,7 @@ def installed(scratch: Path) -> Path:
     if not disk.exists():
         with shop(scratch) as made:
             made.box.power()
-            made.plug(Camera(pictures.walking(), fps=1))
+            made.plug(Camera(pictures.walking(), IDLE_FPS))
             made.box.wait_for_ssh()
             began = time.monotonic()
             said = made.install()
@@ -211,8 +241,17 @@ def installed(scratch: Path) -> Path:
             part = disk.with_name(f"part-{disk.name}")
             shutil.copy(made.box.disk, part)
             disk.with_suffix(".log").write_text(log, encoding="utf-8")
+            disk.with_suffix(".port").write_text(str(made.hq.port))
             part.rename(disk)
     return disk
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a port of this host."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("0.0.0.0", port))  # noqa: S104 - only tried
+        return True
+    return False
 
 
 def _installed_disk() -> Path:
