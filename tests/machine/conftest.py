@@ -20,7 +20,6 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         made.box.power()
         made.plug(Camera(pictures.walking(), IDLE_FPS))
         made.box.wait_for_ssh()
-        if made.config != made.box.ssh("cat /etc/footfall/footfall.yaml").stdout:
-            made.configure(made.config)
+        made.find_headquarters()
         wait_until(made.sealed, "vision to be sealed")
         yield made

@@ -46,9 +46,9 @@ def still(pixels: Pixels) -> Iterator[bytes]:
     return itertools.cycle([jpeg(np.clip(made, 0, 255).astype(np.uint8)) for made in noisy])
 
 
-def walking(step: int = 1) -> Iterator[bytes]:
-    """Yield every *step*-th picture of the clip, again and again."""
-    return itertools.cycle([jpeg(pixels) for pixels in itertools.islice(clip(), 0, None, step)])
+def walking() -> Iterator[bytes]:
+    """Yield the clip again and again."""
+    return itertools.cycle([jpeg(pixels) for pixels in clip()])
 
 
 class Film:

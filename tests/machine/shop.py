@@ -55,6 +55,7 @@ broker: {{host: {gateway}, port: {port}, tls: false}}
 SLOW = "[Service]\nTimeoutStartSec=1200\nWatchdogSec={watchdog_s}\n"
 """An emulated processor is twenty times as slow as a real one: a start takes minutes, and so may a picture."""
 PATIENT_S = 900
+"""How long systemd's watchdog waits for an emulated machine, s."""
 IDLE_FPS = 0.1
 """How many pictures a second a camera gives while nobody has to be counted: looking at more would leave no time."""
 _DROP_IN = """
@@ -159,6 +160,12 @@ class Shop:
         spec = f"{clock.speed}:{clock.boot_ms}:{clock.wall_ms}"
         self.drop_in(unit, _DROP_IN.format(program=PROGRAM, command=command, spec=spec))
         self.box.ssh(f"systemctl start --no-block {unit}")
+
+    def find_headquarters(self) -> None:
+        """Give the box's publisher headquarters' port, if its config names another."""
+        if f"port: {self.hq.port}," not in self.box.ssh("cat /etc/footfall/footfall.yaml").stdout:
+            self.box.ssh(f"sed -i 's/port: [0-9]*/port: {self.hq.port}/' /etc/footfall/footfall.yaml")
+            self.box.ssh(f"systemctl restart {PUBLISHER}")
 
     def told(self, unit: str, *properties: str) -> list[str]:
         """Return what systemd says of a unit."""

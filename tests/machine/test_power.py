@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.machine import pictures
 from tests.machine.guest import Machine, overlay, wait_until
 from tests.machine.recorded_disk import RecordedDisk, Write, checked, copied_out
-from tests.machine.shop import VISION, Shop, installed, needed, shop
+from tests.machine.shop import IDLE_FPS, VISION, Shop, installed, needed, shop
 from tests.machine.uvc import Camera
 from tests.system.versions import Version
 
@@ -53,7 +53,7 @@ def boot_again(made: Shop, camera: Camera, disk: tuple[str, ...] | None = None) 
     made.box.power(disk=disk)
     made.plug(camera)
     made.box.wait_for_ssh()
-    made.box.ssh(f"sed -i 's/port: [0-9]*/port: {made.hq.port}/' /etc/footfall/footfall.yaml")
+    made.find_headquarters()
 
 
 def release(box: Machine) -> str:
@@ -83,7 +83,7 @@ def test_power_cuts_while_counting_and_inside_updates(tmp_path: Path) -> None:
     version = Version(tmp_path / "version")
     version.set("0.1.99")
     with shop(tmp_path, installed(tmp_path)) as made:
-        camera = Camera(pictures.walking(), fps=1)
+        camera = Camera(pictures.walking(), IDLE_FPS)
         boot_again(made, camera)
         made.more_readings("after the first boot")
         before = boots(made)
@@ -130,7 +130,7 @@ def test_disks_that_lose_what_was_not_flushed(tmp_path: Path) -> None:
     looks: list[tuple[int, int]] = []
     with shop(tmp_path, installed(tmp_path)) as made:
         recorded = RecordedDisk(made.box.folder, made.box.disk)
-        camera = Camera(pictures.walking(), fps=1)
+        camera = Camera(pictures.walking(), IDLE_FPS)
         boot_again(made, camera, recorded.options)
         while len(looks) < 8:
             made.more_readings("while the disk is recorded")
