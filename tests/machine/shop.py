@@ -65,7 +65,7 @@ WatchdogSec=900
 ExecStart=
 ExecStart={program} {command} --config /etc/footfall/footfall.yaml --trial-clock {spec}
 """
-_PRODUCT = ("edge", "models", "systemd", "deploy", "deploy.sh", "pyproject.toml", "constraints.lock")
+_PRODUCT = ("edge", "models", "systemd", "deploy", "deploy.sh", "pyproject.toml", "README.md", "constraints.lock")
 """What an installed disk is made of: with any of it changed, it is made anew."""
 
 
