@@ -12,7 +12,7 @@ pytestmark = needed
 
 
 def test_one_command_makes_a_plain_debian_count_sealed(booted: Shop) -> None:
-    """`deploy.sh install` over ssh ends with a box that counts through uvcvideo; booted again, it still does, sealed."""
+    """`deploy.sh install` over ssh ends with a box that counts through uvcvideo; after a boot it still does, sealed."""
     said = booted.installation
     print(said)
     assert "counts door" in said
