@@ -38,6 +38,15 @@ update-binfmts binfmt-support
 ffmpeg ffmpeg
 LIST
     fi
+    if [[ "${FOOTFALL_MACHINE:-}" == 1 ]]; then
+        cat <<'LIST'
+mmdebstrap mmdebstrap
+qemu-system-x86_64 qemu-system-x86
+qemu-img qemu-utils
+mke2fs e2fsprogs
+ssh openssh-client
+LIST
+    fi
 }
 
 need_packages() {
