@@ -113,10 +113,7 @@ class Machine:
             *(_COUNTED if counted else ("-accel", ACCELERATOR, "-smp", str(PROCESSORS))),
             *("-display", "none", "-no-reboot", "-nodefaults"),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
-            *(
-                "-append",
-                f"root=/dev/vda rw console={kind.console} panic=-1 quiet{masked and ' systemd.mask='}{masked}",
-            ),
+            *("-append", f"root=/dev/vda rw console={kind.console} panic=-1 quiet{mask}"),
             *(disk or ("-drive", f"file={self.disk},format=qcow2,if=virtio,cache=writeback")),
             *("-netdev", f"user,id=cable,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"),
             *("-device", "virtio-net-pci,netdev=cable,romfile="),
