@@ -8,6 +8,7 @@ cut: qemu is killed, and what the guest hadn't written is gone.
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +36,8 @@ SOCKETS = ("left", "right")
 PATIENCE_S = 1_500.0
 """How long a test waits for what must come, s. It only decides how soon a broken program is told of."""
 PROOF_S = "900"
+_COUNTED = ("-accel", "tcg", "-smp", "1", "-icount", "shift=1,sleep=on")
+"""Five hundred million instructions take the machine a second, however long they take the host."""
 _MEMORY_MB = 900
 """What Linux has of the 1 GB of a small board."""
 _SSH_OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
@@ -65,6 +69,7 @@ class Machine:
     ssh_port: int = field(default_factory=free_port)
     _qemu: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _monitor: socket.socket | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def camera_socket(self, name: str) -> Path:
         """Return where a camera is plugged into the USB socket *name*."""
@@ -79,27 +84,40 @@ class Machine:
 
     # --- power -------------------------------------------------------------------------------------------------------
 
-    def power(self, *, clock: str | None = None, cable: bool = True, disk: Sequence[str] | None = None) -> None:
+    def power(
+        self,
+        *,
+        clock: str | None = None,
+        cable: bool = True,
+        disk: Sequence[str] | None = None,
+        counted: bool = False,
+        masked: str = "",
+    ) -> None:
         """
         Give it power; return when the emulator runs, and the machine has begun to boot.
 
         Args:
+            masked: A unit of systemd that isn't started.
+            counted: Whether its clock goes by the instructions that it has run: then it can't notice how busy the host
+                is. Emulated only.
             clock: What its battery-backed clock says, as 1970-01-01T00:00:10; None for the right time.
             cable: Whether its network cable is plugged in.
             disk: How qemu is told of its disk, where not as usual.
         """
         kind = self.image.architecture
+        mask = f" systemd.mask={masked}" if masked else ""
         for old in self.folder.glob("*.usb"):
             old.unlink()
         command = [
-            *(kind.qemu, *kind.options, "-accel", ACCELERATOR, "-smp", str(PROCESSORS), "-m", str(_MEMORY_MB)),
+            *(kind.qemu, *kind.options, "-m", str(_MEMORY_MB)),
+            *(_COUNTED if counted else ("-accel", ACCELERATOR, "-smp", str(PROCESSORS))),
             *("-display", "none", "-no-reboot", "-nodefaults"),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
-            *("-append", f"root=/dev/vda rw console={kind.console} panic=-1 quiet"),
+            *("-append", f"root=/dev/vda rw console={kind.console} panic=-1 quiet{mask}"),
             *(disk or ("-drive", f"file={self.disk},format=qcow2,if=virtio,cache=writeback")),
             *("-netdev", f"user,id=cable,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"),
             *("-device", "virtio-net-pci,netdev=cable,romfile="),
-            *("-device", "qemu-xhci,id=usb", "-rtc", f"base={clock or 'utc'},clock=host"),
+            *("-device", "qemu-xhci,id=usb", "-rtc", f"base={clock or 'utc'},clock={'vm' if counted else 'host'}"),
             *("-serial", f"file:{self.folder}/console", "-qmp", f"unix:{self.folder}/monitor,server=on,wait=off"),
             *("-S", "-device", "virtio-rng-pci"),
         ]
@@ -160,15 +178,23 @@ class Machine:
 
     def tell(self, command: str, **arguments: object) -> Any:
         """Tell the emulator something; return its answer. AssertionError if it refuses."""
-        assert self._monitor is not None
         request = {"execute": command, "arguments": arguments}
-        self._monitor.sendall(json.dumps(request).encode() + b"\n")
-        while True:
-            answer = self._next()
-            if "error" in answer:
-                raise AssertionError(f"{command}: {answer['error']}")
-            if "return" in answer:
-                return answer["return"]
+        with self._lock:
+            if self._monitor is None:
+                raise AssertionError("the machine has no power")
+            self._monitor.sendall(json.dumps(request).encode() + b"\n")
+            while True:
+                answer = self._next()
+                if "error" in answer:
+                    raise AssertionError(f"{command}: {answer['error']}")
+                if "return" in answer:
+                    return answer["return"]
+
+    def seconds(self) -> float:
+        """Return what the machine's own battery-backed clock says, whole seconds since 1970."""
+        now = self.tell("qom-get", path="/machine", property="rtc-time")
+        date = (now["tm_year"] + 1900, now["tm_mon"] + 1, now["tm_mday"], now["tm_hour"], now["tm_min"], now["tm_sec"])
+        return float(calendar.timegm(date))
 
     def _answers(self) -> bool:
         assert self._qemu is not None

@@ -40,9 +40,9 @@ def jpeg(pixels: Pixels) -> bytes:
 
 
 def still(pixels: Pixels) -> Iterator[bytes]:
-    """Yield the same scene for ever, each time with noise of its own; a few dozen pictures, in turn."""
+    """Yield the same scene for ever, each time with noise of its own; a few pictures, in turn."""
     random = np.random.default_rng(21)
-    noisy = [pixels + random.normal(0, _NOISE, pixels.shape) for _ in range(40)]
+    noisy = [pixels + random.normal(0, _NOISE, pixels.shape) for _ in range(12)]
     return itertools.cycle([jpeg(np.clip(made, 0, 255).astype(np.uint8)) for made in noisy])
 
 

@@ -62,7 +62,7 @@ def process(made: Shop, unit: str = VISION) -> list[str]:
 
 def flagged(made: Shop, flag: Flag, since: int) -> bool:
     """Tell whether a reading after the first *since* ones carries *flag*."""
-    rows = made.ledger("SELECT flags FROM readings ORDER BY boot_ms")
+    rows = made.ledger("SELECT flags FROM readings ORDER BY stream, sequence")
     return any(int(str(flags)) & flag for (flags,) in rows[since:])
 
 

@@ -20,6 +20,8 @@ WIDTH, HEIGHT, RATE = 640, 480, 15
 PAYLOAD = 16_384
 """Bytes of a packet: a header of twelve, then a part of a picture."""
 _HEADER = 12
+_LOOK_S = 0.02
+"""How often the camera looks at its clock, s."""
 _LARGEST = WIDTH * HEIGHT * 2
 _INTERVAL = 10_000_000 // RATE
 """Between two pictures, as the camera promises, in units of 100 ns."""
@@ -45,6 +47,7 @@ class Camera:
     Args:
         pictures: JPEGs, given in turn, each once.
         fps: Pictures a second that it gives; it promises `RATE` whatever this is.
+        now_s: The clock that it goes by, s.
         serial: The serial number; two cameras of one type may share it.
 
     Attributes:
@@ -56,6 +59,7 @@ class Camera:
 
     pictures: Iterator[bytes]
     fps: float
+    now_s: Callable[[], float] = time.monotonic
     serial: str = "0001"
     stalled: bool = False
     spoil: Callable[[bytes], bytes] | None = None
@@ -164,8 +168,9 @@ class Camera:
             with self._changed:
                 if not self._changed.wait_for(lambda: self._over or (self._streaming and not self.stalled), 0.5):
                     continue
-            due_s = max(due_s + 1 / self.fps, time.monotonic())
-            time.sleep(due_s - time.monotonic() if due_s > time.monotonic() else 0)
+            due_s = max(due_s + 1 / self.fps, self.now_s())
+            while not self._over and self.now_s() < due_s:
+                time.sleep(_LOOK_S)
             whole = next(self.pictures)
             if self._give(self.spoil(whole) if self.spoil else whole, picture_id):
                 self.given += 1
