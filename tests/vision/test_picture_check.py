@@ -600,6 +600,7 @@ def test_state_is_bounded() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", clips.everywhere())
 def test_real_pictures_are_sound(clip: Path) -> None:
     """Real doors, by night, in crowds, with a bus door that fills the picture, raise no flag at any frame."""
@@ -628,6 +629,7 @@ REAL_FAULTS: dict[Flag, Callable[[Picture], Picture]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", REAL_FAULTS, ids=lambda flag: flag.name)
 @pytest.mark.parametrize("clip", clips.everywhere())
