@@ -164,6 +164,18 @@ CREATE TABLE quarantine (
 """The tables as release 865bbaf made them."""
 
 
+def test_a_cameras_hours_lie_together(tmp_path: Path) -> None:
+    """Whatever the order in which they came: a report goes through them without looking each of them up."""
+    store = open_store(str(tmp_path / "hours.sqlite"))
+    add(store, *(told(NOW - timedelta(hours=n), camera=f"door-{n % 2}") for n in range(2, 8)))
+    plan = store._run(
+        "EXPLAIN QUERY PLAN SELECT * FROM hours WHERE site = 'a' AND camera = 'b' AND start > 1 AND start < 9"
+    ).fetchall()
+    store.close()
+
+    assert "USING PRIMARY KEY" in str(plan), plan
+
+
 def test_a_new_file_is_not_everybodys(tmp_path: Path) -> None:
     """The store is its owner's and its group's; so are the files that SQLite puts beside it."""
     store = open_store(str(tmp_path / "hours.sqlite"))

@@ -27,6 +27,7 @@ _TYPES = {
     "json": "JSONB",
     "bytes": "BYTEA",
     "identity": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "in_order": "",
 }
 _TRIGGERS = (
     """

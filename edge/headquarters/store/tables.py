@@ -21,7 +21,7 @@ _FIRST = (
         watched_s INTEGER NOT NULL, flags {json} NOT NULL, lines {json} NOT NULL,
         software TEXT NOT NULL, model TEXT NOT NULL,
         PRIMARY KEY (site, camera, start)
-    )""",
+    ){in_order}""",
     """
     CREATE TABLE IF NOT EXISTS statuses (
         site TEXT NOT NULL, camera TEXT NOT NULL, status TEXT NOT NULL, since {moment} NOT NULL,
@@ -82,7 +82,7 @@ def statements(known: int, types: Mapping[str, str], last: Sequence[str]) -> lis
 
     Args:
         known: Version of the store; 0 of an empty one.
-        types: This database's types: moment, day, json, bytes, identity.
+        types: This database's types: moment, day, json, bytes, identity; in_order: what keeps rows in a key's order.
         last: What this database alone gets, once the tables are there: its triggers and views.
     """
     made = [statement.format(**types) for new in _BY_VERSION[known:] for statement in new]
