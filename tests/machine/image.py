@@ -66,12 +66,7 @@ class Architecture:
     console: str
 
 
-ARCHITECTURES = {
-    "amd64": Architecture("amd64", "linux-image-amd64", "qemu-system-x86_64", ("-cpu", "max"), "ttyS0"),
-    "arm64": Architecture(
-        "arm64", "linux-image-arm64", "qemu-system-aarch64", ("-M", "virt", "-cpu", "cortex-a72"), "ttyAMA0"
-    ),
-}
+AMD64 = Architecture("amd64", "linux-image-amd64", "qemu-system-x86_64", ("-cpu", "max"), "ttyS0")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -20,13 +20,12 @@ import pytest
 
 from tests.machine import pictures
 from tests.machine.guest import ROOT, Machine, machine, wait_until
-from tests.machine.image import ARCHITECTURES, CACHE, GATEWAY, Image, image
+from tests.machine.image import AMD64, CACHE, GATEWAY, image
 from tests.machine.usb_redirection import Plug
 from tests.machine.uvc import Camera
 from tests.system.headquarters import Headquarters, headquarters
 
-ARCHITECTURE = ARCHITECTURES[os.environ.get("FOOTFALL_MACHINE_ARCH", "amd64")]
-NEEDED = (ARCHITECTURE.qemu, "qemu-img", "mmdebstrap", "mke2fs", "ssh", "mosquitto_sub")
+NEEDED = (AMD64.qemu, "qemu-img", "mmdebstrap", "mke2fs", "ssh", "mosquitto_sub")
 MISSING = [program for program in NEEDED if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
 needed = [
     pytest.mark.processes,
@@ -217,7 +216,7 @@ def shop(scratch: Path, below: Path | None = None) -> Iterator[Shop]:
     """
     named = int(below.with_suffix(".port").read_text()) if below else None
     port = named if named and is_free(named) else None
-    with machine(_image(), below) as box, headquarters(scratch, port) as hq:
+    with machine(image(AMD64), below) as box, headquarters(scratch, port) as hq:
         made = Shop(box, hq, scratch, below.with_suffix(".log").read_text(encoding="utf-8") if below else "")
         try:
             yield made
@@ -243,7 +242,7 @@ def installed(scratch: Path) -> Path:
             log = f"{said.stderr}in {time.monotonic() - began:.0f} s\n"
             assert 0 == said.returncode, log + made.box.ssh("journalctl -o cat --no-pager -n 50").stdout
             made.box.switch_off()
-            for old in CACHE.glob(f"installed-{ARCHITECTURE.name}-*"):
+            for old in CACHE.glob(f"installed-{AMD64.name}-*"):
                 old.unlink()
             part = disk.with_name(f"part-{disk.name}")
             shutil.copy(made.box.disk, part)
@@ -268,8 +267,4 @@ def _installed_disk() -> Path:
     digest = hashlib.sha256()
     for name in sorted(filter(None, names)):
         digest.update(name + b"\0" + (ROOT / os.fsdecode(name)).read_bytes())
-    return CACHE / f"installed-{ARCHITECTURE.name}-{digest.hexdigest()[:16]}.qcow2"
-
-
-def _image() -> Image:
-    return image(ARCHITECTURE)
+    return CACHE / f"installed-{AMD64.name}-{digest.hexdigest()[:16]}.qcow2"
