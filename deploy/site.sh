@@ -13,12 +13,16 @@ cd "$ROOT"
 # gather_pages FOLDER: copies what the site is made of; other files of the repository that pages link to come along.
 gather_pages() {
     local page
-    mkdir -p "$1/models/training" "$1/tests/headquarters"
+    mkdir -p "$1/models/training"
     cp ./*.md LICENSE constraints.lock .pre-commit-config.yaml "$1"
     cp -r docs "$1/docs"
     cp models/*.md models/head.json "$1/models"
-    for page in models/training/*.{md,jpg,tsv} tests/*.py tests/headquarters/test_snippets.py; do
-        cp "$page" "$1/$page"
+    cp models/training/*.{md,jpg,tsv} "$1/models/training"
+    grep -rohP '\]\((\.\./)+\K[^)#]+' docs | sort -u | while read -r page; do
+        if [[ -f "$page" && ! -e "$1/$page" ]]; then
+            mkdir -p "$1/${page%/*}"
+            cp "$page" "$1/$page"
+        fi
     done
     {
         printf '# Decisions\n\n'

@@ -38,6 +38,15 @@ update-binfmts binfmt-support
 ffmpeg ffmpeg
 LIST
     fi
+    if [[ "${FOOTFALL_MACHINE:-}" == 1 ]]; then
+        cat <<'LIST'
+mmdebstrap mmdebstrap
+qemu-system-x86_64 qemu-system-x86
+qemu-img qemu-utils
+mke2fs e2fsprogs
+ssh openssh-client
+LIST
+    fi
 }
 
 need_packages() {
@@ -112,8 +121,10 @@ need_packages
 make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo headquarters docs
 PATH="$VENV/bin:$PATH:/usr/sbin"
 
-# Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py).
+# Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py). Tests
+# that start programs wait half of their time, so there are two of them for each core.
 readonly PARALLEL=(--numprocesses "$(nproc)" --dist=loadgroup)
+readonly PARALLEL_PROGRAMS=(--numprocesses "$((2 * $(nproc)))" --dist=loadgroup)
 readonly UNIT=(-m "not processes and not browser and not slow") OTHERS=(-m "processes or browser or slow")
 # Per cent of lines and branches that the unit tests were measured to reach. What runs in programs that other tests start
 # can't be measured, and measuring takes time (docs/adr/0080-tests-in-lanes.md).
@@ -162,7 +173,7 @@ fi
 run_tests() {
     local name="$1" status=0 began=$SECONDS
     shift
-    python -m pytest "${PARALLEL[@]}" --durations=15 --durations-min=5 "$@" || status=$?
+    python -m pytest --durations=15 --durations-min=5 "$@" || status=$?
     if [[ $status -eq 0 ]]; then
         SUMMARY+=("$name ok ($((SECONDS - began)) s)")
     else
@@ -171,8 +182,8 @@ run_tests() {
     fi
 }
 
-run_tests "unit tests" "${UNIT[@]}" --cov --cov-report=term --cov-fail-under="$COVERAGE_FLOOR"
-run_tests "other tests" "${OTHERS[@]}"
+run_tests "unit tests" "${PARALLEL[@]}" "${UNIT[@]}" --cov --cov-report=term --cov-fail-under="$COVERAGE_FLOOR"
+run_tests "other tests" "${PARALLEL_PROGRAMS[@]}" "${OTHERS[@]}"
 printf 'summary: %s' "${SUMMARY[0]}"
 printf ', %s' "${SUMMARY[@]:1}"
 printf '\n'

@@ -69,6 +69,13 @@ class PictureCheckSettings:
     """or less than this share where the view has edges nearly everywhere (sprayed paint lets some of it through),"""
     covered_sharpness: float = 0.3
     """and less than this share of the sharpness that this camera's pictures usually have."""
+    light_gone_s: float = 10.0
+    """
+    Edges that were gone for this long while the picture was sharp are behind no cover: they were light, seconds. Where
+    there are edges nearly everywhere, they can't all be light.
+    """
+    seen_again: float = 2.0
+    """They are seen again once they have this many times the contrast that a cover would leave."""
     uncovered_factor: float = 1.3
     """A picture that is covered stays so until it has one of these shares this many times."""
     jump_level: float = 10.0
@@ -138,6 +145,8 @@ class PictureCheck:
         self._recent: deque[tuple[float, Grey]] = deque()
         self._looked_ms = -math.inf
         self._usual_light: float | None = None
+        self._gone_s = 0.0
+        """For how long the static edges have been gone while the picture was sharp."""
         self._usual_sharpness: float | None = None
         self._noise = 1.0
 
@@ -312,10 +321,13 @@ class PictureCheck:
         dimmed = min(1.0, light / self._usual_light)
         factor = dimmed * (settings.uncovered_factor if self._covered.holds else 1.0)
         contrast = settings.spread_contrast if view.is_spread else settings.covered_contrast
-        return (
-            sharp < factor * settings.covered_sharpness * self._usual_sharpness
-            and view.contrast(picture, self._motion.shift) < factor * contrast
-        )
+        blurred = sharp < factor * settings.covered_sharpness * self._usual_sharpness
+        share = view.contrast(picture, self._motion.shift) / (factor * contrast)
+        if share >= 1:
+            self._gone_s = 0.0 if share >= settings.seen_again else self._gone_s
+            return False
+        self._gone_s += 0.0 if blurred else settings.look_s
+        return blurred and (view.is_spread or self._gone_s < settings.light_gone_s)
 
 
 _LEAST_CUT_EDGES = 40

@@ -356,12 +356,19 @@ def _tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(write_config: WriteConfig, tiny_disk: Path) -> None:
-    """Where there is no room for a ledger at all, the publisher ends with 74 and says so."""
+    """Where there is no room for a ledger at all, the publisher says so and waits for room, until it is stopped."""
     with contextlib.suppress(OSError):
         (tiny_disk / "filling").write_bytes(bytes(65536))
-    said = footfall("publisher", "--config", write_config(ledger=str(tiny_disk / "ledger.sqlite")))
+    config = write_config(ledger=str(tiny_disk / "ledger.sqlite"))
+    command = [sys.executable, "-m", "edge", "publisher", "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as publisher:
+        assert publisher.stderr is not None
+        full = next((line for line in publisher.stderr if "the disk is full" in line), "")
+        publisher.terminate()
+        publisher.communicate(timeout=600)
 
-    assert sentence(said, 74).startswith(f"ledger {tiny_disk}/ledger.sqlite: ")
+    assert f"ledger {tiny_disk}/ledger.sqlite: " in full
+    assert 0 == publisher.returncode
 
 
 def test_a_file_where_the_diode_should_be(write_config: WriteConfig, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests import clips
 EXPECTED = Path(__file__).parent / "expected.json"
 
 
-@cache
 def measured(clip: Path) -> Score:
     """Count *clip* as the product does and score it."""
     truth = read_truth(clip.with_suffix(".json"))

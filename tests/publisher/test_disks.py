@@ -99,16 +99,85 @@ def test_starting_on_a_full_disk(bench: Box, disk: Path, caplog: pytest.LogCaptu
     assert not reserve(disk).exists()
 
 
-def test_without_a_reserve_the_full_disk_is_named(bench: Box, disk: Path) -> None:
-    """A second start on a disk that is still full says what is wrong, and takes nothing away."""
+@pytest.mark.parametrize("log", [False, True], ids=["no log", "log"])
+def test_without_a_reserve_a_copy_in_memory_is_sent(
+    bench: Box, disk: Path, caplog: pytest.LogCaptureFixture, *, log: bool
+) -> None:
+    """
+    Where nothing was set aside, what waits is there to be sent all the same, the full disk is named, and nothing is
+    written; with the room comes the file, which gets what was sent and counted meanwhile.
+    """
+    if log:
+        leave_a_log(bench)
+    reserve(disk).unlink()
+    Path(f"{bench.settings.ledger}-shm").unlink(missing_ok=True)
+    fill(disk)
+    bench.clock.advance(HOUR_MS)
+    bench.clock.boot, bench.clock.boot_id = 20_000, "b2"
+    walkers = Walkers(run=2, boot_ms=bench.clock.boot)
+    bench.open()
+    waiting = bench.builder.outbox("door-a", 10)
+    for row in waiting:
+        bench.builder.acknowledge(row)
+    bench.clock.advance(60_000)
+    bench.take(walkers.reading(bench.clock.boot, in_=7))
+    offered, full, summary = bench.builder.outbox("door-a", 10), bench.builder.full, bench.builder.summary()
+    seen_meanwhile = seen(bench)
+    (disk / "filling").unlink()
+    bench.clock.advance(60_000)
+    bench.take(walkers.reading(bench.clock.boot, in_=1))
+    bench.kill()
+    with LedgerView.opened(bench.settings.ledger) as view:
+        delivered = [row.delivered_ms is not None for row in view.latest("door-a", 0)[:HOURS]]
+        since_start = view.since_start("door-a")
+
+    assert HOURS == len(waiting)
+    assert [] == offered
+    assert (True, True) == (full, "DISK FULL" in summary)
+    assert (HOURS, 20 if log else 0) == seen_meanwhile
+    assert [True] * HOURS == delivered
+    assert since_start is not None
+    assert {"entrance": (8, 0)} == since_start.lines
+    assert 1 == sum("hours are sent from a copy in memory" in record.message for record in caplog.records)
+    assert RESERVE_BYTES == reserve(disk).stat().st_size
+    assert [] == list(disk.glob("*aside*"))
+
+
+def test_a_full_disk_takes_nothing_away(bench: Box, disk: Path) -> None:
+    """Without a reserve the file stays as it was, byte for byte, and who wants to write is told of the full disk."""
     reserve(disk).unlink()
     fill(disk)
     before = bench.settings.ledger.read_bytes()
+    ledger = Ledger(bench.settings.ledger, "b2", 0)
 
-    with pytest.raises(LedgerFull, match="the disk is full"):
-        Ledger(bench.settings.ledger, "b2", 0)
+    with pytest.raises(LedgerFull, match="the disk is full"), ledger.transaction():
+        pytest.fail("nothing can be written")
+    ledger.close()
     assert before == bench.settings.ledger.read_bytes()
-    assert [] == list(disk.glob("*aside*"))
+
+
+def test_a_first_start_on_a_full_disk(disk: Path, settings: Callable[..., PublisherSettings]) -> None:
+    """A box whose disk is full before it has a ledger waits for room, and then begins one."""
+    bench = Box(settings(folder=disk), NINE)
+    bench.kill()
+    for file in disk.glob("ledger.sqlite*"):
+        if file.suffix != ".lock":
+            file.unlink()
+    fill(disk)
+    bench.open()
+    bench.clock.advance(60_000)
+    bench.take(Walkers(boot_ms=bench.clock.boot).reading(bench.clock.boot, in_=3))
+    full = bench.builder.full
+    (disk / "filling").unlink()
+    bench.clock.advance(60_000)
+    bench.builder.turn(last=True)
+    bench.kill()
+    with LedgerView.opened(bench.settings.ledger) as view:
+        since_start = view.since_start("door-a")
+
+    assert full
+    assert since_start is not None
+    assert {"entrance": (3, 0)} == since_start.lines
 
 
 def test_the_reserve_comes_back_with_the_room(bench: Box, disk: Path) -> None:
@@ -123,11 +192,14 @@ def test_the_reserve_comes_back_with_the_room(bench: Box, disk: Path) -> None:
     assert RESERVE_BYTES == reserve(disk).stat().st_size
 
 
+@pytest.mark.parametrize("room", [True, False], ids=["reserve", "no reserve"])
 def test_the_publisher_sends_from_a_full_disk(
     bench: Box, disk: Path, config_text: Callable[..., str], mosquitto: Mosquitto, listen: Callable[..., Listener],
-    tmp_path: Path,
+    tmp_path: Path, *, room: bool,
 ) -> None:  # fmt: skip
     """The real command, started on a full disk, tells headquarters every hour that waits, and ends in good order."""
+    if not room:
+        reserve(disk).unlink()
     config = tmp_path / "footfall.yaml"
     config.write_text(config_text(folder=disk, port=mosquitto.port))
     with LedgerView.opened(bench.settings.ledger) as view:
@@ -149,7 +221,9 @@ def test_the_publisher_sends_from_a_full_disk(
         process.kill()
         process.wait()
     with LedgerView.opened(bench.settings.ledger) as view:
-        assert not {row.payload.decode() for row in view.outbox("door-a", 10)} & set(waiting)
+        assert (set() if room else set(waiting)) == {row.payload.decode() for row in view.outbox("door-a", 10)} & set(
+            waiting
+        )
 
 
 KILLED = """

@@ -18,10 +18,16 @@ _WRITE = re.compile(r'write\(\d+, "((?:\\x[0-9a-f]{2}){48})", 48\b')  # also one
 
 
 class Headquarters:
-    """A broker that the box can reach, and a subscriber that keeps the highest revision of each hour."""
+    """
+    A broker that the box can reach, and a subscriber that keeps the highest revision of each hour.
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+    Args:
+        folder: For the broker's files.
+        port: Where the box looks for the broker; any that is free if it isn't given.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self._broker = Mosquitto(
             folder, ("allow_anonymous true", f"listener {self.port} 0.0.0.0", "allow_anonymous true")
         )
@@ -120,9 +126,9 @@ def _has_its_diode(process: Path) -> bool:
 
 
 @contextmanager
-def headquarters(folder: Path) -> Iterator[Headquarters]:
+def headquarters(folder: Path, port: int | None = None) -> Iterator[Headquarters]:
     """Give a headquarters."""
-    made = Headquarters(folder)
+    made = Headquarters(folder, port)
     try:
         yield made
     finally:

@@ -178,25 +178,32 @@ class Browser:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._open = contextlib.ExitStack()
+        self._tabs = contextlib.ExitStack()
         self._control = Page.__new__(Page)
         self._control._socket, self._control._numbers = self._connect(address), itertools.count(1)
         self._control.said, self._control.asked = [], []
 
     def _connect(self, address: str) -> ClientConnection:
-        connection = connect(address, max_size=None, ping_interval=None, open_timeout=DEADLINE_S)
-        self._open.callback(connection.close)
-        return connection
+        # No limit on what waits to be read: a page that nobody reads any more must still be able to say good-bye.
+        return connect(address, max_size=None, max_queue=None, ping_interval=None, open_timeout=DEADLINE_S)
 
     def page(self) -> Page:
         """Return a tab that shares no cookie with any other."""
         context = self._control.do("Target.createBrowserContext")["browserContextId"]
         target = self._control.do("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
-        return Page(self._connect(f"{self._address.partition('/devtools/')[0]}/devtools/page/{target}"))
+        connection = self._connect(f"{self._address.partition('/devtools/')[0]}/devtools/page/{target}")
+        self._tabs.callback(self._control.do, "Target.disposeBrowserContext", browserContextId=context)
+        self._tabs.callback(connection.close)
+        return Page(connection)
+
+    def close_tabs(self) -> None:
+        """Close all tabs; each would go on asking a server that has gone."""
+        self._tabs.close()
 
     def close(self) -> None:
         """Leave it."""
-        self._open.close()
+        self.close_tabs()
+        self._control._socket.close()
 
 
 @contextlib.contextmanager

@@ -12,12 +12,19 @@ from tests.technician.chromium import Browser
 from tests.technician.visit import write_config
 
 
-@pytest.fixture(scope="session", name="browser")
-def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+@pytest.fixture(scope="session", name="browser_of_all")
+def _browser_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if chromium.PROGRAM is None:
         pytest.skip("NO CHROMIUM: the technician's page is NOT tested; run: sudo apt install chromium")
     with chromium.browser(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
+
+
+@pytest.fixture(name="browser")
+def _browser(browser_of_all: Browser) -> Iterator[Browser]:
+    """Return a Chromium with no tab open; tabs that the test opens are closed at its end."""
+    yield browser_of_all
+    browser_of_all.close_tabs()
 
 
 @pytest.fixture(name="config_file")

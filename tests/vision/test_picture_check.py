@@ -143,7 +143,9 @@ def patterned(_: Camera) -> Callable[[], Picture]:
         cv2.line(stripes, (x, 0), (x + 60, HEIGHT), 84.0, 12)
     stripes = np.asarray(cv2.GaussianBlur(stripes, (0, 0), 5), np.float32)
     rng = np.random.default_rng(SEED)
-    return lambda: np.clip(stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+    noisy = (stripes[..., None] + rng.normal(0, 2, (HEIGHT, WIDTH, 3)) for _ in range(7))
+    pictures = itertools.cycle([np.clip(picture, 0, 255).astype(np.uint8) for picture in noisy])
+    return lambda: next(pictures)
 
 
 def test_a_cover_with_edges_of_its_own_stays_one() -> None:
@@ -160,6 +162,28 @@ def test_a_cover_with_edges_of_its_own_stays_one() -> None:
     assert known is not None
     assert learnt is not None
     assert set(learnt.cell.tolist()) == set(known.cell.tolist())
+
+
+def painted(camera: Camera) -> Callable[[], Picture]:
+    """Return what a camera sees through paint that was sprayed on its lens: a little, in some places more."""
+    rng = np.random.default_rng(SEED)
+    holes = cv2.GaussianBlur((rng.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 12)
+    through = np.minimum(0.06 + (holes - holes.min()) / np.ptp(holes), 0.2)[..., None]
+    return lambda: (40 + through * camera.picture()).astype(np.uint8)
+
+
+def test_paint_that_lets_some_of_the_picture_through_is_a_cover() -> None:
+    """It has steps of its own, and a part of the old ones; what it has lost is the sharpness."""
+    camera = Camera()
+    watch = Watch().show(60, camera.picture)
+    began_ms = watch.t_ms
+    watch.show(30, painted(camera))
+    ended_ms = watch.t_ms
+    watch.show(20, camera.picture)
+
+    assert list(watch.came) == [Flag.COVERED]
+    assert watch.came[Flag.COVERED] - began_ms <= 6_000
+    assert watch.went[Flag.COVERED] - ended_ms <= 3_000
 
 
 @pytest.mark.parametrize(("asked", "real", "slow"), [(15, 3, True), (15, 4.5, False), (5, 1.2, True), (5, 2, False)])
@@ -358,6 +382,29 @@ def test_a_shaken_camera_counts_nothing() -> None:
     counted = count(quiet(camera, 12), shaken())
 
     assert counted.crossings == []
+
+
+@pytest.mark.parametrize("takes_s", [0.5, 1.0, 2.0])
+def test_a_camera_that_is_turned_smoothly_carries_nobody_over_the_line(takes_s: float) -> None:
+    """
+    Who stands by the line then hasn't crossed it.
+
+    Over a floor with faint edges nothing in the picture changes much within a moment.
+    """
+    camera = Camera(noise=4.0)
+    camera._floor[:] = 110 + 0.2 * (camera._floor - 110)
+
+    def going() -> Iterator[Picture]:
+        steps = round(takes_s * FPS)
+        for step in (*range(steps + 1), *(steps for _ in range(20)), *range(steps, -1, -1)):
+            down = round(60 * np.sin(np.pi / 2 * step / steps) ** 2)
+            yield camera.picture([(100, 150 - down), (220, 150 - down)], down=down)
+
+    standing = (camera.picture([(100, 150), (220, 150)]) for _ in range(round(5 * FPS)))
+    counted = count(quiet(camera, 20), standing, going())
+
+    assert counted.crossings == []
+    assert counted.flags == Flag(0)
 
 
 def test_a_frozen_picture_counts_nothing() -> None:

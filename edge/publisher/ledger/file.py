@@ -152,6 +152,30 @@ def connected_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def copied_into_memory(path: Path) -> sqlite3.Connection:
+    """
+    Return a copy of the ledger at *path* in memory, for its one publisher; an empty one if the file can't be relied on.
+
+    It needs no room: the write-ahead log's index is on the heap, as nobody else has the file open. Nothing of the
+    ledger is changed but that its log may be written into it.
+
+    Raises:
+        LedgerUnusable: the file can't be read.
+    """
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as source:
+            source.execute("PRAGMA locking_mode = EXCLUSIVE")
+            if fault(source) is None:
+                source.backup(memory)
+    except sqlite3.Error as exc:
+        plain = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        if path.exists() and plain not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            memory.close()
+            raise LedgerUnusable(path, str(exc)) from exc
+    return memory
+
+
 def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:
     """Return *exc* as an error of ours, which names a full disk."""
     if isinstance(exc, OSError):
@@ -161,9 +185,14 @@ def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:
         # as a failed read or a file that can't be opened.
         plain = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         vague = plain in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-        full = plain == sqlite3.SQLITE_FULL or (vague and _free_bytes(path) < _LITTLE_ROOM)
+        full = plain == sqlite3.SQLITE_FULL or (vague and has_little_room(path))
     cause = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
     return LedgerFull(path) if full else LedgerUnusable(path, cause)
+
+
+def has_little_room(path: Path) -> bool:
+    """Tell whether the disk of the ledger at *path* has too little room to open one."""
+    return _free_bytes(path) < _LITTLE_ROOM
 
 
 def _free_bytes(path: Path) -> int:
@@ -180,7 +209,7 @@ def keep_reserve(path: Path) -> None:
     if reserve.exists() or _free_bytes(path) < 2 * RESERVE_BYTES:
         return
     new = Path(f"{reserve}.new")
-    # Without a reserve everything works but a start on a full disk.
+    # Without a reserve a start on a full disk is from a copy in memory.
     with contextlib.suppress(OSError):
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:

@@ -15,7 +15,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from edge.core.errors import LedgerBusy, LedgerFull, LedgerUnusable
@@ -33,6 +33,9 @@ class Ledger(LedgerView):
     """
     The open ledger, for writing; one process at a time.
 
+    Where its disk is full from the start, and no reserve is left, a copy in memory stands for it (ADR 120): what waits
+    in it can be sent, and nothing can be written until there is room.
+
     Args:
         path: Its file; `-wal`, `-shm` and `.lock` stand beside it.
         boot_id: Which boot this is.
@@ -47,6 +50,8 @@ class Ledger(LedgerView):
     def __init__(self, path: Path, boot_id: str, boot_ms: int) -> None:
         self.commits = 0
         """Transactions since it was opened."""
+        self._reopen: Callable[[], None] | None = None
+        """How to open the file, while a copy in memory stands for it."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,10 +66,7 @@ class Ledger(LedgerView):
             try:
                 self._open(path, boot_id, boot_ms)
             except LedgerFull:
-                if not file.use_reserve(path):
-                    raise
-                log.error("ledger %s: the disk is full; the reserve beside it is used, so that hours can be sent", path)  # noqa: TRY400 - one event a line
-                self._open(path, boot_id, boot_ms)
+                self._open_on_a_full_disk(path, boot_id, boot_ms)
         except LedgerUnusable:
             os.close(self._lock)
             raise
@@ -73,6 +75,24 @@ class Ledger(LedgerView):
     def _open(self, path: Path, boot_id: str, boot_ms: int) -> None:
         """Open the file, bring its tables up to date and look up this boot."""
         connection, begun, replaced = file.open_sound(path)
+        self._begin(path, connection, boot_id, boot_ms, begun=begun, replaced=replaced)
+
+    def _open_on_a_full_disk(self, path: Path, boot_id: str, boot_ms: int) -> None:
+        """Open the file with the room that the reserve gives, or else a copy of it in memory."""
+        if file.use_reserve(path):
+            log.error("ledger %s: the disk is full; the reserve beside it is used, so that hours can be sent", path)
+            with contextlib.suppress(LedgerFull):
+                self._open(path, boot_id, boot_ms)
+                return
+        log.error("ledger %s: the disk is full; hours are sent from a copy in memory, and nothing is written", path)
+        memory = file.copied_into_memory(path)
+        begun = memory.execute("PRAGMA user_version").fetchone()[0] == 0
+        self._begin(path, memory, boot_id, boot_ms, begun=begun, replaced=False)
+        self._reopen = lambda: self._open(path, boot_id, boot_ms)
+
+    def _begin(
+        self, path: Path, connection: sqlite3.Connection, boot_id: str, boot_ms: int, *, begun: bool, replaced: bool
+    ) -> None:
         super().__init__(path, connection)
         try:
             with self.transaction():
@@ -88,6 +108,22 @@ class Ledger(LedgerView):
         except LedgerUnusable:
             connection.close()
             raise
+
+    def _leave_memory(self) -> None:
+        """Open the file in place of its copy in memory; LedgerFull, and the copy stays, while there is no room."""
+        reopen = self._reopen
+        if reopen is None:
+            return
+        memory, boot = self._connection, self._boot
+        if file.has_little_room(self.path):
+            raise LedgerFull(self.path)
+        self._reopen = None
+        try:
+            reopen()
+        except LedgerUnusable:
+            self._reopen, self._connection, self._boot = reopen, memory, boot
+            raise
+        memory.close()
 
     def keep_reserve(self) -> None:
         """Set room aside for a start on a full disk, where the disk has it."""
@@ -108,6 +144,7 @@ class Ledger(LedgerView):
             LedgerFull: no room; nothing of it was written.
             LedgerUnusable: anything else that the file or the disk does.
         """
+        self._leave_memory()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
