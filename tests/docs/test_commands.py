@@ -30,7 +30,7 @@ PAGES = [
 SYSTEMS = {
     "apt-get", "bash", "cat", "cd", "chmod", "command", "cp", "export", "git", "grep", "kill", "mosquitto",
     "mosquitto_sub",
-    "mv", "rm", "runuser", "systemctl", "tar", "test",
+    "mv", "rm", "runuser", "sh", "systemctl", "tar", "test",
 }  # fmt: skip
 """Programs of the system, whose options aren't tested here."""
 
