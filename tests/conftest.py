@@ -65,6 +65,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End the run if pytest-xdist has lost the groups: tests that share the host would run beside each other."""
+    if getattr(session.config.option, "loadgroup", False):
+        lost = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and not _grouped(item)]
+        if lost:
+            raise pytest.UsageError(f"pytest-xdist has put {len(lost)} tests into no group, such as {lost[0]}")
+
+
+def _grouped(item: pytest.Item) -> bool:
+    return item.nodeid.rfind("@") > item.nodeid.rfind("]")
+
+
 def _of_a_module(item: pytest.Item) -> set[str]:
     """Return the names of the fixtures, among those that *item* uses, that are made once for a module."""
     known = getattr(item, "_fixtureinfo", None)

@@ -133,6 +133,8 @@ class Box:
     def rows(self) -> list[tuple[str, bool]]:
         """Return the payload of each hour in the ledger, oldest first, and whether it was acknowledged."""
         with contextlib.closing(sqlite3.connect(f"{self.ledger.as_uri()}?mode=ro", uri=True)) as ledger:
+            if not ledger.execute("SELECT count(*) FROM sqlite_master WHERE name = 'hours'").fetchone()[0]:
+                return []  # SQLite makes the file before its tables
             found = ledger.execute("SELECT payload, delivered_ms IS NOT NULL FROM hours ORDER BY start_ms, revision")
             return [(payload.decode(), bool(done)) for payload, done in found]
 

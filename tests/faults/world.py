@@ -309,9 +309,16 @@ class World:
                     raise Wrong(f"an hour's sums aren't those of its lines: {lines}")
         return +sums
 
+    def _is_ledger_made(self) -> bool:
+        """Tell whether the ledger is there with its tables: SQLite makes the file first."""
+        if not self.ledger.exists():
+            return False
+        with self._read(self.ledger) as ledger:
+            return bool(ledger.execute("SELECT count(*) FROM sqlite_master WHERE name = 'readings'").fetchone()[0])
+
     def _last_placed_ms(self) -> int:
         """Return the wall time of the last placed reading: a boot whose clock was wrong may have it in the future."""
-        wait_until(self.ledger.exists, lambda: "there is no ledger yet", DEADLINE_S)
+        wait_until(self._is_ledger_made, lambda: "there is no ledger yet", DEADLINE_S)
         with self._read(self.ledger) as ledger:
             last: int | None = ledger.execute(
                 "SELECT max(r.boot_ms + b.offset_ms) FROM readings r JOIN streams s ON s.id = r.stream"
