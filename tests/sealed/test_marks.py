@@ -104,7 +104,11 @@ def test_a_clip_is_found(tmp_path: Path) -> None:
     assert MARK.found_in_file(path)
 
 
-@pytest.mark.parametrize("noise", [b"", bytes(1_000_000), os.urandom(5_000_000), b'{"in": 41, "out": 38}\n' * 50_000])
+@pytest.mark.parametrize(
+    "noise",
+    [b"", bytes(1_000_000), os.urandom(5_000_000), b'{"in": 41, "out": 38}\n' * 50_000],
+    ids=["nothing", "zeros", "random bytes", "text"],
+)
 def test_noise_is_no_mark(noise: bytes) -> None:
     """No bytes, zeros, random bytes and text aren't taken for a picture."""
     assert not MARK.found_in(noise)
