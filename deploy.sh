@@ -72,13 +72,27 @@ USAGE
 CHILDREN=()
 SCRATCH=""
 
+# end_child PID: asks it to end, again every two seconds, and kills it after thirty. A signal that comes while bash has
+# forked and not yet executed the program is lost.
+end_child() {
+    local tries
+    for ((tries = 0; tries < 300; tries++)); do
+        if ((tries % 20 == 0)); then
+            kill -TERM "$1" 2>/dev/null || break
+        fi
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
 # Ends the processes that this script started, newest first, and removes its temporary files.
 clean_up() {
     local status=$? index
     trap - EXIT INT TERM HUP
     for ((index = ${#CHILDREN[@]} - 1; index >= 0; index--)); do
-        kill -TERM "${CHILDREN[index]}" 2>/dev/null || true
-        wait "${CHILDREN[index]}" 2>/dev/null || true
+        end_child "${CHILDREN[index]}"
     done
     if [[ -n "$SCRATCH" ]]; then
         rm -rf "$SCRATCH"
