@@ -65,12 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """End the run if pytest-xdist has lost the groups: tests that share the host would run beside each other."""
-    if getattr(session.config.option, "loadgroup", False):
-        lost = [item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and not _grouped(item)]
-        if lost:
-            raise pytest.UsageError(f"pytest-xdist has put {len(lost)} tests into no group, such as {lost[0]}")
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test whose group pytest-xdist has lost: it would run beside others that share the host."""
+    parallel = getattr(item.config.option, "loadgroup", False)
+    if parallel and item.get_closest_marker("xdist_group") and not _grouped(item):
+        pytest.fail("pytest-xdist has lost this test's group; see docs/adr/0080-tests-in-lanes.md", pytrace=False)
 
 
 def _grouped(item: pytest.Item) -> bool:

@@ -66,16 +66,16 @@ class PictureCheckSettings:
     covered_contrast: float = 0.3
     """A covered picture has less than this share of the static edges' contrast,"""
     spread_contrast: float = 0.6
-    """or less than this share where the view has edges nearly everywhere (sprayed paint lets some of it through),"""
+    """or less than this share where the view has edges in nearly all tiles (sprayed paint lets some of it through),"""
     covered_sharpness: float = 0.3
     """and less than this share of the sharpness that this camera's pictures usually have."""
     light_gone_s: float = 10.0
     """
-    Edges that were gone for this long while the picture was sharp are behind no cover: they were light, seconds. Where
-    there are edges nearly everywhere, they can't all be light.
+    Static edges that were gone for this long while the picture was sharp are behind no cover: they were light, seconds.
+    Where the view has edges in nearly all tiles, they can't all be light.
     """
     seen_again: float = 2.0
-    """They are seen again once they have this many times the contrast that a cover would leave."""
+    """Static edges are seen again once they have this many times the contrast that a cover would leave."""
     uncovered_factor: float = 1.3
     """A picture that is covered stays so until it has one of these shares this many times."""
     jump_level: float = 10.0

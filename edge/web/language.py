@@ -28,6 +28,11 @@ CATALOGS = Path(__file__).parent / "languages"
 ENGLISH = "en"
 
 
+def marked(text: str) -> str:
+    """Mark *text*, under the name `_`, for the catalogs; it is translated when it is used."""
+    return text
+
+
 class Language:
     """
     One language.

@@ -214,12 +214,16 @@ def _frost(picture: Picture, _: float) -> Picture:
     return _add_noise(150 + 0.35 * (blurred - 128), picture)
 
 
+def seen_through_paint(seed: int) -> npt.NDArray[np.float32]:
+    """Return the share of the light that sprayed paint lets through: (HEIGHT, WIDTH) float32, 0.06 to 0.2."""
+    random = np.random.default_rng(seed)
+    holes = cv2.GaussianBlur((random.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 12)
+    return np.asarray(np.minimum(0.06 + (holes - holes.min()) / np.ptp(holes), 0.2), np.float32)
+
+
 def _spray(picture: Picture, _: float) -> Picture:
     """Spray paint that lets a little of the picture through, here and there more: on the lens, so far out of focus."""
-    random = np.random.default_rng(3)
-    holes = cv2.GaussianBlur((random.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 12)
-    through_paint = np.minimum(0.06 + (holes - holes.min()) / np.ptp(holes), 0.2)
-    return _add_noise(np.asarray(40 + through_paint * picture, np.float32), picture)
+    return _add_noise(np.asarray(40 + seen_through_paint(3) * picture, np.float32), picture)
 
 
 def _lamp_off(picture: Picture, _: float) -> Picture:

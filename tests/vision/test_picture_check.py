@@ -28,6 +28,7 @@ from edge.vision.picture_check import PictureCheck
 from edge.vision.pipeline import Pipeline
 from edge.vision.scene import NO_HEADS, Crossing, Frame, Heads, Sighting
 from tests import clips
+from tests.picture_check.measure import seen_through_paint
 
 SEED = 9
 WIDTH, HEIGHT = 320, 240
@@ -122,9 +123,15 @@ FAULTS: dict[Flag, tuple[Callable[[Camera], Callable[[], Picture]], float, float
 @pytest.mark.parametrize("flag", FAULTS, ids=lambda flag: flag.name)
 def test_found_and_gone(flag: Flag) -> None:
     """Each fault is found within its time, alone, and gone within its time when the picture is right again."""
-    fault, found_s, gone_s = FAULTS[flag]
+    check_found_and_gone(flag, *FAULTS[flag])
+
+
+def check_found_and_gone(
+    flag: Flag, fault: Callable[[Camera], Callable[[], Picture]], found_s: float, gone_s: float, *, sound_s: float = 20
+) -> None:
+    """Show sound pictures, *fault* for 30 s and sound ones again: *flag* comes and goes in time, alone."""
     camera = Camera()
-    watch = Watch().show(20, camera.picture)
+    watch = Watch().show(sound_s, camera.picture)
     began_ms = watch.t_ms
     watch.show(30, fault(camera))
     ended_ms = watch.t_ms
@@ -166,24 +173,13 @@ def test_a_cover_with_edges_of_its_own_stays_one() -> None:
 
 def painted(camera: Camera) -> Callable[[], Picture]:
     """Return what a camera sees through paint that was sprayed on its lens: a little, in some places more."""
-    rng = np.random.default_rng(SEED)
-    holes = cv2.GaussianBlur((rng.random((HEIGHT, WIDTH)) > 0.97).astype(np.float32), (0, 0), 12)
-    through = np.minimum(0.06 + (holes - holes.min()) / np.ptp(holes), 0.2)[..., None]
+    through = seen_through_paint(SEED)[..., None]
     return lambda: (40 + through * camera.picture()).astype(np.uint8)
 
 
 def test_paint_that_lets_some_of_the_picture_through_is_a_cover() -> None:
     """It has steps of its own, and a part of the old ones; what it has lost is the sharpness."""
-    camera = Camera()
-    watch = Watch().show(60, camera.picture)
-    began_ms = watch.t_ms
-    watch.show(30, painted(camera))
-    ended_ms = watch.t_ms
-    watch.show(20, camera.picture)
-
-    assert list(watch.came) == [Flag.COVERED]
-    assert watch.came[Flag.COVERED] - began_ms <= 6_000
-    assert watch.went[Flag.COVERED] - ended_ms <= 3_000
+    check_found_and_gone(Flag.COVERED, painted, 6, 3, sound_s=60)
 
 
 @pytest.mark.parametrize(("asked", "real", "slow"), [(15, 3, True), (15, 4.5, False), (5, 1.2, True), (5, 2, False)])

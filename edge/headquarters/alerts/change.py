@@ -13,12 +13,7 @@ from edge.headquarters.report.problems import Kind
 from edge.headquarters.sites import Sites
 from edge.headquarters.store.reader import Alerting
 from edge.web.language import Language
-
-
-def _(text: str) -> str:
-    """Mark *text* for the catalogs; it is translated when it is used."""
-    return text
-
+from edge.web.language import marked as _
 
 _OVER = {
     Kind.SILENT: _("hours come again"),

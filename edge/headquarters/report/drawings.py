@@ -21,6 +21,7 @@ from edge.headquarters.report.takings import weekly_mean
 from edge.web import charts
 from edge.web.charts import Column
 from edge.web.language import Language
+from edge.web.language import marked as _
 
 MOST_COLUMNS = 42
 """A chart by day has no more columns than this, six weeks; a longer period is shown by week and by month. On a phone
@@ -30,11 +31,6 @@ _WEEKS_PX = 90
 _HALF, _FULL = 0.6, 0.8
 """A cell of the map has so strong a colour from this share of the largest cell on that its number needs the opposite
 colour: in the dark scheme from the first share on, in the light one from the second."""
-
-
-def _(text: str) -> str:
-    """Mark *text* for the catalogs; it is translated when it is used."""
-    return text
 
 
 _EMPTY = {"closed": _("closed"), "hatched": _("nobody watched"), "": _("no hour was due")}

@@ -6,12 +6,7 @@ from edge.headquarters.corrections import Action
 from edge.headquarters.report.problems import Kind, Problem
 from edge.headquarters.report.study import Applied
 from edge.web.language import Language
-
-
-def _(text: str) -> str:
-    """Mark *text* for the catalogs; it is translated when it is used."""
-    return text
-
+from edge.web.language import marked as _
 
 _CAUSES = {
     Kind.SILENT: _("no hour has come"),

@@ -95,6 +95,8 @@ _LITTLE_ROOM = 65_536
 _BESIDE = ("", "-wal", "-shm")
 _NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 """What SQLite says where it can't make its shared memory."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that is no sound ledger."""
 _MEMORY = "/dev/shm"  # noqa: S108 - a folder of nobody else's name is made in it
 
 
@@ -137,7 +139,7 @@ def connected_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
         try:
             connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode & 0xFF not in _NO_SHARED_MEMORY:
+            if _plain_code(exc) not in _NO_SHARED_MEMORY:
                 raise
             connection.close()
             wal = Path(f"{path}-wal")
@@ -169,11 +171,15 @@ def copied_into_memory(path: Path) -> sqlite3.Connection:
             if fault(source) is None:
                 source.backup(memory)
     except sqlite3.Error as exc:
-        plain = getattr(exc, "sqlite_errorcode", 0) & 0xFF
-        if path.exists() and plain not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if path.exists() and _plain_code(exc) not in _DAMAGED:
             memory.close()
             raise LedgerUnusable(path, str(exc)) from exc
     return memory
+
+
+def _plain_code(exc: sqlite3.Error) -> int:
+    """Return SQLite's code without what extends it, which is in the higher bytes; 0 if SQLite gave none."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
 
 
 def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:
@@ -181,9 +187,8 @@ def unusable(path: Path, exc: sqlite3.Error | OSError) -> LedgerUnusable:
     if isinstance(exc, OSError):
         full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
     else:
-        # Extended codes carry the plain one in their lowest byte. That there is no room for the shared memory is told
-        # as a failed read or a file that can't be opened.
-        plain = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        # That there is no room for the shared memory is told as a failed read or a file that can't be opened.
+        plain = _plain_code(exc)
         vague = plain in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
         full = plain == sqlite3.SQLITE_FULL or (vague and has_little_room(path))
     cause = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
@@ -255,7 +260,7 @@ def _try(path: Path) -> tuple[sqlite3.Connection, str | None]:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.DatabaseError as exc:
-        if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if _plain_code(exc) not in _DAMAGED:
             connection.close()
             raise
         found = f"is damaged ({exc})"
