@@ -113,9 +113,14 @@ class Page:
         return float(box[0]), float(box[1])
 
     def click(self, selector: str) -> None:
-        """Press and release the mouse on an element."""
-        x, y = self.middle(selector)
-        self.press(x, y)
+        """Press and release the mouse on an element, once nothing lies over it."""
+        found = json.dumps(selector)
+        self.middle(selector)
+        self.wait(
+            f"(() => {{ const e = document.querySelector({found}); const b = e.getBoundingClientRect();"
+            " return e.contains(document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2)); })()"
+        )
+        self.press(*self.middle(selector))
 
     def press(self, x: float, y: float) -> None:
         """Press and release the mouse at a place of the window."""

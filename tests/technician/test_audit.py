@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import re
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from edge.technician.audit.process import Session
 from edge.technician.audit.report import NOBODY_TAPPED, Report, Signature
 from edge.vision.scene import Direction
 from edge.web.charts import COLUMNS_PX
+from edge.web.server import Server, Site
 from tests.technician.chromium import Browser
 from tests.technician.visit import footfall, tap_on_phone
 
@@ -393,6 +396,45 @@ def test_nobody_tapped_can_not_sign(browser: Browser, config_file: Path) -> None
     assert NOBODY_TAPPED in kept[".txt"]
     assert "ccepted by" not in kept[".txt"] + kept[".html"]
     assert page.said == []
+
+
+def test_an_old_state_is_not_shown(browser: Browser, tmp_path: Path) -> None:
+    """The answer to a tap and the stream of events overtake each other; the page never goes back to an older state."""
+    watched = threading.Event()
+    session = Session("door", Door(tmp_path).count)
+    states = [session.shown() for _ in range(3)]
+    for people, state in enumerate(states):
+        state["person"] = {"in": people, "out": 0}
+
+    def events() -> Iterator[dict[str, object]]:
+        yield states[1]
+        assert watched.wait(300)
+        yield from (states[0], states[2])
+
+    server = Server(Site("audit.html", ("style.css", "audit.js", "picture.js"), events, {}, {"advice": ""}), 0)
+    try:
+        page = browser.page()
+        page.open(server.address)
+        page.wait("document.querySelector('#in').textContent === '1'")
+        page.run(
+            "(() => { globalThis.seen = []; const e = document.querySelector('#in');"
+            " new MutationObserver(() => seen.push(e.textContent)).observe(e, { childList: true }); })()"
+        )
+        watched.set()
+        page.wait("document.querySelector('#in').textContent === '2'")
+        assert ["2"] == page.run("seen")
+    finally:
+        server.close()
+
+
+def test_the_box_went_away(browser: Browser, config_file: Path) -> None:
+    """A page whose box lost its power says so, instead of waiting for it without a word."""
+    with footfall("audit", "door", "--config", str(config_file), "--port", "0") as command:
+        page = browser.page()
+        page.open(command.address)
+        page.wait("!document.querySelector('#ready-part').hidden")
+        command.process.kill()
+        page.wait("document.querySelector('#verdict').textContent.startsWith('The box no longer answers')")
 
 
 def test_what_was_broken_off_is_written_first(config_file: Path) -> None:

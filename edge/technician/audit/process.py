@@ -8,6 +8,7 @@ publisher holds the camera's diode open, vision goes on writing to it, so that t
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.3
 """The page is told of the time that is left at least this often, s."""
-_LAST_EVENT_S = 2.0
+_LAST_EVENT_S = 10.0
 """The page has so long to take the last event before the server closes, s."""
 _READY_S = 600.0
 """An audit that nobody starts ends after this time, s."""
@@ -65,6 +66,8 @@ class Session:
     over: Notice = field(default_factory=Notice)
     signature: Signature | None = None
     report: Report | None = None
+    _shown: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def events(self) -> Iterator[Answer]:
         """Yield the state whenever it changes, and a last event with the verdict."""
@@ -74,7 +77,12 @@ class Session:
         yield {**self.shown(), "over": True}
 
     def shown(self) -> dict[str, Any]:
-        """Return the state as JSON; the box's count only when the person may see it."""
+        """Return the state as JSON, numbered from 1; the box's count only when the person may see it."""
+        with self._lock:
+            self._shown += 1
+            return {"number": self._shown, **self._state()}
+
+    def _state(self) -> dict[str, Any]:
         count = self.count
         person, box = count.totals()
         is_shown = count.box_shown or count.phase in ("signing", "over")

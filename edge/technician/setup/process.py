@@ -27,7 +27,7 @@ from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.12
 """The page gets at most one event in this time, s: fast enough for a person, slow enough for a phone's connection."""
-_LAST_EVENT_S = 2.0
+_LAST_EVENT_S = 10.0
 """The page has so long to take the last event before the server closes, s."""
 
 

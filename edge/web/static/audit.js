@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 const KEYS = { i: "in", o: "out", u: "undo" };
 const PARTS = ["waiting", "ready", "counting", "signing", "over"];
 let phase = "waiting";
+let newest = 0;
 
 function showPart(name) {
   phase = name;
@@ -13,6 +14,9 @@ function showPart(name) {
 }
 
 function show(event) {
+  // The answer to a tap and the stream of events come on two connections, in any order.
+  if (event.number < newest) return;
+  newest = event.number;
   showPart(event.over ? "over" : event.phase);
   $("camera").textContent = `of ${event.camera}`;
   $("left").textContent = phase === "ready" || phase === "counting" ? `${clock(event.left_s)} left` : "";

@@ -1,6 +1,7 @@
 // Draws the preview of the sealed vision process: edges, flat shapes, heads as dots, the last three seconds of tracks.
 
 const TRAIL_MS = 3000;
+const SILENCE_MS = 10000;
 const EDGE = [170, 196, 206];
 const SOMEBODY = [122, 148, 170, 150];
 const NAMES = { DARK: "It is too dark", COVERED: "Something is in front of the lens", FROZEN: "The picture stands still",
@@ -120,10 +121,17 @@ export async function post(path, body) {
 
 export function listen(hear, over) {
   const source = new EventSource("/events");
+  let silence = 0;
+  const end = (event) => { clearTimeout(silence); source.close(); over(event); };
   source.onmessage = (message) => {
+    clearTimeout(silence);
+    silence = 0;
     const event = JSON.parse(message.data);
-    if (event.over) { source.close(); over(event); } else hear(event);
+    if (event.over) end(event); else hear(event);
   };
-  // The stream of a page that was refused, or whose box is off, ends for good.
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED) over(null); };
+  source.onerror = () => {
+    // A page that was refused is not asked again. A box that is off is asked again and again, by the browser itself.
+    if (source.readyState === EventSource.CLOSED) end(null);
+    else silence ||= setTimeout(end, SILENCE_MS, null);
+  };
 }
