@@ -140,14 +140,21 @@ class Process:
     @property
     def children(self) -> list[Process]:
         """The processes that it has started and that run."""
-        return [process for process in _all() if process.status.get("PPid") == str(self.pid)]
+        return [process for process in _all() if process.parent == self.pid]
+
+    @property
+    def parent(self) -> int | None:
+        """The number of the process that has started it; None if it has ended."""
+        try:
+            return int(self.status["PPid"])
+        except (OSError, KeyError):
+            return None
 
     @property
     def helper(self) -> Process | None:
         """The helper that tells systemd of it: its parent, if that has the same arguments."""
-        parent = int(self.status.get("PPid", "0"))
         with contextlib.suppress(OSError):
-            if parent and _arguments(PROC / str(parent)) == self.arguments:
+            if (parent := self.parent) and _arguments(PROC / str(parent)) == self.arguments:
                 return Process(parent, self.arguments)
         return None
 

@@ -110,6 +110,11 @@ class CameraMotion:
         """Whether the view was where it should be when last looked at."""
         return self._elsewhere is None and self._lost_ms is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the view is neither in place nor found elsewhere."""
+        return self._elsewhere is None and self._lost_ms is not None
+
     def may_look_elsewhere(self, t_ms: float, lasts_s: float) -> bool:
         """Tell whether the camera looks elsewhere, or may: the view has been lost for less than *lasts_s* seconds."""
         if self._elsewhere is not None:
@@ -177,6 +182,14 @@ class CameraMotion:
         """Tell whether the camera was measured to be in motion, or away for a moment, at *t_ms*."""
         margin_ms = self.settings.margin_s * 1000
         return any(start - margin_ms <= t_ms <= end + margin_ms for start, end in self._shaken)
+
+    def note_jolt(self, start_ms: float, end_ms: float) -> None:
+        """Note that the whole picture moved between two frames, wherever the structure is."""
+        self._jump_ms = end_ms
+        if self._shaken and start_ms <= self._shaken[-1][1]:
+            self._shaken[-1] = (self._shaken[-1][0], max(end_ms, self._shaken[-1][1]))
+        else:
+            self._shaken.append((start_ms, end_ms))
 
     def unclear(self, t_ms: float, now_ms: float) -> bool:
         """Tell whether it may still turn out, within a moment, that the camera was shaken at *t_ms*."""

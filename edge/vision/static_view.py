@@ -57,8 +57,6 @@ class StaticViewSettings:
     """Edge cells that a structure in the view's place must have at least."""
     least_tiles: int = 7
     """Edges in fewer of the picture's 12 tiles (4 x 3) than this tell nothing, either: a door, or a sun spot, may."""
-    tile_edges: float = 5.0
-    """A tile has structure if it has this many edge cells by their weight."""
     stood_s: float = 40.0
     """What has been steady for this long, seconds, where the view was, has come in its place."""
     slack: int = 2
@@ -202,9 +200,9 @@ class StaticView:
         edges = (self._seen_s >= self.settings.trusted_s) & (steepness(self._known) > EDGE_LEVEL)
         other = ~self._same() & (self._steady_s >= self.settings.stood_s)
         weight = edges * self._weight()
-        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in self._tiles_with(weight)]
+        shares = [float((weight[tile] * other[tile]).sum() / weight[tile].sum()) for tile in tiles_with(weight)]
         standing = (steepness(self._steady) > EDGE_LEVEL) & (self._steady_s >= self.settings.stood_s)
-        enough = len(self._tiles_with(standing)) >= self.settings.least_tiles
+        enough = len(tiles_with(standing)) >= self.settings.least_tiles
         return (float(np.quantile(shares, 0.25)) if shares else 0.0), int(np.count_nonzero(standing)) * enough
 
     def renew(self) -> None:
@@ -218,10 +216,6 @@ class StaticView:
     def _same(self) -> Cells:
         """Return where the newest edge is the known one: the same direction, or none in both."""
         return _alike(self._known, self._steady)
-
-    def _tiles_with(self, weight: npt.NDArray[np.generic]) -> list[tuple[slice, slice]]:
-        """Return those of the picture's 12 tiles that have enough edges, each cell's counted as *weight* says."""
-        return [tile for tile in _tiles(self.shape) if weight[tile].sum() >= self.settings.tile_edges]
 
     def _weight(self) -> npt.NDArray[np.float32]:
         seen = self._seen_s / (self._seen_s + self.settings.absent_factor * self._absent_s + np.float32(1e-6))
@@ -237,7 +231,7 @@ class StaticView:
         edges[:, :border] = edges[:, -border:] = False
         weight = edges * self._weight()
         self._edges_seen = float(weight.sum())
-        self._tiles_seen = len(self._tiles_with(weight))
+        self._tiles_seen = len(tiles_with(weight))
         if self._edges_seen < self.settings.least_edges or self._tiles_seen < self.settings.least_tiles:
             return None
         return Structure.of(self._known, edges, weight)
@@ -256,7 +250,16 @@ def _alike(one: Gradient, other: Gradient) -> Cells:
     return alike
 
 
-def _tiles(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+_TILE_EDGES = 5.0
+"""A tile has structure if it has this many edge cells by their weight."""
+
+
+def tiles_with(weight: npt.NDArray[np.generic]) -> list[tuple[slice, slice]]:
+    """Return those of the picture's 12 tiles that have enough edges; *weight* says how much each cell's counts."""
+    return [tile for tile in _tiles(weight.shape) if weight[tile].sum() >= _TILE_EDGES]
+
+
+def _tiles(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
     """Return the picture's 12 tiles, 4 across and 3 down."""
     rows, columns = shape
     return [

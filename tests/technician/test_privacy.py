@@ -203,6 +203,16 @@ def test_publisher_that_listens(start: Start) -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="needs root to make a device")
+def test_a_process_that_has_ended_meanwhile() -> None:
+    """Between two looks a process may end; it has no parent then, no helper, and is nobody's child."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait(300)
+    process = proc.Process(ended.pid, ["footfall", "publisher"])
+
+    assert (process.parent, process.helper) == (None, None)
+    assert ended.pid not in {child.pid for child in proc.Process(os.getpid(), []).children}
+
+
 def test_cameras_are_known_by_their_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node through which pictures come is a camera whatever its name is, and /dev/null is none."""
     monkeypatch.setattr(box, "PROC", folder)

@@ -403,6 +403,22 @@ def test_a_camera_that_is_turned_smoothly_carries_nobody_over_the_line(takes_s: 
     assert counted.flags == Flag(0)
 
 
+@pytest.mark.parametrize("known_s", [0, 1, 3, 6])
+def test_a_knock_before_a_view_is_known_carries_nobody_over_the_line(known_s: int) -> None:
+    """A camera that was started a moment ago is knocked and put back: its own two newest frames say so."""
+    camera = Camera()
+
+    def turned() -> Iterator[Picture]:
+        for down in (0, 18, 42, 60, *[60] * 15, 42, 18, 0, *[0] * 20):
+            yield camera.picture([(100, 150 - down), (220, 150 - down)], down=down)
+
+    standing = (camera.picture([(100, 150), (220, 150)]) for _ in range(round((2 + known_s) * FPS)))
+    counted = count(standing, turned())
+
+    assert counted.crossings == []
+    assert {refused.reason for refused in counted.refused} == {"shaken"}
+
+
 def test_a_frozen_picture_counts_nothing() -> None:
     """A head in a picture that stands still goes nowhere; when the picture runs on, nothing is made up for it."""
     camera = Camera()
