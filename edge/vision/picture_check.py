@@ -23,7 +23,7 @@ import numpy.typing as npt
 from edge.config.camera import SLOWEST_FPS
 from edge.core.tally import Flag
 from edge.vision.camera_motion import CameraMotion
-from edge.vision.jolt import JoltSettings, jolted
+from edge.vision.jolt import Jolts
 from edge.vision.registration import EDGE_LEVEL, Structure, search
 from edge.vision.scene import Frame, Heads, Sighting
 from edge.vision.static_view import StaticView, near_heads
@@ -132,7 +132,7 @@ class PictureCheck:
         self.flags = Flag(0)
         self.thumbnail: Grey = np.zeros((1, 1), np.uint8)
         self._newest_ms = -math.inf
-        self._jolt = JoltSettings()
+        self._jolts = Jolts()
         self.cut = False
         self.begin_view()
 
@@ -193,6 +193,11 @@ class PictureCheck:
                 self._trust_heads()
         while len(self._first_seen) > _MOST_FOLLOWED:
             del self._first_seen[next(iter(self._first_seen))]
+        self._jolts.note(sightings, self._newest_ms)
+        if self._recent and (self._view.structure is None or self._motion.lost):
+            before_ms, before = self._recent[0]
+            if self._jolts.looks(before, before_ms, self.thumbnail, self._shape[1] / self._size[0]):
+                self._motion.note_jolt(before_ms, self._newest_ms)
 
     def _trust_heads(self) -> None:
         """End a verdict against which somebody was followed; what stands there now is the view."""
@@ -237,25 +242,13 @@ class PictureCheck:
         recent.append((t_ms, thumbnail))
         while len(recent) > 1 and recent[1][0] <= t_ms - settings.jump_s * 1000:
             recent.popleft()
-        if t_ms - self._motion_ms < settings.jump_look_s * 1000:
-            return
-        if len(self._heads) and (self._view.structure is None or self._motion.lost):
-            self._look_for_jolt(thumbnail, t_ms)
-        if self._view.structure is None:
+        if self._view.structure is None or t_ms - self._motion_ms < settings.jump_look_s * 1000:
             return
         step = cv2.absdiff(thumbnail, recent[0][1]).ravel()[self._view.structure.cell]
         jumped = int(np.count_nonzero(step > self._step_level)) > settings.jump_share * len(step)
         if jumped or self._motion.unsettled(t_ms):
             self._motion_ms = t_ms
             self._motion.look(self._view, gradient(thumbnail), t_ms, at_once=jumped)
-
-    def _look_for_jolt(self, thumbnail: Grey, t_ms: float) -> None:
-        """Tell by two frames alone whether the camera moves: there is no view, in place, to tell it by."""
-        self._motion_ms = t_ms
-        before_ms, before = self._recent[0]
-        hidden = near_heads(self._shape, self._size, self._heads, self.settings.person_reach)
-        if jolted(before, thumbnail, hidden, self._jolt):
-            self._motion.note_jolt(before_ms, t_ms)
 
     @property
     def _step_level(self) -> float:
