@@ -32,10 +32,11 @@ sign_stage target
 """
 VERIFY = """
 set -euo pipefail
-PREFIX="$1" HOUSE="$1/opt/footfall" ETC="$1/etc" UNCHANGED=1 DRY="" CHANGES=0 UNSIGNED="$4" OLDER="$5"
+FOOTFALL_PREFIX="$1" DRY="" CHANGES=0 UNSIGNED="$4" OLDER="$5"
 source "$3/deploy/say.sh"
 change() { shift; "$@"; }
 put() { install -D -m "$3" "$1" "$2"; }
+source "$3/deploy/box/state.sh"
 source "$3/deploy/box/verify.sh"
 mkdir -p "$HOUSE"
 verify_release "$2"
@@ -125,6 +126,18 @@ def test_an_older_release(tmp_path: Path, release: Release) -> None:
     assert "is older than 1.10.0" in offer(box, old)
     assert offer(box, old, older=True, keep=False) == ""
     assert offer(box, release("1.10.0", content=b"again")) == ""
+
+
+def test_the_release_that_runs_is_not_older(tmp_path: Path, release: Release) -> None:
+    """After a roll-back the same command mends the box with the release that runs; another of its age isn't taken."""
+    box = tmp_path / "box"
+    old = release("1.9.0")
+    offer(box, old)
+    offer(box, release("1.10.0"))
+    (box / "opt/footfall/current").symlink_to(Path("releases", (old / "release").read_text().strip()))
+
+    assert offer(box, old, keep=False) == ""
+    assert "is older than 1.10.0" in offer(box, release("1.9.0", content=b"another"))
 
 
 def test_an_old_release_under_a_new_name(tmp_path: Path, release: Release) -> None:

@@ -6,7 +6,8 @@ readonly SIGNERS="$ETC/footfall/release-signers"
 readonly NEWEST="$HOUSE/newest"
 readonly BESIDE_THE_LIST=(SHA256SUMS SHA256SUMS.sig signers signers.sig release footfall.yaml mqtt.password ca.pem)
 
-# verify_release INCOMING: ends with UNCHANGED if it may not come; UNSIGNED and OLDER let it come all the same.
+# verify_release INCOMING: ends with UNCHANGED if it may not come; UNSIGNED and OLDER let it come all the same. The
+# release that runs is none that is older, also after somebody went back to it by hand.
 verify_release() {
     local incoming="$1" version
     if [[ -z "${UNSIGNED:-}" ]]; then
@@ -16,6 +17,7 @@ verify_release() {
         verify_contents "$incoming"
     fi
     version="$(<"$incoming/release")"
+    [[ "$version" != "$(in_link current)" ]] || return 0
     version="${version%-*}"
     if [[ -z "${OLDER:-}" && -e "$NEWEST" && "$version" != "$(<"$NEWEST")" ]] &&
         [[ "$(printf '%s\n' "$version" "$(<"$NEWEST")" | sort -V | head -n 1)" == "$version" ]]; then

@@ -7,7 +7,6 @@ All tests share one machine, booted once, and each leaves it counting with one c
 from __future__ import annotations
 
 import random
-import re
 
 import pytest
 
@@ -148,7 +147,7 @@ def test_two_cameras_of_one_type_that_swap_their_numbers(made: Shop, camera: Cam
     by_number = CONFIG.format(source="/dev/video0", gateway=GATEWAY, port=made.hq.port)
     made.box.write("/run/by-number.yaml", by_number)
     said = made.footfall("check --config /run/by-number.yaml", check=False).stdout
-    assert re.search(r"/dev/video0.*number", said, re.DOTALL), said
+    assert "/dev/video0 may be the other camera after a restart" in said, said
     assert mine in said or theirs in said
 
     made.box.ssh("systemctl stop footfall-vision@yard footfall-diode@yard.socket")

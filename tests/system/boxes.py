@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CACHE = Path(os.environ.get("FOOTFALL_SYSTEM_CACHE", "/var/tmp/footfall-system"))  # noqa: S108 - kept on purpose
+SUITES = os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split()
+"""The Debians that are tried."""
 ROOT = Path(__file__).parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,sudo,python3,iproute2,procps,systemd-timesyncd,libseccomp2"
 SIGNING = {"FOOTFALL_RELEASE_KEY": str(CACHE / "release-key")}

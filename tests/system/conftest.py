@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,15 @@ from tests.system.shop import Shop
 
 CRASH_LOG = Path("/proc/sys/debug/exception-trace")
 """A switch of the kernel, which a container has from this machine and can't set; an installation sets it on a box."""
-SUITES = os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split()
 
 
-@pytest.fixture(scope="session", params=SUITES)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests with a box of their own first: the shop's box keeps its cable and address until the session ends."""
+    items.sort(key=lambda item: "shop" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", params=boxes.SUITES)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Give a shop whose box is a plain Debian."""
     scratch = tmp_path_factory.mktemp("shop")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.core import tally
 from tests.publisher.rig import Listener, Mosquitto, free_port
-from tests.system.boxes import Box
+from tests.system.boxes import Box, wait_until
 
 _WRITE = re.compile(r'write\(\d+, "((?:\\x[0-9a-f]{2}){48})", 48\b')  # also one that another thread interrupts
 
@@ -66,6 +66,7 @@ class Witness:
         self._box = box
         self._last: dict[tuple[int, int], tuple[int, int]] = {}
         self._watched: dict[int, subprocess.Popen[str]] = {}
+        self._looking = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -80,23 +81,43 @@ class Witness:
         last = list(self._last.values())
         return sum(in_ for in_, _ in last), sum(out for _, out in last)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """
+        Look away: the kernel lets one process at a time look into another, and `footfall privacy` is to be the one.
+
+        What a run counts meanwhile is in its next record, as records are sums; no run may end meanwhile.
+        """
+        with self._looking:
+            self._let_go()
+            yield
+        wait_until(lambda: all(map(_traced, filter(self._box.holds, _visions()))), "the witness to look again")
+
     def close(self) -> None:
-        """Look away."""
+        """Look away for good."""
         self._stopping.set()
         self._thread.join()
+        self._let_go()
+
+    def _let_go(self) -> None:
         for process in self._watched.values():
             process.terminate()
             process.wait()
+        self._watched.clear()
 
     def _look(self) -> None:
         while not self._stopping.wait(0.05):
-            for process in _visions():
-                if process not in self._watched and self._box.holds(process):
-                    self._watched[process] = strace = subprocess.Popen(
-                        ["strace", "-f", "-qq", "-e", "trace=write", "-xx", "-s", "48", "-p", str(process)],
-                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-                    )  # fmt: skip
-                    threading.Thread(target=self._read, args=[strace], daemon=True).start()
+            with self._looking:
+                self._look_for_more()
+
+    def _look_for_more(self) -> None:
+        for process in _visions():
+            if process not in self._watched and self._box.holds(process):
+                self._watched[process] = strace = subprocess.Popen(
+                    ["strace", "-f", "-qq", "-e", "trace=write", "-xx", "-s", "48", "-p", str(process)],
+                    stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                )  # fmt: skip
+                threading.Thread(target=self._read, args=[strace], daemon=True).start()
 
     def _read(self, strace: subprocess.Popen[str]) -> None:
         assert strace.stderr is not None
@@ -116,6 +137,14 @@ def _visions() -> Iterator[int]:
             continue
         if b"/opt/footfall/current/bin/footfall" in words and b"vision" in words and _has_its_diode(folder):
             yield int(folder.name)
+
+
+def _traced(process: int) -> bool:
+    """Tell whether somebody looks into the process, or it has ended."""
+    try:
+        return "\nTracerPid:\t0\n" not in Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return True
 
 
 def _has_its_diode(process: Path) -> bool:

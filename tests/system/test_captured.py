@@ -230,7 +230,8 @@ def test_privacy_finds_each_change(counting: Shop) -> None:
     with changed(counting, *changes):
         code.write_bytes(good[:16] + other.read_bytes()[16:])
         began = time.monotonic()
-        said = counting.box.ssh("/opt/footfall/current/bin/footfall privacy", check=False).stdout
+        with counting.witness.away():
+            said = counting.box.ssh("/opt/footfall/current/bin/footfall privacy", check=False).stdout
         print(said, f"privacy took {time.monotonic() - began:.0f} s", sep="\n")
     code.write_bytes(good)
     counting.box.ssh(f"systemctl restart {VISION}")

@@ -35,7 +35,7 @@ CLIP = ("-ss", "8.5", "-t", "5.5")
 NEAR_S = 0.2
 
 
-@pytest.fixture(params=os.environ.get("FOOTFALL_SYSTEM_SUITES", "bookworm trixie").split())
+@pytest.fixture(params=boxes.SUITES)
 def arm(request: pytest.FixtureRequest) -> Iterator[tuple[boxes.Box, str]]:
     """Give a box with this Debian for 64-bit ARM, not booted: qemu can't boot it, but can run its programs."""
     if not Path("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists():

@@ -36,10 +36,10 @@ systemctl disable --now mosquitto postgresql 2>/dev/null || true
 """
 
 
-@pytest.fixture
-def server() -> Iterator[Box]:
+@pytest.fixture(params=boxes.SUITES)
+def server(request: pytest.FixtureRequest) -> Iterator[Box]:
     """Give a booted Debian with Debian's own packages and nothing of ours."""
-    with boxes.box("bookworm", packages=PACKAGES, kind="-headquarters") as box:
+    with boxes.box(request.param, packages=PACKAGES, kind="-headquarters") as box:
         box.boot()
         box.ssh(PREPARE)
         yield box

@@ -282,6 +282,23 @@ def test_a_vision_that_only_seems_sealed(start: Start, cheat: str) -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="reading loaded filters needs root")
+def test_a_process_that_is_traced(start: Start) -> None:
+    """Where somebody traces the process, its filters can't be read: the tracer is named, and counts against it."""
+    process = start(["vision", "door"], SEALING)
+    with subprocess.Popen(["strace", "-f", "-p", str(process.pid)], stderr=subprocess.PIPE, text=True) as strace:
+        assert strace.stderr is not None
+        assert "attached" in strace.stderr.readline()
+        traced = looked_at(process)
+        strace.terminate()
+        strace.communicate()
+    found = {finding.what: finding.found for finding in traced.findings if finding.good is False}
+
+    assert [filtered._WHAT] == list(found), traced
+    assert f"traced by process {strace.pid}, " in found[filtered._WHAT]
+    assert judged(looked_at(process), good=False) == set()
+
+
+@pytest.mark.skipif(not ROOT, reason="reading loaded filters needs root")
 def test_a_publisher_without_a_sandbox(start: Start) -> None:
     """A publisher that hasn't confined itself is told of."""
     section = processes.publisher(start(["publisher"], ""))

@@ -15,7 +15,10 @@ from edge.technician.proc import Process
 _WHAT = "system calls refused (the loaded filters, followed)"
 _MOST_NAMED = 6
 _UNKNOWN = {
-    errno.EPERM: "NOT SHOWN: reading the loaded filters needs root, outside a container; run it with sudo",
+    errno.EPERM: (
+        "NOT SHOWN: reading the loaded filters needs root, outside a container, and nobody else who traces the process,"
+        " as strace and debuggers do; run it with sudo"
+    ),
     errno.EACCES: "NOT SHOWN: reading the loaded filters needs root; run it with sudo",
     errno.EIO: "NOT SHOWN: this kernel can't show loaded filters (CONFIG_CHECKPOINT_RESTORE)",
     errno.EINVAL: "NOT SHOWN: this kernel can't show loaded filters (CONFIG_CHECKPOINT_RESTORE)",
@@ -64,8 +67,7 @@ def _judge(
         seccomp.load_library()
         threads = {tuple(filters.loaded(int(thread["Pid"]))) for thread in process.threads}
     except (OSError, SealError) as exc:
-        code = exc.errno if isinstance(exc, OSError) else None
-        section.judge(_WHAT, _UNKNOWN.get(code or 0, f"NOT SHOWN: {exc}"), good=False)
+        section.judge(_WHAT, _why_unknown(process, exc), good=False)
         return None
     found = dict.fromkeys(name for programs in threads for name in unrefused(programs))
     wrong = [name for name in found if name not in known]
@@ -76,3 +78,13 @@ def _judge(
         said = f"everything that must be, on every path through {max(map(len, threads))} filters in each thread"
     section.judge(_WHAT, said, good=not wrong)
     return set(found)
+
+
+def _why_unknown(process: Process, exc: OSError | SealError) -> str:
+    """Return why filters weren't read. The kernel lets one process at a time look into another, whoever runs it."""
+    if tracers := sorted({int(thread["TracerPid"]) for thread in process.threads} - {0}):
+        return (
+            f"NOT SHOWN: traced by process {', '.join(map(str, tracers))}, as by strace or a debugger, which can read "
+            "its memory, pictures too; end that and look again"
+        )
+    return _UNKNOWN.get((exc.errno or 0) if isinstance(exc, OSError) else 0, f"NOT SHOWN: {exc}")
