@@ -291,6 +291,7 @@ def test_a_release_that_was_tampered_with(counting: Shop, tmp_path: Path) -> Non
         " && echo 'touch /root/evil' >box && cd ../.. && tar -cf ../evil.tar footfall-*"
     )
     evil = counting.box.ssh("bash /opt/footfall/box take --older /home/tech/evil.tar", check=False)
+    counting.box.ssh("rm -r /home/tech/x /home/tech/*.tar")
 
     assert (old.returncode, "is older than" in old.stderr) == (1, True), old.stderr
     assert (evil.returncode, "isn't what the list of this release names" in evil.stderr) == (1, True), evil.stderr
