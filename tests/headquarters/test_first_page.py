@@ -306,6 +306,15 @@ def test_every_name_is_a_link_that_leads_somewhere(folder: Path, page: str) -> N
     assert 12 == len(list((folder / "pages" / "sites").glob("*.html")))
 
 
+def test_a_shop_alone_has_a_link_to_its_page(folder: Path, tmp_path: Path) -> None:
+    """With nothing to compare and nothing amiss, the first page of a folder leads to the shop all the same."""
+    wish = write.Wish(folder=tmp_path, sites=folder / "sites.yaml", only=["stuttgart"])
+    write.run(str(folder / "hours.sqlite"), CLOCK, wish)
+    first = (tmp_path / "index.html").read_text(encoding="utf-8")
+
+    assert ["sites/stuttgart.html"] == re.findall(r'href="([^"]+)"', first)
+
+
 def test_holidays_are_compared_with_holidays_on_request(folder: Path, tmp_path: Path) -> None:
     """Good Friday of 2026 with that of 2025; and a plain Friday isn't compared with last year's holiday."""
     (tmp_path / "sites.yaml").write_text(
