@@ -27,12 +27,14 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     scratch = tmp_path_factory.mktemp("shop")
     before = CRASH_LOG.read_text()
     CRASH_LOG.write_text("0")
-    with boxes.box(request.param) as box, headquarters(scratch) as hq:
-        box.boot()
-        made = Shop(box, hq, scratch)
-        yield made
-        made.witness.close()
-    CRASH_LOG.write_text(before)
+    try:
+        with boxes.box(request.param) as box, headquarters(scratch) as hq:
+            box.boot()
+            made = Shop(box, hq, scratch)
+            yield made
+            made.witness.close()
+    finally:
+        CRASH_LOG.write_text(before)
 
 
 @pytest.fixture
