@@ -122,6 +122,12 @@ def test_who_came_and_left_is_followed_by_one_track(model: BeliefModel) -> None:
     assert [STEP_MS * 21] == [t_ms for t_ms, continuity in track.steps if continuity < -1]
 
 
+def test_one_detection_is_no_track_yet(model: BeliefModel) -> None:
+    """However confident the detector is, one detection isn't reported: it tells no motion, so no way in either."""
+    assert [] == model.tracker.update(heads([(300, 200, 1.0)]), 0)
+    assert model.tracker.tracks
+
+
 def test_each_setting_has_a_sentence() -> None:
     """Each belief has a unit and a sentence; motion is the product's but for its confidence."""
     source = Path(settings.__file__).read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ class BeliefSettings:
     miss_rate: float = 2.0  # Evidence against existence of the frames that follow it, a second.
     least: float = -2.0  # Existence never sinks below this, so that a lost head can be confirmed in time.
     most: float = 3.0  # Existence never grows beyond this.
-    confirm: float = 0.0  # A track is reported from this existence on.
+    confirm: float = 1.5  # A track is reported from this existence on; one detection, without motion, never gives it.
     doubt: float = -0.5  # Below this existence a track is held back until it is confirmed again.
     heir_reach: float = 1.5  # A head that appears in the picture's middle continues one lost so near, d.
     heir_speed: float = 8.0  # For each second that the lost one was unseen, it may be so much farther away, d.
