@@ -54,9 +54,9 @@ if [[ -n "$certificates" ]]; then
     cp "$certificates" "$root/root/package-index.pem"
     kept+=(PIP_CERT=/root/package-index.pem)
 fi
-mkdir "$root/root/footfall"
-(cd "$3" && { git ls-files -z | tar --null --files-from=- -cf -; }) | tar -C "$root/root/footfall" -xf -
-exec env -i "${kept[@]}" chroot "$root" bash -c "cd /root/footfall && $4" </dev/null
+mkdir "$root/opt/clone"
+(cd "$3" && { git ls-files -z | tar --null --files-from=- -cf -; }) | tar -C "$root/opt/clone" -xf -
+exec env -i "${kept[@]}" chroot "$root" bash -c "cd /opt/clone && $4" </dev/null
 '
 
 # try_on SUITE COMMAND: prints what the command says, and fails if it fails.

@@ -254,9 +254,9 @@ _TILE_EDGES = 5.0
 """A tile has structure if it has this many edge cells by their weight."""
 
 
-def tiles_with(weight: npt.NDArray[np.generic]) -> list[tuple[slice, slice]]:
+def tiles_with(weight: npt.NDArray[np.float32] | Cells) -> list[tuple[slice, slice]]:
     """Return those of the picture's 12 tiles that have enough edges; *weight* says how much each cell's counts."""
-    return [tile for tile in _tiles(weight.shape) if weight[tile].sum() >= _TILE_EDGES]
+    return [tile for tile in _tiles(weight.shape) if float(weight[tile].sum()) >= _TILE_EDGES]
 
 
 def _tiles(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:

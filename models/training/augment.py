@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -108,7 +109,8 @@ def _refocused(part: npt.NDArray[np.uint8], random: np.random.Generator) -> npt.
         part = np.asarray(cv2.filter2D(part, -1, kernel), np.uint8)
     if random.random() < 0.25:
         grain = np.empty(part.shape, np.int16)
-        cv2.randn(grain, 0, float(random.uniform(1, 9)))
+        randn: Any = cv2.randn  # its types allow arrays only, the function numbers too
+        randn(grain, 0, float(random.uniform(1, 9)))
         part = np.asarray(cv2.add(part, grain, dtype=cv2.CV_8U), np.uint8)
     return part
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.core.tally import BEAT_MS
+from edge.headquarters import broker_certificates
 from tests.faults.clock import Hand
 from tests.faults.nursery import Nursery
 from tests.faults.relay import Relay
@@ -415,14 +416,7 @@ def _write_secrets(folder: Path) -> None:
     def run(*command: str) -> None:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run("openssl", "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
-    (folder / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
-    run("openssl", "req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=broker")
-    run(
-        *("openssl", "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
-        *("-extfile", "ext", "-out", "broker.pem"),
-    )
+    broker_certificates.make(folder, "127.0.0.1")
     run("mosquitto_passwd", "-b", "-c", "passwords", "box", PASSWORD)
     run("mosquitto_passwd", "-b", "passwords", "headquarters", PASSWORD)
     secret = folder / "password"

@@ -238,6 +238,17 @@ def test_accounts_change_while_the_broker_runs(tmp_path: Path) -> None:
         made.stop()
 
 
+def test_strict_clients_trust_the_certificate(tmp_path: Path) -> None:
+    """It has what Python 3.13 asks for by itself, whatever version of openssl made it."""
+    folder = tmp_path / "broker"
+    folder.mkdir(mode=0o700)
+    broker_certificates.make(folder, "broker.example.com")
+    verify = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "broker.pem"]
+    done = subprocess.run(verify, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert (0, "broker.pem: OK\n") == (done.returncode, done.stdout), done.stderr
+
+
 def test_another_host_gets_another_certificate_of_the_same_authority(tmp_path: Path) -> None:
     """Boxes that know the authority believe it at once; under the same host nothing changes."""
     made = Secured(tmp_path / "broker")

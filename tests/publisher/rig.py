@@ -102,6 +102,23 @@ class Mosquitto:
             self.process = None
 
 
+_AUTHORITY = """\
+[ca]
+default_ca = ours
+[ours]
+certificate = ca.pem
+private_key = ca.key
+database = issued
+new_certs_dir = .
+default_md = sha256
+policy = any
+rand_serial = yes
+unique_subject = no
+[any]
+commonName = supplied
+"""
+
+
 def make_certificates(folder: Path) -> Path:
     """
     Make certificates in *folder* and return it.
@@ -119,18 +136,22 @@ def make_certificates(folder: Path) -> Path:
             *("req", "-x509", *key, "-keyout", f"{authority}.key", "-out", f"{authority}.pem"),
             *("-days", "90", "-subj", f"/CN={authority}"),
         )
+    (folder / "ca.conf").write_text(_AUTHORITY)
+    (folder / "issued").touch()
     for name, alt, days in (
         ("broker", "IP:127.0.0.1", 90),
         ("stranger", "DNS:elsewhere.example", 90),
-        ("stale", "IP:127.0.0.1", -1),
+        ("stale", "IP:127.0.0.1", 0),
         ("soon", "IP:127.0.0.1", 10),
         ("box", "DNS:box", 90),
     ):
         (folder / "ext").write_text(f"subjectAltName={alt}\n")
         openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        # `openssl ca` makes a certificate that is over; `openssl x509` doesn't any more.
+        valid = ("-days", str(days)) if days else ("-startdate", "20240101000000Z", "-enddate", "20250101000000Z")
         openssl(
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
-            *("-extfile", "ext", "-days", str(days), "-out", f"{name}.pem"),
+            *("ca", "-batch", "-config", "ca.conf", "-notext", "-extfile", "ext", *valid),
+            *("-in", f"{name}.csr", "-out", f"{name}.pem"),
         )
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -32,7 +33,7 @@ def _path(tmp_path: Path) -> Path:
 )
 def test_what_no_ledger_has(path: Path, harm: str) -> None:
     """A view in the place of a table, which may have no end, or a trigger, makes it no ledger."""
-    with sqlite3.connect(path) as ledger:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as ledger:
         ledger.executescript(harm)
 
     with pytest.raises(LedgerUnusable, match="no ledger of ours has"), LedgerView.opened(path):
@@ -42,7 +43,7 @@ def test_what_no_ledger_has(path: Path, harm: str) -> None:
 @pytest.mark.parametrize("row", ["text", 1, b"bytes, but the time isn't one"])
 def test_a_row_of_another_type(path: Path, row: object) -> None:
     """A value that a publisher of ours never writes is told as a fault of the ledger, not as one of this program."""
-    with sqlite3.connect(path) as ledger:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as ledger:
         ledger.execute("ALTER TABLE hours RENAME TO old")
         ledger.execute(
             "CREATE TABLE hours (camera, start_ms, revision, end_ms, payload, closed_ms, delivered_ms, settled)"
@@ -65,7 +66,7 @@ def test_no_file_of_its_own(path: Path, tmp_path: Path) -> None:
 
 def test_text_that_is_none(path: Path) -> None:
     """Bytes that aren't UTF-8 are read as such, and don't end the program."""
-    with sqlite3.connect(path) as ledger:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as ledger:
         ledger.execute("INSERT INTO boots (boot_id) VALUES (CAST(x'ff1b' AS TEXT))")
         ledger.execute("INSERT INTO streams VALUES (1, 2, 'door', 1, 'line', 1, 0)")
         ledger.execute("INSERT INTO readings VALUES (1, 1, 1, 1, 1, 1, 1, 0)")

@@ -25,6 +25,7 @@ import numpy as np
 
 from edge.core.head_model import shipped
 from edge.technician import proc
+from tests.nobody import AS_NOBODY
 from tests.publisher.rig import MOSQUITTO, wait_until
 from tests.publisher.wire import Talk
 from tests.sealed.marks import Mark
@@ -327,7 +328,7 @@ def _look_into(trial: Trial) -> None:
     for process in (trial.vision, trial.publisher):
         look = f"open('/proc/{process}/mem', 'rb')"
         done = subprocess.run(
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", look],
+            [*AS_NOBODY, sys.executable, "-c", look],
             capture_output=True,
             text=True,
             check=False,

@@ -25,13 +25,12 @@ from edge.core.errors import WireError, WireTooFast
 from edge.core.head_model import shipped
 from edge.publisher.reading_validator import ReadingValidator
 from edge.sandbox import readiness
+from tests.nobody import AS_NOBODY, needs_nobody
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-ROOT = os.geteuid() == 0
-AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 REFUSALS = {"EPERM", "EACCES", "ENOSYS", "no answer"}
 
 VICTIM = "import sys; from edge.sandbox import prctl; prctl.hide_memory(); sys.stdin.read(); print('unharmed')"
@@ -143,11 +142,12 @@ def _listener(family: int, kind: int, address: Any) -> socket.socket:
     return listener
 
 
-@pytest.fixture(name="surroundings", params=[pytest.param((), id="this user"), pytest.param(AS_NOBODY, id="nobody")])
+@pytest.fixture(
+    name="surroundings",
+    params=[pytest.param((), id="this user"), pytest.param(AS_NOBODY, id="nobody", marks=needs_nobody)],
+)
 def _surroundings(request: pytest.FixtureRequest) -> Iterator[Surroundings]:
     prefix: tuple[str, ...] = request.param
-    if prefix and not ROOT:
-        pytest.skip("needs root to become another user")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)

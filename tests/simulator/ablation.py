@@ -11,14 +11,16 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from edge.config.schema import Line
 from edge.core import head_model
 from edge.core.head_model import Contract
 from edge.evaluation.evaluate import read_truth
@@ -27,7 +29,7 @@ from edge.vision.clip import ClipSource
 from edge.vision.clip_counter import DEFAULT_FPS
 from edge.vision.detector import Detector
 from edge.vision.picture_check import PictureCheck
-from edge.vision.scene import Heads
+from edge.vision.scene import Crossing, Heads
 from edge.vision.tracking.line import CrossingCounter
 from edge.vision.tracking.settings import SETTINGS, TrackingSettings
 from edge.vision.tracking.tracker import Tracker
@@ -170,17 +172,52 @@ def recordings(folder: Path, contract: Contract) -> Iterator[Recording]:
         yield load(clip, kept)
 
 
+class Model(Protocol):
+    """Counts over a line in the pictures of one scene."""
+
+    def look(self, heads: Heads, t_ms: float) -> Sequence[Crossing]:
+        """Return the crossings that are known to count with the frame of *t_ms*."""
+
+    def finish(self) -> Sequence[Crossing]:
+        """Return the crossings that were undecided at the end of the pictures, and count."""
+
+
+class Shipped:
+    """The product's tracker and counter."""
+
+    def __init__(
+        self, line: Line, size: tuple[int, int], strong: float, weak: float, settings: TrackingSettings
+    ) -> None:
+        self._tracker = Tracker(*size, strong, weak, settings)
+        self._counter = CrossingCounter({"line": line}, *size, settings)
+
+    def look(self, heads: Heads, t_ms: float) -> list[Crossing]:
+        """Count."""
+        sightings = self._tracker.update(heads, t_ms)
+        return self._counter.update(sightings, self._tracker.ended, self._tracker.rejected)
+
+    def finish(self) -> tuple[()]:
+        """Return nothing: it leaves nothing undecided."""
+        return ()
+
+
+def count_with(recording: Recording, begin: Callable[[Line, tuple[int, int]], Model]) -> Score:
+    """Count one clip, each scene of it with a model that was begun for its line and size, and score it."""
+    truth = read_truth(recording.clip.with_suffix(".json"))
+    crossings: list[Crossing] = []
+    model: Model | None = None
+    for t_ms, begins, heads in recording.frames:
+        if begins or model is None:
+            crossings += model.finish() if model else ()
+            model = begin(truth.line, recording.size)
+        crossings += model.look(heads, t_ms)
+    crossings += model.finish() if model else ()
+    return truth.score([Event(crossing.t_ms / 1000, crossing.direction) for crossing in crossings])
+
+
 def count(recording: Recording, strong: float, weak: float, settings: TrackingSettings) -> Score:
     """Count one clip with these thresholds and settings, and hold it against its truth."""
-    truth = read_truth(recording.clip.with_suffix(".json"))
-    counted: list[Event] = []
-    for t_ms, begins, heads in recording.frames:
-        if begins:
-            tracker = Tracker(*recording.size, strong, weak, settings)
-            counter = CrossingCounter({"line": truth.line}, *recording.size, settings)
-        crossings = counter.update(tracker.update(heads, t_ms), tracker.ended, tracker.rejected)
-        counted += [Event(crossing.t_ms / 1000, crossing.direction) for crossing in crossings]
-    return truth.score(counted)
+    return count_with(recording, lambda line, size: Shipped(line, size, strong, weak, settings))
 
 
 SIMULATED: dict[str, tuple[Traffic, Errors, float, int]] = {

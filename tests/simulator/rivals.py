@@ -32,6 +32,12 @@ class Rival(Protocol):
         """Return the crossings that it counts with this frame."""
 
 
+def line_at(height: int) -> Line:
+    """Return the simulated line in shares of a picture that is *height* px high."""
+    ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
+    return Line.model_validate({**ends, "inside": (0.5, 0.99)})
+
+
 class Ours:
     """
     The product's own tracker and line.
@@ -48,9 +54,7 @@ class Ours:
     ) -> None:
         del fps
         self.tracker = Tracker(WIDTH, height, strong, WEAK, settings)
-        ends = {"from": (LINE.start[0], LINE_Y * PX / height), "to": (LINE.end[0], LINE_Y * PX / height)}
-        line = Line.model_validate({**ends, "inside": (0.5, 0.99)})
-        self.counter = CrossingCounter({"door": line}, WIDTH, height, settings)
+        self.counter = CrossingCounter({"door": line_at(height)}, WIDTH, height, settings)
 
     def look(self, heads: Heads, t_s: float) -> list[Event]:
         """Count."""

@@ -26,11 +26,12 @@ from edge.technician import proc
 from edge.technician.privacy import box, filtered, left, processes, programs, unit
 from edge.technician.privacy.finding import Examination, Finding, Section
 from edge.technician.privacy.page import page
+from tests.nobody import AS_NOBODY, WHY_NOT
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 ROOT = os.geteuid() == 0
-AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if ROOT else ()
+BY_NOBODY = AS_NOBODY if ROOT else ()
 REPOSITORY = Path(__file__).parents[2]
 
 STAND_IN = """\
@@ -89,12 +90,15 @@ def _start(folder: Path) -> Iterator[Start]:
     """Start something that the kernel knows as `footfall WORDS`, which does *body* and then waits."""
     started: list[subprocess.Popen[str]] = []
 
+    if ROOT and WHY_NOT:
+        pytest.skip(WHY_NOT)
+
     def start(words: Sequence[str], body: str, *, child: bool = False) -> proc.Process:
         program = folder / str(len(started)) / "footfall"
         program.parent.mkdir()
         program.write_text(STAND_IN.format(body=body))
         process = subprocess.Popen(
-            [*AS_NOBODY, sys.executable, str(program), *words],
+            [*BY_NOBODY, sys.executable, str(program), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -594,7 +598,7 @@ def test_whole(folder: Path, words: list[str], code: int, verdict: str) -> None:
     (folder / "stand-in").mkdir()
     body = "if '--unsealed' not in sys.argv:\n    from edge.vision.seal import Seal\n    Seal([]).close((up,))"
     (folder / "stand-in" / "footfall").write_text(STAND_IN.format(body=body))
-    program = ALONE.format(folder=folder, prefix=AS_NOBODY)
+    program = ALONE.format(folder=folder, prefix=BY_NOBODY)
     done = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", program, "", *words],
         capture_output=True,

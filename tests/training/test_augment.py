@@ -31,7 +31,7 @@ def test_a_label_stays_on_its_head(seed: int) -> None:
         part, moved = cut(picture, labels, 224, 160, random)
         x, y, diameter, visible = moved[0].tolist()
     box = part[int(y - diameter) : int(y + diameter) + 1, int(x - diameter) : int(x + diameter) + 1].mean(axis=2)
-    bright = box > (float(box.min()) + float(box.max())) / 2
+    bright = box > (float(np.min(box)) + float(np.max(box))) / 2
     rows, columns = np.nonzero(bright)
 
     assert columns.mean() + 0.5 + int(x - diameter) == pytest.approx(x, abs=1.5)

@@ -21,14 +21,13 @@ import pytest
 from edge.core.errors import SealError
 from edge.sandbox import landlock, seccomp
 from tests.attempt import OUTCOME
+from tests.nobody import AS_NOBODY, UID, needs_nobody
 from tests.vision import odd_clips
 
 pytestmark = [pytest.mark.processes, pytest.mark.host]
 
 ROOT = os.geteuid() == 0
 REPOSITORY = Path(__file__).parents[2]
-NOBODY = 65534
-AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root to become another user or to make a device")
 needs_landlock = pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
@@ -119,7 +118,7 @@ def said(process: InAProcess) -> Any:
     return json.loads(heard)
 
 
-@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_root)])
+@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_nobody)])
 def test_every_way_out_is_tried(prefix: Sequence[str]) -> None:
     """A sealed process has really tried each call that it must not make, and each was refused."""
     body = "say(seal().refused)"
@@ -190,7 +189,7 @@ def test_no_log() -> None:
     assert process.end() == ("before", "")
 
 
-@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_root)])
+@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_nobody)])
 def test_namespaces(prefix: Sequence[str]) -> None:
     """Where namespaces may be made, the process's own have no network but a dead loopback, and nothing to write to."""
     body = """
@@ -354,7 +353,7 @@ TERMINAL = """
 
 
 @needs_root
-@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY)])
+@pytest.mark.parametrize("prefix", [pytest.param((), id="this user"), pytest.param(AS_NOBODY, marks=needs_nobody)])
 @pytest.mark.parametrize(
     "kernel",
     ["", WITHOUT_NAMESPACES, WITHOUT_LANDLOCK, WITHOUT_NAMESPACES + WITHOUT_LANDLOCK],
@@ -365,7 +364,7 @@ def test_no_device_but_the_camera(kernel: str, prefix: Sequence[str]) -> None:
     outer, inner = pty.openpty()
     terminal = os.ttyname(inner)
     if prefix:
-        os.chown(terminal, NOBODY, NOBODY)
+        os.chown(terminal, UID, UID)
     try:
         found = said(InAProcess(kernel, TERMINAL.format(terminal=terminal), prefix=prefix))
     finally:
@@ -545,7 +544,7 @@ UNPLUGGED = """
 """
 
 
-@needs_root
+@needs_nobody
 @pytest.mark.parametrize("kernel", ["", WITHOUT_NAMESPACES, WITHOUT_LANDLOCK], ids=["both", "landlock", "namespaces"])
 def test_replugged_camera(devices: Path, kernel: str) -> None:
     """A camera that is unplugged and plugged in again, a new file by then, is opened by the sealed process."""
@@ -559,7 +558,7 @@ def test_replugged_camera(devices: Path, kernel: str) -> None:
     assert said(process) == [True, "done"]
 
 
-@needs_root
+@needs_nobody
 @needs_landlock
 def test_replugged_camera_beside_a_writable_folder(devices: Path) -> None:
     """Where /dev has a folder that could be written to, only the present device is opened, and the report says so."""

@@ -260,7 +260,7 @@ class Grid:
     def flags_of(self, rows: Rows) -> int:
         """Return the bits of all flags of *rows*."""
         rows = rows[rows >= 0]
-        return int(np.bitwise_or.reduce(self.flags[rows], axis=None) | np.bitwise_or.reduce(self.kept_flags[rows]))
+        return int(np.bitwise_or.reduce(np.append(self.flags[rows].ravel(), self.kept_flags[rows])))
 
     def by_weekday(self, rows: Rows, values: NDArray[Any]) -> NDArray[np.float64]:
         """Add up *values*, shape (n, 24), which belong to *rows*, by weekday; shape (7, 24), 0 is Monday."""
