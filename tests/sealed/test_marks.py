@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import os
 import sqlite3
@@ -47,7 +48,7 @@ def grey(pixels: Picture) -> Picture:
 
 
 def in_a_database(pixels: Picture) -> bytes:
-    with sqlite3.connect(":memory:") as ledger:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as ledger:
         ledger.execute("CREATE TABLE hours (payload BLOB)")
         ledger.execute("INSERT INTO hours VALUES (?)", (grey(pixels).tobytes(),))
         return ledger.serialize()

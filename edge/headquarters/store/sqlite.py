@@ -48,14 +48,23 @@ class SqliteReader(Reader):
         address = f"{path.absolute().as_uri()}?mode=ro" + ("&immutable=1" if is_still else "")
         try:
             self._connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
+        except sqlite3.Error as exc:
+            raise StoreUnusable(self.name, str(exc)) from exc
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            self.version = self._version()
+            refuse_newer(self.name, self.version)
+            on_failure.pop_all()
+
+    def _version(self) -> int:
+        try:
             found = self._connection.execute("SELECT version FROM footfall_store").fetchone()
         except sqlite3.OperationalError as exc:
             cause = "it is no store of hours" if "no such table" in str(exc) else str(exc)
             raise StoreUnusable(self.name, cause) from exc
         except sqlite3.Error as exc:
             raise StoreUnusable(self.name, str(exc)) from exc
-        self.version = 0 if found is None else int(found[0])
-        refuse_newer(self.name, self.version)
+        return 0 if found is None else int(found[0])
 
     def close(self) -> None:
         """Let go of it."""
