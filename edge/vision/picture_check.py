@@ -27,6 +27,7 @@ from edge.vision.jolt import Jolts
 from edge.vision.registration import EDGE_LEVEL, Structure, search
 from edge.vision.scene import Frame, Heads, Sighting
 from edge.vision.static_view import StaticView, near_heads
+from edge.vision.stream_check import Frozen, Pace
 from edge.vision.thumbnail import Gradient, Grey, gradient, sample, shape_for, sharpness, shrink, steepness
 
 _MOST_FOLLOWED = 200
@@ -120,8 +121,8 @@ class PictureCheck:
 
     def __init__(self, fps: float, settings: PictureCheckSettings | None = None) -> None:
         self.settings = settings = settings or PictureCheckSettings()
-        self._frozen = _Frozen(settings.frozen_s * 1000, settings.frozen_factor)
-        self._pace = _Pace(min(settings.slowest_fps, fps / 3), settings)
+        self._frozen = Frozen(settings.frozen_s * 1000, settings.frozen_factor)
+        self._pace = Pace(min(settings.slowest_fps, fps / 3), settings.pace_s, settings.away_s)
         self._dark = _Held(settings.found_s, settings.gone_s)
         self._covered = _Held(settings.found_s, settings.gone_s)
         self._moved = _Held(0.0, settings.back_s)
@@ -366,44 +367,3 @@ class _Held:
             self._since_ms = t_ms
         if t_ms - self._since_ms >= (self._gone_ms if self.holds else self._found_ms):
             self.holds, self._since_ms = now, None
-
-
-class _Frozen:
-    """Whether the same picture has come again and again, for longer than this source repeats pictures."""
-
-    def __init__(self, frozen_ms: float, factor: float) -> None:
-        self._frozen_ms, self._factor = frozen_ms, factor
-        self._sampled: Grey | None = None
-        self._since_ms = self._last_ms = 0.0
-        self._longest_ms = 0.0
-
-    def looks(self, sampled: Grey, t_ms: float) -> bool:
-        """Tell whether *sampled* has been exactly this for too long."""
-        limit_ms = max(self._frozen_ms, self._factor * self._longest_ms)
-        if self._sampled is None or not np.array_equal(sampled, self._sampled):
-            repeated_ms = self._last_ms - self._since_ms
-            if repeated_ms < limit_ms:
-                self._longest_ms = max(self._longest_ms, min(repeated_ms, self._frozen_ms))
-            self._sampled, self._since_ms = sampled, t_ms
-        self._last_ms = t_ms
-        return t_ms - self._since_ms >= limit_ms
-
-
-class _Pace:
-    """Whether frames come too slowly to follow people; at most so many times are kept as make the floor."""
-
-    def __init__(self, floor_fps: float, settings: PictureCheckSettings) -> None:
-        self._pace_ms, self._away_ms = settings.pace_s * 1000, settings.away_s * 1000
-        self._times_ms: deque[float] = deque(maxlen=max(2, round(floor_fps * settings.pace_s)))
-        self._began_ms = 0.0
-
-    def is_slow(self, t_ms: float) -> bool:
-        """Tell whether, with a frame at *t_ms*, the last ten seconds had fewer than the floor."""
-        if not self._times_ms or t_ms - self._times_ms[-1] > self._away_ms:
-            self._times_ms.clear()
-            self._began_ms = t_ms
-        self._times_ms.append(t_ms)
-        full = len(self._times_ms) == self._times_ms.maxlen
-        if full:
-            return t_ms - self._times_ms[0] > self._pace_ms
-        return t_ms - self._began_ms > self._pace_ms
