@@ -19,13 +19,14 @@ def _why_not() -> str:
     """Return why nothing of ours can run as nobody here; empty if it can."""
     if os.geteuid() != 0:
         return "needs root to become another user"
-    look = [*AS_NOBODY, sys.executable, "-c", "import edge.vision.seal"]
+    look = [*AS_NOBODY, sys.executable, "-c", "import edge, pyseccomp"]
     tried = subprocess.run(
-        look, cwd="/", env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, check=False
+        look, cwd="/", env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False
     )
     if tried.returncode == 0:
         return ""
-    return f"another user can't read {REPOSITORY}: clone it where everybody may read, such as /opt"
+    said = tried.stderr.strip().rpartition("\n")[2]
+    return f"another user can't run this clone ({said}): put {REPOSITORY} where everybody may read, such as /opt"
 
 
 WHY_NOT = _why_not()

@@ -45,8 +45,7 @@ def make(folder: Path, host: str) -> bool:
     with tempfile.TemporaryDirectory(dir=authority) as name:
         made = Path(name)
         (made / "ext").write_text(
-            f"subjectAltName={_alternative(host)}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
-            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+            f"subjectAltName={_alternative(host)}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n",
             encoding="utf-8",
         )
         if not (folder / "ca.pem").exists():

@@ -183,7 +183,7 @@ class CameraMotion:
         margin_ms = self.settings.margin_s * 1000
         return any(start - margin_ms <= t_ms <= end + margin_ms for start, end in self._shaken)
 
-    def note_jolt(self, start_ms: float, end_ms: float) -> None:
+    def note_knock(self, start_ms: float, end_ms: float) -> None:
         """Note that the whole picture moved between two frames, wherever the structure is."""
         self._jump_ms = end_ms
         if self._shaken and start_ms <= self._shaken[-1][1]:

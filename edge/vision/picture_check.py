@@ -23,7 +23,7 @@ import numpy.typing as npt
 from edge.config.camera import SLOWEST_FPS
 from edge.core.tally import Flag
 from edge.vision.camera_motion import CameraMotion
-from edge.vision.jolt import Jolts
+from edge.vision.knock import KnockDetector
 from edge.vision.registration import EDGE_LEVEL, Structure, search
 from edge.vision.scene import Frame, Heads, Sighting
 from edge.vision.static_view import StaticView, near_heads
@@ -94,8 +94,6 @@ class PictureCheckSettings:
     """and leaves less than this share of the edges anywhere in the picture."""
     cut_step_s: float = 1.0
     """Frames farther apart than this tell nothing about a cut, seconds."""
-    person_reach: float = 3.0
-    """A person reaches no farther from the head's centre than this, head diameters."""
     slowest_fps: float = SLOWEST_FPS
     """Fewer frames a second than this are too few to follow people by."""
     pace_s: float = 10.0
@@ -121,7 +119,7 @@ class PictureCheck:
 
     def __init__(self, fps: float, settings: PictureCheckSettings | None = None) -> None:
         self.settings = settings = settings or PictureCheckSettings()
-        self._frozen = Frozen(settings.frozen_s * 1000, settings.frozen_factor)
+        self._frozen = Frozen(settings.frozen_s, settings.frozen_factor)
         self._pace = Pace(min(settings.slowest_fps, fps / 3), settings.pace_s, settings.away_s)
         self._dark = _Held(settings.found_s, settings.gone_s)
         self._covered = _Held(settings.found_s, settings.gone_s)
@@ -133,7 +131,6 @@ class PictureCheck:
         self.flags = Flag(0)
         self.thumbnail: Grey = np.zeros((1, 1), np.uint8)
         self._newest_ms = -math.inf
-        self._jolts = Jolts()
         self.cut = False
         self.begin_view()
 
@@ -144,6 +141,7 @@ class PictureCheck:
         self._home: StaticView | None = None
         """The view from which the camera was moved, while `moved` holds."""
         self._motion = CameraMotion()
+        self._knocks = KnockDetector()
         self._motion_ms = -math.inf
         self._recent: deque[tuple[float, Grey]] = deque()
         self._looked_ms = -math.inf
@@ -194,11 +192,11 @@ class PictureCheck:
                 self._trust_heads()
         while len(self._first_seen) > _MOST_FOLLOWED:
             del self._first_seen[next(iter(self._first_seen))]
-        self._jolts.note(sightings, self._newest_ms)
+        self._knocks.note(sightings, self._newest_ms)
         if self._recent and (self._view.structure is None or self._motion.lost):
             before_ms, before = self._recent[0]
-            if self._jolts.looks(before, before_ms, self.thumbnail, self._shape[1] / self._size[0]):
-                self._motion.note_jolt(before_ms, self._newest_ms)
+            if self._knocks.is_knocked(before, before_ms, self.thumbnail, self._shape[1] / self._size[0]):
+                self._motion.note_knock(before_ms, self._newest_ms)
 
     def _trust_heads(self) -> None:
         """End a verdict against which somebody was followed; what stands there now is the view."""
@@ -288,7 +286,7 @@ class PictureCheck:
         if len(self._recent) > 1 and self._motion.at_rest(t_ms):
             step = cv2.absdiff(self._recent[-1][1], self._recent[-2][1])
             self._noise += 0.1 * (1.5 * float(np.median(step)) - self._noise)
-        hidden = near_heads(self._shape, self._size, self._heads, settings.person_reach)
+        hidden = near_heads(self._shape, self._size, self._heads)
         sound = not (dark or covered) and self._motion.in_place
         unseen = dark or covered or self._dark.holds or self._covered.holds
         doubtful = unseen or self._motion.may_look_elsewhere(t_ms, self._view.settings.renewed_s)

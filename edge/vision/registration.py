@@ -96,13 +96,17 @@ class Transform:
 
     def apply(self, structure: Structure) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return where the points of *structure* are now: (n,) and (n,) float32, cells from the centre."""
+        return self.move(structure.x, structure.y)
+
+    def move(
+        self, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return where the points at *x* and *y* are now; each (n,) float32, cells from the centre."""
+        right, down = np.float32(self.right), np.float32(self.down)
         if not self.turn and self.zoom == 1.0:
-            return structure.x + np.float32(self.right), structure.y + np.float32(self.down)
+            return x + right, y + down
         cosine, sine = self.zoom * math.cos(self.turn), self.zoom * math.sin(self.turn)
-        return (
-            cosine * structure.x - sine * structure.y + np.float32(self.right),
-            sine * structure.x + cosine * structure.y + np.float32(self.down),
-        )
+        return cosine * x - sine * y + right, sine * x + cosine * y + down
 
     def directions(self, structure: Structure) -> npt.NDArray[np.float32]:
         """Return which way the points' edges run now: (2, n) float32, unit vectors."""

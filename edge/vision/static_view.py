@@ -269,7 +269,11 @@ def _tiles(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
     ]
 
 
-def near_heads(shape: tuple[int, int], size: tuple[int, int], heads: npt.NDArray[np.float32], reach: float) -> Cells:
+_PERSON_REACH = 3.0
+"""A person reaches no farther from the head's centre than this, head diameters."""
+
+
+def near_heads(shape: tuple[int, int], size: tuple[int, int], heads: npt.NDArray[np.float32]) -> Cells:
     """
     Return the cells that are near heads: people may hide them.
 
@@ -277,11 +281,10 @@ def near_heads(shape: tuple[int, int], size: tuple[int, int], heads: npt.NDArray
         shape: Rows and columns of the thumbnail.
         size: Width and height of the picture, px.
         heads: (n, 3) float32: x, y and diameter of each head, px.
-        reach: How far from a head's centre a person reaches, diameters.
     """
     cells = np.zeros(shape, np.uint8)
     scale_x, scale_y = shape[1] / size[0], shape[0] / size[1]
     for x, y, diameter in heads.tolist():
         centre = (round(x * scale_x), round(y * scale_y))
-        cv2.circle(cells, centre, max(1, round(reach * diameter * scale_x)), 1, -1)
+        cv2.circle(cells, centre, max(1, round(_PERSON_REACH * diameter * scale_x)), 1, -1)
     return cells > 0

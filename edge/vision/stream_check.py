@@ -14,12 +14,12 @@ class Frozen:
     Whether the same picture has come again and again, for longer than this source repeats pictures.
 
     Args:
-        frozen_ms: So long of exactly the same is no camera's,
-        factor: unless the source has repeated pictures before: then this many times as long as it did.
+        frozen_s: A camera never gives exactly the same picture for so long.
+        factor: A source that has repeated pictures before may do so this many times as long.
     """
 
-    def __init__(self, frozen_ms: float, factor: float) -> None:
-        self._frozen_ms, self._factor = frozen_ms, factor
+    def __init__(self, frozen_s: float, factor: float) -> None:
+        self._frozen_ms, self._factor = frozen_s * 1000, factor
         self._sampled: Grey | None = None
         self._since_ms = self._last_ms = 0.0
         self._longest_ms = 0.0

@@ -40,6 +40,8 @@ _MAX_BODY_BYTES = 65_536
 """A longer request body is refused before it is read."""
 _MAX_STREAMS = 4
 """So many tabs may listen to the events at once."""
+_LAST_EVENT_S = 10.0
+"""A page has so long to take the last event before the server closes, s."""
 _TIMEOUT_S = 15
 """A connection that sends nothing for so long is closed."""
 _HOSTS = {"127.0.0.1", "localhost"}
@@ -155,10 +157,10 @@ class Server:
             self._streams.discard(stream)
             self._changed.notify_all()
 
-    def wait_for_streams(self, timeout_s: float) -> None:
-        """Wait until every event stream has ended, or *timeout_s* is over."""
+    def wait_for_streams(self) -> None:
+        """Wait until every event stream has ended, so that each page has got the last event; ten seconds at most."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._streams, timeout_s)
+            self._changed.wait_for(lambda: not self._streams, _LAST_EVENT_S)
 
     def close(self) -> None:
         """Stop listening."""

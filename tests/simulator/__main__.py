@@ -78,15 +78,20 @@ class Case:
     fps: float = 10.0
     height: int = HEIGHT
 
-    def row(self) -> Row:
-        (outcome,) = run(
+    def outcomes(self, rivals: Sequence[Callable[[float], Rival]] = ()) -> list[Outcome]:
+        """Return what *rivals*, or ours alone, make of it."""
+        return run(
             self.traffic,
             self.errors,
             fps=self.fps,
             crossings=self.crossings,
             seed=SEED,
             height=self.height,
+            rivals=rivals,
         )
+
+    def row(self) -> Row:
+        (outcome,) = self.outcomes()
         return self.name, outcome
 
 

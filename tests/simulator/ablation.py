@@ -40,6 +40,8 @@ from tests.simulator.judge import run
 from tests.simulator.walkers import HEIGHT, Traffic
 
 PAGE = Path(__file__).parents[2] / "docs" / "ablation.md"
+HEADS = Path(tempfile.gettempdir()) / "footfall-heads"
+"""Where the heads of the clips are kept, unless --heads names another folder."""
 LEAST_SCORE = 0.12
 """Heads are kept from this score on, below every threshold that is tried."""
 STEPS = (
@@ -289,7 +291,7 @@ Each row is without one part, and with all others.
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulator.ablation", description=__doc__)
-    parser.add_argument("--heads", type=Path, default=Path(tempfile.gettempdir()) / "footfall-heads")
+    parser.add_argument("--heads", type=Path, default=HEADS)
     parser.add_argument("--crossings", type=int, default=400, help="simulated ones a cell; 0 leaves these columns out")
     options = parser.parse_args()
     contract = head_model.read()

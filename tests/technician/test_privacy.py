@@ -206,7 +206,6 @@ def test_publisher_that_listens(start: Start) -> None:
     assert "lets others connect" in judged(section, good=False)
 
 
-@pytest.mark.skipif(not ROOT, reason="needs root to make a device")
 def test_a_process_that_has_ended_meanwhile() -> None:
     """Between two looks a process may end; it has no parent then, no helper, and is nobody's child."""
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
@@ -217,6 +216,7 @@ def test_a_process_that_has_ended_meanwhile() -> None:
     assert ended.pid not in {child.pid for child in proc.Process(os.getpid(), []).children}
 
 
+@pytest.mark.skipif(not ROOT, reason="needs root to make a device")
 def test_cameras_are_known_by_their_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node through which pictures come is a camera whatever its name is, and /dev/null is none."""
     monkeypatch.setattr(box, "PROC", folder)

@@ -215,7 +215,7 @@ def test_events_until_the_last(server: Server, box: Box) -> None:
         stream = connection.getresponse()
         first = stream.readline()
         box.over.set()
-        server.wait_for_streams(10)
+        server.wait_for_streams()
         rest = stream.read()
 
     assert (b'data: {"hello":1}\n', b'\ndata: {"over":true}\n\n') == (first, rest)

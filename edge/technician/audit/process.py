@@ -38,8 +38,6 @@ from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.3
 """The page is told of the time that is left at least this often, s."""
-_LAST_EVENT_S = 10.0
-"""The page has so long to take the last event before the server closes, s."""
 _READY_S = 600.0
 """An audit that nobody starts ends after this time, s."""
 _SIGN_S = 600.0
@@ -66,7 +64,7 @@ class Session:
     over: Notice = field(default_factory=Notice)
     signature: Signature | None = None
     report: Report | None = None
-    _shown: int = 0
+    _number: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def events(self) -> Iterator[Answer]:
@@ -79,8 +77,8 @@ class Session:
     def shown(self) -> dict[str, Any]:
         """Return the state as JSON, numbered from 1; the box's count only when the person may see it."""
         with self._lock:
-            self._shown += 1
-            return {"number": self._shown, **self._state()}
+            self._number += 1
+            return {"number": self._number, **self._state()}
 
     def _state(self) -> dict[str, Any]:
         count = self.count
@@ -173,7 +171,7 @@ def run(path: Path, camera: str, *, line: str | None, port: int, minutes: float,
                 session.report = Report(about, count.result(), session.signature)
                 _export(session.report, folder / stem, count.store)
             session.over.set()
-            server.wait_for_streams(_LAST_EVENT_S)
+            server.wait_for_streams()
         finally:
             server.close()
     if vision.fault is not None:

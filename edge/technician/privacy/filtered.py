@@ -15,10 +15,7 @@ from edge.technician.proc import Process
 _WHAT = "system calls refused (the loaded filters, followed)"
 _MOST_NAMED = 6
 _UNKNOWN = {
-    errno.EPERM: (
-        "NOT SHOWN: reading the loaded filters needs root, outside a container, and nobody else who traces the process,"
-        " as strace and debuggers do; run it with sudo"
-    ),
+    errno.EPERM: "NOT SHOWN: reading the loaded filters needs root, outside a container; run it with sudo",
     errno.EACCES: "NOT SHOWN: reading the loaded filters needs root; run it with sudo",
     errno.EIO: "NOT SHOWN: this kernel can't show loaded filters (CONFIG_CHECKPOINT_RESTORE)",
     errno.EINVAL: "NOT SHOWN: this kernel can't show loaded filters (CONFIG_CHECKPOINT_RESTORE)",

@@ -27,8 +27,6 @@ from edge.web.server import Answer, Server, Site
 
 _TICK_S = 0.12
 """The page gets at most one event in this time, s: fast enough for a person, slow enough for a phone's connection."""
-_LAST_EVENT_S = 10.0
-"""The page has so long to take the last event before the server closes, s."""
 
 
 @dataclass(slots=True)
@@ -138,7 +136,7 @@ def run(path: Path, camera: str, *, port: int, minutes: float) -> int:
             finally:
                 session.over.set()
                 vision.stop()
-            server.wait_for_streams(_LAST_EVENT_S)
+            server.wait_for_streams()
         finally:
             server.close()
     if vision.fault is not None:

@@ -63,11 +63,7 @@ class Tracker:
         *t_ms* is never before that of the last update.
         """
         points = self._move_on(t_ms)
-        rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
-        detections = [
-            Detection(x, y, d, score, score >= self._strong) for (x, y), d, score in rows if score >= self._weak
-        ]
-        for head in assign(self.tracks, detections, self._settings):
+        for head in assign(self.tracks, self._detections(heads), self._settings):
             if head.strong and len(self.tracks) < _MOST_TRACKS:
                 self._born += 1
                 self.tracks.append(Track(self._born, head, t_ms, self._settings))
@@ -79,6 +75,11 @@ class Tracker:
                     points += self._entry(reported[0], reported[-1])
                 points += reported
         return points
+
+    def _detections(self, heads: Heads) -> list[Detection]:
+        """Return those of *heads* that may belong to a track."""
+        rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
+        return [Detection(x, y, d, score, score >= self._strong) for (x, y), d, score in rows if score >= self._weak]
 
     def _move_on(self, t_ms: float) -> list[Sighting]:
         """Move every track on to *t_ms*, delete those unseen for too long, and return where any went out."""
@@ -173,18 +174,17 @@ class Tracker:
 
     def _continue_lost(self, track: Track) -> None:
         """Let *track*, now credible and born where nobody comes in, go on as one that was lost near by."""
-        near = [
-            (distance, lost.number, lost)
+        near = self._lost_by_distance(track)
+        if near and near[0][0] < self._settings.lost_reach:
+            self._replace(near[0][2], track)
+
+    def _lost_by_distance(self, track: Track) -> list[tuple[float, int, Track]]:
+        """Return the lost heads that *track* may be, nearest first: distance, diameters of *track*; number; track."""
+        return sorted(
+            (math.hypot(track.born_x - lost.seen_x, track.born_y - lost.seen_y) / track.diameter, lost.number, lost)
             for lost in self.tracks
-            if lost.was_confirmed
-            and not lost.is_static
-            and lost.seen_ms < track.born_ms
-            and track.is_alike(lost)
-            and (distance := math.hypot(track.born_x - lost.seen_x, track.born_y - lost.seen_y))
-            < self._settings.lost_reach * track.diameter
-        ]
-        if near:
-            self._replace(min(near)[2], track)
+            if lost.was_confirmed and not lost.is_static and lost.seen_ms < track.born_ms and track.is_alike(lost)
+        )
 
     def _replace(self, lost: Track, heir: Track) -> None:
         """Let *heir* go on under the number of *lost*; its own, of which something may have been reported, ends."""

@@ -1,7 +1,7 @@
 // Draws the preview of the sealed vision process: edges, flat shapes, heads as dots, the last three seconds of tracks.
 
 const TRAIL_MS = 3000;
-const SILENCE_MS = 10000;
+const SILENCE_MS = 10000;  // a box that was silent for so long is off
 const EDGE = [170, 196, 206];
 const SOMEBODY = [122, 148, 170, 150];
 const NAMES = { DARK: "It is too dark", COVERED: "Something is in front of the lens", FROZEN: "The picture stands still",

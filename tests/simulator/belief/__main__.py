@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,10 +22,9 @@ from edge.core.head_model import Contract
 from edge.evaluation.score import Score, together
 from edge.vision.tracking.settings import SETTINGS
 from tests import clips
-from tests.simulator.__main__ import SEED, Case, cases
-from tests.simulator.ablation import STEPS, Recording, count, count_with, recordings, shown
+from tests.simulator.__main__ import Case, cases
+from tests.simulator.ablation import HEADS, STEPS, Recording, count, count_with, recordings, shown
 from tests.simulator.belief.model import BeliefModel, Beliefs
-from tests.simulator.judge import run
 from tests.simulator.rivals import Ours
 
 _CROSSINGS, _QUICK_CROSSINGS = 400, 40
@@ -66,24 +64,15 @@ def recorded(doors: Sequence[Recording], contract: Contract, *, quick: bool) -> 
 def simulated(case: Case) -> list[Score]:
     """Return what the shipped model and the beliefs make of the same simulated heads."""
     strong = case.errors.strong
-    outcomes = run(
-        case.traffic,
-        case.errors,
-        fps=case.fps,
-        crossings=case.crossings,
-        seed=SEED,
-        height=case.height,
-        rivals=(
-            lambda fps: Ours(fps, case.height, strong=strong),
-            lambda fps: Beliefs(fps, case.height, strong),
-        ),
+    outcomes = case.outcomes(
+        [lambda fps: Ours(fps, case.height, strong=strong), lambda fps: Beliefs(fps, case.height, strong)]
     )
     return [outcome.score for outcome in outcomes]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulator.belief", description=__doc__)
-    parser.add_argument("--heads", type=Path, default=Path(tempfile.gettempdir()) / "footfall-heads")
+    parser.add_argument("--heads", type=Path, default=HEADS)
     parser.add_argument(
         "--crossings", type=int, help=f"simulated ones a row, {_CROSSINGS}; with --quick {_QUICK_CROSSINGS}"
     )

@@ -46,11 +46,7 @@ class BeliefTracker(Tracker):
         self._t_ms = t_ms
         before = self.tracks
         points = self._move_on(t_ms)
-        rows = zip(heads.centres.tolist(), heads.diameters.tolist(), heads.scores.tolist(), strict=True)
-        detections = [
-            Detection(x, y, d, score, score >= self._strong) for (x, y), d, score in rows if score >= self._weak
-        ]
-        left = assign(self.tracks, detections, MOTION)
+        left = assign(self.tracks, self._detections(heads), MOTION)
         for track in self.tracks:
             if track.seen_ms < t_ms:
                 track.miss(dt_s)
@@ -79,17 +75,10 @@ class BeliefTracker(Tracker):
 
     def _continue_lost(self, track: Track) -> None:
         """Let *track*, now credible and born where nobody comes in, go on as the nearest that was lost near by."""
-        near = [
-            (distance, lost.number, lost)
-            for lost in self.tracks
-            if lost.was_confirmed
-            and not lost.is_static
-            and lost.seen_ms < track.born_ms
-            and track.is_alike(lost)
-            and (distance := lost.leap_to(track)) < self._heir_reach(track.born_ms - lost.seen_ms)
-        ]
-        if near:
-            self._replace(min(near)[2], track)
+        for distance, _, lost in self._lost_by_distance(track):
+            if distance < self._heir_reach(track.born_ms - lost.seen_ms):
+                self._replace(lost, track)
+                return
 
     def _heir_reach(self, gap_ms: float) -> float:
         """Return how far a lost head may have gone unseen in *gap_ms*, d."""

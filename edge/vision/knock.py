@@ -24,7 +24,7 @@ from edge.vision.thumbnail import Grey, gradient, steepness
 
 
 @dataclass(frozen=True)
-class JoltSettings:
+class KnockSettings:
     """What counts as a motion of the whole picture."""
 
     changed_level: float = 10.0
@@ -55,16 +55,16 @@ class JoltSettings:
     """Heads are remembered for so long; where one was, a person may still be, though overlooked, seconds."""
 
 
-class Jolts:
+class KnockDetector:
     """
-    Looks at the newest frame and one a few tenths of a second before. State: the heads of a second and a half.
+    Compares the newest frame with one a few tenths of a second before. State: the heads of a second and a half.
 
     Args:
-        settings: What counts as a jolt.
+        settings: What counts as a knock.
     """
 
-    def __init__(self, settings: JoltSettings | None = None) -> None:
-        self.settings = settings or JoltSettings()
+    def __init__(self, settings: KnockSettings | None = None) -> None:
+        self.settings = settings or KnockSettings()
         self._lately: deque[tuple[float, Mapping[int, Sighting]]] = deque()
 
     def note(self, sightings: Sequence[Sighting], t_ms: float) -> None:
@@ -73,7 +73,7 @@ class Jolts:
         while t_ms - self._lately[0][0] > self.settings.remembered_s * 1000:
             self._lately.popleft()
 
-    def looks(self, before: Grey, before_ms: float, now: Grey, scale: float) -> bool:
+    def is_knocked(self, before: Grey, before_ms: float, now: Grey, scale: float) -> bool:
         """
         Tell whether the camera moved between two thumbnails.
 
@@ -89,7 +89,7 @@ class Jolts:
         heads = [(seen.x, seen.y, seen.diameter) for _, all_seen in self._lately for seen in all_seen.values()]
         rows, columns = before.shape
         size = (round(columns / scale), round(rows / scale))
-        hidden = near_heads(before.shape, size, np.array(heads, np.float32), _PERSON_REACH)
+        hidden = near_heads(before.shape, size, np.array(heads, np.float32))
         motion = whole_motion(before, now, hidden, self.settings)
         return motion is not None and any(self._goes_along(was, seen, motion, size, scale) for was, seen in moved)
 
@@ -110,18 +110,14 @@ class Jolts:
         self, was: Sighting, seen: Sighting, motion: Transform, size: tuple[int, int], scale: float
     ) -> bool:
         """Tell whether a head has gone where the picture's *motion* leads."""
-        cosine, sine = motion.zoom * math.cos(motion.turn), motion.zoom * math.sin(motion.turn)
-        x, y = was.x - size[0] / 2, was.y - size[1] / 2
-        right = cosine * x - sine * y + motion.right / scale + size[0] / 2 - seen.x
-        down = sine * x + cosine * y + motion.down / scale + size[1] / 2 - seen.y
+        middle = np.array([size], np.float32).T / 2
+        place = np.array([[was.x], [was.y]], np.float32)
+        led_to = np.stack(motion.move(*(scale * (place - middle)))) / scale + middle
+        right, down = (led_to - np.array([[seen.x], [seen.y]], np.float32)).ravel().tolist()
         return math.hypot(right, down) <= self.settings.astray * seen.diameter
 
 
-_PERSON_REACH = 3.0
-"""A person reaches no farther from the head's centre than this, head diameters."""
-
-
-def whole_motion(before: Grey, now: Grey, hidden: Cells, settings: JoltSettings) -> Transform | None:
+def whole_motion(before: Grey, now: Grey, hidden: Cells, settings: KnockSettings) -> Transform | None:
     """
     Return how all that is in the picture moved between two thumbnails; None if it didn't, or that can't be told.
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.vision.jolt import Jolts, JoltSettings, whole_motion
+from edge.vision.knock import KnockDetector, KnockSettings, whole_motion
 from edge.vision.scene import Sighting
 from edge.vision.thumbnail import Grey
 
@@ -35,7 +35,7 @@ def seen(grey: npt.NDArray[np.uint8], right: float = 0.0, down: float = 0.0, tur
 
 
 def told(before: Grey, now: Grey, hidden: npt.NDArray[np.bool_] = NOBODY) -> bool:
-    return whole_motion(before, now, hidden, JoltSettings()) is not None
+    return whole_motion(before, now, hidden, KnockSettings()) is not None
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_a_plain_floor() -> None:
     assert not told(seen(grey), seen(grey, right=10, noise=1))
 
 
-def jolt(seed: int, head: tuple[int, int], picture: tuple[int, int], *, stood_s: float = 2.0) -> bool:
+def knocked(seed: int, head: tuple[int, int], picture: tuple[int, int], *, stood_s: float = 2.0) -> bool:
     """Tell what is found when a *head* and the whole *picture* move by so many cells within 0.3 s."""
-    grey, jolts = floor(seed), Jolts()
+    grey, detector = floor(seed), KnockDetector()
     x, y, scale = 30.0, 30.0, 0.25
     for step in range(round(10 * stood_s) + 1):
-        jolts.note([Sighting(1, x / scale, y / scale, 16.0, 100.0 * step)], 100.0 * step)
+        detector.note([Sighting(1, x / scale, y / scale, 16.0, 100.0 * step)], 100.0 * step)
     before, before_ms = seen(grey), 100.0 * step
     now_ms = before_ms + 300
-    jolts.note([Sighting(1, (x + head[0]) / scale, (y + head[1]) / scale, 16.0, now_ms)], now_ms)
-    return jolts.looks(before, before_ms, seen(grey, *picture, noise=1), scale)
+    detector.note([Sighting(1, (x + head[0]) / scale, (y + head[1]) / scale, 16.0, now_ms)], now_ms)
+    return detector.is_knocked(before, before_ms, seen(grey, *picture, noise=1), scale)
 
 
 SEEDS = range(20)
@@ -98,7 +98,7 @@ SEEDS = range(20)
 
 def test_who_stood_still_is_carried() -> None:
     """A head that moved with the picture was carried."""
-    assert sum(jolt(seed, (6, -2), (6, -2)) for seed in SEEDS) >= 17
+    assert sum(knocked(seed, (6, -2), (6, -2)) for seed in SEEDS) >= 17
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_who_stood_still_is_carried() -> None:
 )
 def test_who_was_not_carried(head: tuple[int, int], picture: tuple[int, int], stood_s: float) -> None:
     """A head that moved alone, elsewhere, not at all, or before tells nothing of the camera."""
-    assert not any(jolt(seed, head, picture, stood_s=stood_s) for seed in SEEDS)
+    assert not any(knocked(seed, head, picture, stood_s=stood_s) for seed in SEEDS)
