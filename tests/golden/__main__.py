@@ -10,23 +10,55 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.core import head_model
+from edge.core.tally import Flag
 from edge.evaluation.evaluate import read_truth
 from edge.evaluation.score import Event, Score, together
-from edge.vision.clip_counter import DEFAULT_FPS, count_clip
+from edge.vision.clip import ClipSource
+from edge.vision.clip_counter import DEFAULT_FPS
+from edge.vision.pipeline import Pipeline
+from edge.vision.scene import Crossing
 from tests import clips
 
 EXPECTED = Path(__file__).parent / "expected.json"
 
 
-def measured(clip: Path) -> Score:
+@dataclass(frozen=True)
+class Measured:
+    """
+    What the product makes of a clip.
+
+    Attributes:
+        score: Of its crossings.
+        flags: Every one that a frame of it raised.
+        shaken_ms: Times at which crossings would be refused.
+    """
+
+    score: Score
+    flags: Flag
+    shaken_ms: list[float]
+
+
+def measured(clip: Path) -> Measured:
     """Count *clip* as the product does and score it."""
     truth = read_truth(clip.with_suffix(".json"))
-    steps = count_clip(clip, {"line": truth.line}, head_model.read(), DEFAULT_FPS)
-    return truth.score(Event(crossing.t_ms / 1000, crossing.direction) for step in steps for crossing in step.crossings)
+    source = ClipSource(str(clip), fps=DEFAULT_FPS)
+    pipeline = Pipeline(head_model.read(), {"line": truth.line}, DEFAULT_FPS)
+    crossings: list[Crossing] = []
+    flags, shaken_ms = Flag(0), []
+    while (frame := source.read()) is not None:
+        crossings += pipeline.look(frame)
+        flags |= pipeline.flags
+        if pipeline._check.refuses(frame.t_ms):
+            shaken_ms.append(frame.t_ms)
+    crossings += pipeline.finish()
+    source.close()
+    score = truth.score(Event(crossing.t_ms / 1000, crossing.direction) for crossing in crossings)
+    return Measured(score, flags, shaken_ms)
 
 
 def figures(result: Score) -> dict[str, int]:
@@ -57,7 +89,7 @@ def expected() -> dict[str, Any]:
 
 
 def main() -> None:
-    found = {clip.stem: measured(clip) for clip in clips.found()}
+    found = {clip.stem: measured(clip).score for clip in clips.found()}
     if missing := set(expected()["clips"] if EXPECTED.exists() else ()) - set(found):
         sys.exit(f"these clips aren't on this machine, and their figures would be lost: {', '.join(sorted(missing))}")
     text = "\n".join(lines(found)) + "\n"
