@@ -52,7 +52,12 @@ def pytest_runtest_call(item: pytest.Item) -> object:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they use, and keep those that share a module's fixture on one worker."""
+    """
+    Mark tests by the fixtures that they use, and keep those that share a module's fixture on one worker.
+
+    Slow ones come first, so that no worker begins one when the others have nothing left to do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if "browser" in fixtures:

@@ -33,10 +33,10 @@ def write(folder: Path) -> Path:
     return path
 
 
-def crossings(clip: Path, name: str = "line") -> list[list[Crossing]]:
-    """Return what each frame of *clip* confirms, as this process finds it."""
+def crossings(clip: Path, name: str = "line", fps: float = FPS) -> list[list[Crossing]]:
+    """Return what each frame of *clip* that is looked at confirms, as this process finds it."""
     line = schema.line(ENDS, INSIDE)
-    steps = count_clip(clip, {name: line}, head_model.read(), FPS)
+    steps = count_clip(clip, {name: line}, head_model.read(), fps)
     *frames, end = (list(step.crossings) for step in steps)
     assert end == [], "no crossing was in doubt when the clip ended"
     return frames

@@ -122,9 +122,9 @@ make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo h
 PATH="$VENV/bin:$PATH:/usr/sbin"
 
 # Every core runs tests; those that share what the whole machine has run one after the other (tests/conftest.py). Tests
-# that start programs wait half of their time, so there are two of them for each core.
+# that start programs wait for most of their time, so there are three of them for each core.
 readonly PARALLEL=(--numprocesses "$(nproc)" --dist=loadgroup)
-readonly PARALLEL_PROGRAMS=(--numprocesses "$((2 * $(nproc)))" --dist=loadgroup)
+readonly PARALLEL_PROGRAMS=(--numprocesses "$((3 * $(nproc)))" --dist=loadgroup)
 readonly UNIT=(-m "not processes and not browser and not slow") OTHERS=(-m "processes or browser or slow")
 # Per cent of lines and branches that the unit tests were measured to reach. What runs in programs that other tests start
 # can't be measured, and measuring takes time (docs/adr/0080-tests-in-lanes.md).

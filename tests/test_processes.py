@@ -34,6 +34,8 @@ pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parent.parent
 HOUR, STATUS = "footfall/v1/sh-023/door/hour", "footfall/v1/sh-023/door/status"
 SPEED = 300.0
+FPS = 5.0
+"""Frames a second of the clip that are looked at: enough to count people, and a third of the work."""
 LONG_S = 300.0
 """A machine that is busy with other things is given so much time."""
 
@@ -55,7 +57,7 @@ def _broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture(name="steps", scope="module")
 def _steps() -> list[list[Any]]:
     """Return what each frame of the demo clip confirms, as this process finds it."""
-    steps: list[list[Any]] = list(piece.crossings(piece.CLIP))
+    steps: list[list[Any]] = list(piece.crossings(piece.CLIP, fps=FPS))
     assert min(piece.counted(steps)) > 0, "with a model that counts nothing these tests say nothing"
     return steps
 
@@ -81,7 +83,7 @@ class Box:
         self._log = folder / "log"
         self._processes: list[subprocess.Popen[bytes]] = []
         line = {end: list(point) for end, point in piece.LINE.items()}
-        camera = {"source": str(piece.CLIP), "replay": "fast", "lines": {"entrance": line}}
+        camera = {"source": str(piece.CLIP), "replay": "fast", "fps": FPS, "lines": {"entrance": line}}
         self.config.write_text(
             yaml.safe_dump(
                 {

@@ -265,6 +265,11 @@ class World:
         told = list(self.relay.told.items())
         return max((tally.sequence for (number, _), tally in told if number == board.run), default=-1)
 
+    def counted_told(self, board: Board) -> int:
+        """Return how many crossings a run's newest readings that got out of vision tell of."""
+        told = list(self.relay.told.items())
+        return sum(tally.in_ + tally.out for (number, _), tally in told if number == board.run)
+
     def newest_written(self, board: Board) -> int:
         """Return the sequence of a run's newest reading of every line in the ledger; -1 if one has none."""
         with self._read(self.ledger) as ledger:

@@ -177,12 +177,12 @@ def trial(day: Day, log: Path) -> None:
     with day.step("send a test hour"):
         assert "ok    test hour door" in day.types("send-test", "--config", day.config)
         wait_until(lambda: "a test hour has arrived" in log.read_text(), "the test hour")
-    with started("run", "--config", str(day.config), "--trial-speed", "60") as run:
+    with started("run", "--config", str(day.config), "--trial-speed", "120") as run:
         with day.step("start a trial, which says when its hour will be over"):
-            run.hear("the first hour is over in 60 s")
+            run.hear("the first hour is over in 30 s")
         with day.step("watch it count"):
             wait_until(lambda: re.search(r"counted since \d\d:\d\d: [1-9]", status(day)), "people", 240)
-            assert "made-up clock of a trial, 60 times as fast" in status(day)
+            assert "made-up clock of a trial, 120 times as fast" in status(day)
         with day.step("see the hour arrive at headquarters"):
             wait_until(lambda: people(day.store) > 0, "the hour", 240)
             assert "trial" in day.types("counts", "--config", day.config)

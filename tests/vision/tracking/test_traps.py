@@ -20,6 +20,9 @@ from tests.simulator.judge import Outcome, run
 from tests.simulator.rivals import Ours
 from tests.simulator.walkers import HEIGHT, WIDTH, Traffic
 
+pytestmark = pytest.mark.no_cover
+"""Thousands of steps of a few modules that others cover: they take three times as long when each line is noted."""
+
 HEAD = 37.0
 FPS = 10.0
 FLAWLESS = Errors(recall=1.0, run_s=0.0, jitter=0.03, size=0.02, weak=0.0, false=0.0, shoulder=0.0, ghosts=0)
