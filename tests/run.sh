@@ -117,6 +117,8 @@ show_exposure() {
     done
 }
 
+# Hundreds of programs start here, and all but the first of each kind do so from byte code.
+unset PYTHONDONTWRITEBYTECODE
 need_packages
 make_venv "$VENV" "$(find_python "${PYTHON:-}")" dependencies deploy test demo headquarters docs
 PATH="$VENV/bin:$PATH:/usr/sbin"
