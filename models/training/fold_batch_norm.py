@@ -50,7 +50,8 @@ def main() -> None:
     if isinstance(network, PlainNet):
         # Kernels don't tell how far apart their taps are.
         arrays["middle/dilations"] = np.array(network.shape.middle_dilations)
-        arrays["coarse/dilations"] = np.array(network.shape.coarse_dilations)
+        if not network.shape.kept_blocks:
+            arrays["coarse/dilations"] = np.array(network.shape.coarse_dilations)
     np.savez(options.out, **arrays)
 
 

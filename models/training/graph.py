@@ -23,7 +23,7 @@ class Graph(tf.Module):  # type: ignore[misc]
 
     def __init__(self, arrays: dict[str, Array]) -> None:
         super().__init__()
-        self._plain = "middle/dilations" in arrays
+        self._plain, self._keeps_blocks = "middle/dilations" in arrays, "coarse/dilations" not in arrays
         arrays = dict(arrays)
         if not self._plain:
             arrays["stem/bias"] = recentred(arrays["stem/kernel"], arrays["stem/bias"])
@@ -42,7 +42,12 @@ class Graph(tf.Module):  # type: ignore[misc]
     def _plain_body(self, stem: Any) -> Any:
         fine = self._unit("fine", stem, stride=2)
         middle = self._residuals("middle", fine)
-        up = self._unit("from_coarse", self._residuals("coarse", middle), linear=True)
+        if self._keeps_blocks:
+            middle = self._unit(f"middle.{1 + len(self._dilations['middle'])}", middle, linear=True)
+            coarse = self._blocks("coarse", middle)
+        else:
+            coarse = self._residuals("coarse", middle)
+        up = self._unit("from_coarse", coarse, linear=True)
         up = tf.nn.relu6(_doubled(up) + self._lateral("from_middle", middle))
         up = self._unit("at_middle", up, linear=True)
         up = tf.nn.relu6(_doubled(up) + self._lateral("from_fine", fine))

@@ -150,6 +150,10 @@ class HeadNet(nn.Module):
         return self.maps(self.features(x)[-1])
 
 
+_SEPARABLE_MIDDLE = 40
+"""Channels of a `SeparableNet` at an eighth of the input's size."""
+
+
 class SeparableNet(HeadNet):
     """The network of 0.1 to 0.6: depthwise convolutions, three scales down, two up again."""
 
@@ -157,10 +161,11 @@ class SeparableNet(HeadNet):
         super().__init__(48)
         self.stem = Unit(3, 16, 3, stride=2)
         self.fine = nn.Sequential(Block(16, 24, 2, stride=2), Block(24, 24, 2))
-        self.middle = nn.Sequential(Block(24, 40, 3, stride=2), *(Block(40, 40, 3) for _ in range(4)))
-        self.coarse = nn.Sequential(Block(40, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(8)))
+        channels = _SEPARABLE_MIDDLE
+        self.middle = nn.Sequential(Block(24, channels, 3, stride=2), *(Block(channels, channels, 3) for _ in range(4)))
+        self.coarse = _coarse_blocks(8)
         self.from_coarse = Unit(72, 48)
-        self.from_middle = Unit(40, 48, linear=True)
+        self.from_middle = Unit(channels, 48, linear=True)
         self.from_fine = Unit(24, 48, linear=True)
         self.at_middle = Separable(48, 48)
         self.at_fine = Separable(48, 48)
@@ -173,6 +178,11 @@ class SeparableNet(HeadNet):
         up_middle = self.at_middle(_doubled(self.from_coarse(coarse)) + self.from_middle(middle))
         up_fine = self.head(self.at_fine(_doubled(up_middle) + self.from_fine(fine)))
         return fine, middle, coarse, up_middle, up_fine
+
+
+def _coarse_blocks(more: int) -> nn.Sequential:
+    """Return a `SeparableNet`'s blocks at a sixteenth of the input's size: the first one, and so many more."""
+    return nn.Sequential(Block(_SEPARABLE_MIDDLE, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(more)))
 
 
 class Residual(nn.Module):
@@ -197,6 +207,8 @@ class Shape:
         fine, middle, coarse: Channels at a quarter, an eighth and a sixteenth of the input's size.
         middle_dilations, coarse_dilations: One for each residual block there: the dilation of its second convolution.
         up_middle, up_fine: Channels on the way up.
+        kept_blocks: So many of a trained `SeparableNet`'s blocks at a sixteenth, after its first one, stand in place of
+            plain ones. What is seen from afar is the hardest to learn and cheap to keep.
     """
 
     fine: int
@@ -206,11 +218,13 @@ class Shape:
     coarse_dilations: tuple[int, ...]
     up_middle: int
     up_fine: int
+    kept_blocks: int = 0
 
 
 SHAPES = {
     "fast32": Shape(32, 32, (1,), 64, (1, 2, 2, 2), 32, 32),
     "mid80": Shape(32, 48, (1,), 80, (1, 2, 2, 2, 2), 48, 32),
+    "hybrid": Shape(32, 48, (1,), 72, (), 32, 32, kept_blocks=5),
 }
 
 
@@ -231,12 +245,17 @@ class PlainNet(HeadNet):
             Unit(shape.fine, shape.middle, 3, stride=2),
             *(Residual(shape.middle, dilation) for dilation in shape.middle_dilations),
         )
-        self.coarse = nn.Sequential(
-            Unit(shape.middle, shape.coarse, 3, stride=2),
-            *(Residual(shape.coarse, dilation) for dilation in shape.coarse_dilations),
-        )
+        middle = shape.middle
+        if shape.kept_blocks:
+            self.middle.append(Unit(middle, _SEPARABLE_MIDDLE, linear=True))
+            middle, self.coarse = _SEPARABLE_MIDDLE, _coarse_blocks(shape.kept_blocks)
+        else:
+            self.coarse = nn.Sequential(
+                Unit(middle, shape.coarse, 3, stride=2),
+                *(Residual(shape.coarse, dilation) for dilation in shape.coarse_dilations),
+            )
         self.from_coarse = Unit(shape.coarse, shape.up_middle, linear=True)
-        self.from_middle = _lateral(shape.middle, shape.up_middle)
+        self.from_middle = _lateral(middle, shape.up_middle)
         self.at_middle = Unit(shape.up_middle, shape.up_fine, 3, linear=True)
         self.from_fine = _lateral(shape.fine, shape.up_fine)
         self.head = Unit(shape.up_fine, shape.up_fine, 3)
@@ -248,6 +267,17 @@ class PlainNet(HeadNet):
         up_middle = functional.relu6(_doubled(self.from_coarse(coarse)) + self.from_middle(middle))
         up_fine = self.head(functional.relu6(_doubled(self.at_middle(up_middle)) + self.from_fine(fine)))
         return fine, middle, coarse, up_middle, up_fine
+
+    def keep(self, trained: HeadNet) -> None:
+        """Take over the blocks that this shape keeps of a trained `SeparableNet`."""
+        assert isinstance(trained, SeparableNet)  # noqa: S101 - the only one with such blocks
+        own = self.coarse.state_dict()
+        self.coarse.load_state_dict({name: value for name, value in trained.coarse.state_dict().items() if name in own})
+
+    @property
+    def kept(self) -> set[nn.Parameter]:
+        """Return the weights that came trained."""
+        return set(self.coarse.parameters()) if self.shape.kept_blocks else set()
 
 
 def _lateral(inputs: int, outputs: int) -> nn.Module:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,12 +32,14 @@ from torch.utils.data import DataLoader, IterableDataset
 from .augment import answer, cut
 from .dimensions import STRIDE
 from .distil import Student, Teacher, distillation_loss
-from .network import SHAPES, HeadNet, Maps, load_network, new_network, shape_of
+from .network import SHAPES, HeadNet, Maps, PlainNet, load_network, new_network, shape_of
 from .shards import Shard, load
 
 _WARM_UP = 200
 _LABELS = 0.3
 """Weight of the labels beside a teacher."""
+_KEPT_RATE = 0.1
+"""Share of the learning rate for weights that came trained."""
 _CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
@@ -145,11 +148,23 @@ class Training:
         for module in (self._whole, self._averaged, *([teacher] if teacher else [])):
             module.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._trained = DistributedDataParallel(self._whole) if distributed.is_initialized() else self._whole
-        weights = [p for p in self._whole.parameters() if p.ndim > 1]
-        others = [p for p in self._whole.parameters() if p.ndim == 1]
-        self._optimiser = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], lr=rate
-        )
+        groups = self._groups()
+        self._shares = [group.pop("share") for group in groups]
+        self._optimiser = torch.optim.AdamW(groups, lr=rate)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the weights in groups, each with its share of the rate: what came trained apart, kernels apart."""
+        kept = self._network.kept if isinstance(self._network, PlainNet) else set()
+        groups = [
+            {
+                "params": [p for p in self._whole.parameters() if (p in kept) == came and (p.ndim > 1) == kernel],
+                "weight_decay": 0.02 if kernel else 0.0,
+                "share": _KEPT_RATE if came else 1.0,
+            }
+            for came in (False, True)
+            for kernel in (True, False)
+        ]
+        return [group for group in groups if group["params"]]
 
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
@@ -179,8 +194,9 @@ class Training:
             pictures, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="fork"
         ):
             falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._rate * min(1.0, (self.step + 1) / _WARM_UP) * (0.02 + 0.98 * falling)
+            rate = self._rate * min(1.0, (self.step + 1) / _WARM_UP) * (0.02 + 0.98 * falling)
+            for group, share in zip(self._optimiser.param_groups, self._shares, strict=True):
+                group["lr"] = share * rate
             parts = self._losses(images.to(self._device).permute(0, 3, 1, 2).float(), wanted.to(self._device), falling)
             self._optimiser.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
@@ -239,6 +255,10 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
         )
     torch.manual_seed(options.seed)
     network = load_network(options.start) if options.start else new_network(options.shape)
+    if isinstance(network, PlainNet) and network.shape.kept_blocks and not options.start:
+        if not options.teacher:
+            raise SystemExit(f"--shape {options.shape} keeps blocks of a trained network: name it with --teacher.")
+        network.keep(load_network(options.teacher))
     teacher = Teacher(load_network(options.teacher), options.teacher_slope) if options.teacher else None
     training = Training(network, options.rate, options.epochs * options.steps, teacher)
     first, last = 0, options.out / "last.pt"
