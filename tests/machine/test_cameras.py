@@ -96,7 +96,7 @@ def test_a_camera_that_stalls(made: Shop, camera: Camera) -> None:
 
 
 def test_a_camera_that_gives_broken_pictures(made: Shop, camera: Camera) -> None:
-    """Every other picture is cut off or noise; the process looks at the others and lives."""
+    """About two of three pictures are cut off or noise; the process looks at the others and lives."""
     before = process(made)
     dice = random.Random(21)
 
