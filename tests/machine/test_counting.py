@@ -55,7 +55,7 @@ def test_real_people_are_counted_through_uvcvideo(tmp_path: Path) -> None:
         hour = made.hq.hours()[HOUR]
         newest = "SELECT max(frames) FROM readings WHERE stream = (SELECT max(id) FROM streams)"
         looked = int(str(made.ledger(newest)[0][0]))
-        print(f"{shown} pictures since the film began, {looked} looked at; {hour}")
+        print(f"{shown} pictures since the film began, {began} before it; {looked} looked at in all; {hour}")
 
         assert shown <= looked, "the box was too slow to look at every picture"
         assert (*TRUTH,) == (hour["in"], hour["out"])
