@@ -55,8 +55,11 @@ SLOW = "[Service]\nTimeoutStartSec=1200\nWatchdogSec={watchdog_s}\n"
 """An emulated processor is twenty times as slow as a real one: a start takes minutes, and so may a picture."""
 PATIENT_S = 900
 """How long systemd's watchdog waits for an emulated machine, s."""
-IDLE_FPS = 0.1
-"""How many pictures a second a camera gives while nobody has to be counted: looking at more would leave no time."""
+IDLE_FPS = 0.15
+"""
+How many pictures a second a camera gives while nobody has to be counted: looking at more would leave no time, and with
+one in ten seconds OpenCV takes the camera for lost.
+"""
 _DROP_IN = """
 [Service]
 TimeoutStartSec=1200

@@ -13,7 +13,8 @@ from tests.publisher.rig import free_port
 
 pytestmark = needed
 
-START_MS = int(datetime.fromisoformat("2026-04-07T09:00:00+08:00").timestamp() * 1000)
+DAY = "2026-04-07"
+START_MS = int(datetime.fromisoformat(f"{DAY}T09:00:00+08:00").timestamp() * 1000)
 SPEED = 60
 """How fast the box's clock runs: an hour a minute."""
 FILL = (
@@ -51,7 +52,7 @@ def test_a_publisher_that_starts_on_a_full_disk(booted: Shop) -> None:
     booted.start_with(clock, PUBLISHER)
     wait_until(lambda: set(hours) <= set(booted.hq.hours()), "the hours to reach headquarters")
     wait_until(lambda: "DISK FULL" in booted.told(PUBLISHER, "StatusText")[0], "the status to name the full disk")
-    counts = booted.footfall("counts --csv")
+    counts = booted.footfall(f"counts --csv --from {DAY} --to {DAY}")
     status = booted.footfall("status", check=False)
     log = booted.box.ssh(f"journalctl -o cat --no-pager -n 20 -u {PUBLISHER}").stdout
     print(counts.stdout, status.stdout, log)
