@@ -29,6 +29,7 @@ UPDATE hours SET watched_s = 0, flags = ?, "in" = 0, out = 0, lines = ?
 WHERE site = 'leipzig' AND start >= ? AND start < ?
 """
 LEFT_OUT = ("berlin-mitte", "berlin-west", "frankfurt-zeil", "nuernberg")
+"""Shops of the chain that are left out of the store, to save time."""
 LATER = datetime(2028, 5, 1, 6, tzinfo=UTC)
 """Two years after the first day of which hours stay: 1 May 2026."""
 
