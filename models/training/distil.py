@@ -48,7 +48,12 @@ class Teacher(nn.Module):
 
 
 class Student(nn.Module):
-    """A network in training, with the 1 x 1 convolutions that bring its features to the teacher's channels."""
+    """
+    A network in training, with the 1 x 1 convolutions that bring its features to the teacher's channels.
+
+    They begin as nothing, or as the identity where there are as many channels: those of a narrowed network mean the
+    same, and random ones would drive it from what it knows.
+    """
 
     def __init__(self, network: HeadNet, teacher: Teacher) -> None:
         super().__init__()
@@ -60,6 +65,10 @@ class Student(nn.Module):
         self.adapters = nn.ModuleList(
             nn.Conv2d(own.shape[1], wanted.shape[1], 1) for own, wanted in zip(ours, theirs, strict=True)
         )
+        for adapter in self.adapters:
+            same = adapter.in_channels == adapter.out_channels
+            (nn.init.dirac_ if same else nn.init.zeros_)(adapter.weight)
+            nn.init.zeros_(adapter.bias)
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], Maps]:
         """Return its features in the teacher's channels, and its maps."""

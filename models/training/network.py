@@ -8,6 +8,7 @@ There are several shapes of it (`new_network`); all give the same maps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -93,9 +94,8 @@ class Block(nn.Module):
     can be given more of them without losing what it knows.
     """
 
-    def __init__(self, inputs: int, outputs: int, widening: int, kernel: int = 3, *, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, wide: int, kernel: int = 3, *, stride: int = 1) -> None:
         super().__init__()
-        wide = inputs * widening
         self.widen = Unit(inputs, wide)
         self.around = Unit(wide, wide, kernel, stride=stride, depthwise=True)
         self.narrow = Unit(wide, outputs, linear=True)
@@ -150,26 +150,45 @@ class HeadNet(nn.Module):
         return self.maps(self.features(x)[-1])
 
 
-_SEPARABLE_MIDDLE = 40
-"""Channels of a `SeparableNet` at an eighth of the input's size."""
+_FINE, _MIDDLE, _COARSE = 24, 40, 72
+"""Channels of a `SeparableNet` at a quarter, an eighth and a sixteenth of the input's size."""
+_UP_MIDDLE = 48
+"""Channels of a `SeparableNet` at an eighth of the input's size on the way up."""
+
+
+@dataclass(frozen=True)
+class SeparableShape:
+    """
+    How wide a `SeparableNet` is where it looks around.
+
+    Attributes:
+        fine, middle, coarse: One for each block at a quarter, an eighth and a sixteenth of the input's size: its
+            channels between widening and narrowing.
+        up_fine: Channels at a quarter of the input's size on the way up.
+    """
+
+    fine: tuple[int, ...] = (32, 48)
+    middle: tuple[int, ...] = (72, 120, 120, 120, 120)
+    coarse: tuple[int, ...] = (120, *(216,) * 8)
+    up_fine: int = 48
 
 
 class SeparableNet(HeadNet):
-    """The network of 0.1 to 0.6: depthwise convolutions, three scales down, two up again."""
+    """Depthwise convolutions, three scales down, two up again."""
 
-    def __init__(self) -> None:
-        super().__init__(48)
+    def __init__(self, shape: SeparableShape) -> None:
+        super().__init__(shape.up_fine)
+        self.shape = shape
         self.stem = Unit(3, 16, 3, stride=2)
-        self.fine = nn.Sequential(Block(16, 24, 2, stride=2), Block(24, 24, 2))
-        channels = _SEPARABLE_MIDDLE
-        self.middle = nn.Sequential(Block(24, channels, 3, stride=2), *(Block(channels, channels, 3) for _ in range(4)))
-        self.coarse = _coarse_blocks(8)
-        self.from_coarse = Unit(72, 48)
-        self.from_middle = Unit(channels, 48, linear=True)
-        self.from_fine = Unit(24, 48, linear=True)
-        self.at_middle = Separable(48, 48)
-        self.at_fine = Separable(48, 48)
-        self.head = Separable(48, 48)
+        self.fine = _blocks(16, _FINE, shape.fine)
+        self.middle = _blocks(_FINE, _MIDDLE, shape.middle)
+        self.coarse = _blocks(_MIDDLE, _COARSE, shape.coarse, kernel=5)
+        self.from_coarse = Unit(_COARSE, _UP_MIDDLE)
+        self.from_middle = Unit(_MIDDLE, _UP_MIDDLE, linear=True)
+        self.from_fine = Unit(_FINE, shape.up_fine, linear=True)
+        self.at_middle = Separable(_UP_MIDDLE, shape.up_fine)
+        self.at_fine = Separable(shape.up_fine, shape.up_fine)
+        self.head = Separable(shape.up_fine, shape.up_fine)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: D102 - see HeadNet
         fine = self.fine(self.stem(x / 127.5 - 1.0))
@@ -180,9 +199,12 @@ class SeparableNet(HeadNet):
         return fine, middle, coarse, up_middle, up_fine
 
 
-def _coarse_blocks(more: int) -> nn.Sequential:
-    """Return a `SeparableNet`'s blocks at a sixteenth of the input's size: the first one, and so many more."""
-    return nn.Sequential(Block(_SEPARABLE_MIDDLE, 72, 3, stride=2), *(Block(72, 72, 3, 5) for _ in range(more)))
+def _blocks(inputs: int, outputs: int, widths: Sequence[int], kernel: int = 3) -> nn.Sequential:
+    """Return a `SeparableNet`'s blocks at one scale; the first, which halves the size, looks at 3 x 3 cells."""
+    first, *others = widths
+    return nn.Sequential(
+        Block(inputs, outputs, first, stride=2), *(Block(outputs, outputs, wide, kernel) for wide in others)
+    )
 
 
 class Residual(nn.Module):
@@ -221,11 +243,16 @@ class Shape:
     kept_blocks: int = 0
 
 
-SHAPES = {
+SHAPES: dict[str, SeparableShape | Shape] = {
+    "separable": SeparableShape(),
+    "narrow": SeparableShape(
+        fine=(32, 32), middle=(48, 64, 64, 32, 32), coarse=(64, 96, 96, 96, 96, 96, 48, 48, 48), up_fine=32
+    ),
     "fast32": Shape(32, 32, (1,), 64, (1, 2, 2, 2), 32, 32),
     "mid80": Shape(32, 48, (1,), 80, (1, 2, 2, 2, 2), 48, 32),
     "hybrid": Shape(32, 48, (1,), 72, (), 32, 32, kept_blocks=5),
 }
+"""Known shapes: "separable" is that of 0.1 to 0.6, "narrow" what `prune` leaves of it, the others are plain."""
 
 
 class PlainNet(HeadNet):
@@ -247,8 +274,9 @@ class PlainNet(HeadNet):
         )
         middle = shape.middle
         if shape.kept_blocks:
-            self.middle.append(Unit(middle, _SEPARABLE_MIDDLE, linear=True))
-            middle, self.coarse = _SEPARABLE_MIDDLE, _coarse_blocks(shape.kept_blocks)
+            self.middle.append(Unit(middle, _MIDDLE, linear=True))
+            widths = SeparableShape().coarse[: 1 + shape.kept_blocks]
+            middle, self.coarse = _MIDDLE, _blocks(_MIDDLE, _COARSE, widths, kernel=5)
         else:
             self.coarse = nn.Sequential(
                 Unit(middle, shape.coarse, 3, stride=2),
@@ -290,8 +318,9 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 def new_network(shape: str) -> HeadNet:
-    """Return an untrained network: "separable", or one of SHAPES."""
-    return SeparableNet() if shape == "separable" else PlainNet(SHAPES[shape])
+    """Return an untrained network of one of SHAPES."""
+    wanted = SHAPES[shape]
+    return SeparableNet(wanted) if isinstance(wanted, SeparableShape) else PlainNet(wanted)
 
 
 def load_network(checkpoint: Path) -> HeadNet:
@@ -311,9 +340,8 @@ def save_network(network: HeadNet, checkpoint: Path) -> None:
 
 def shape_of(network: HeadNet) -> str:
     """Return the name that `new_network` knows the network's shape by."""
-    if isinstance(network, PlainNet):
-        return next(name for name, shape in SHAPES.items() if shape == network.shape)
-    return "separable"
+    assert isinstance(network, SeparableNet | PlainNet)  # noqa: S101 - there are no others
+    return next(name for name, shape in SHAPES.items() if shape == network.shape)
 
 
 def multiplications(network: HeadNet, width: int = 384, height: int = 288) -> int:

@@ -225,9 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--shape", choices=("separable", *SHAPES), default="separable", help="of a network from nothing"
-    )
+    parser.add_argument("--shape", choices=SHAPES, default="separable", help="of a network from nothing")
     parser.add_argument("--teacher", type=Path, help="a checkpoint whose network is to be learnt from")
     parser.add_argument("--teacher-slope", type=float, default=0.0, help="its slope over the size, as it was exported")
     parser.add_argument("--start", type=Path, help="begin from the network of another run's checkpoint")
