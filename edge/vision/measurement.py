@@ -72,7 +72,7 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
         capture, before = Capture(source, every_frame=is_clip), None
         capture.start()
         picture_check = PictureCheck(camera.fps)
-        began_s = time.monotonic()
+        began_s = _now_s(clock)
         first_s = last_s = began_s
         width = height = frames = counted = 0
         flags = Flag(0)
@@ -80,9 +80,9 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             frame = capture.take(seconds - (last_s - began_s))
             if frame is None and capture.over:
                 break
-            if frame is None and frames and time.monotonic() - last_s > _STOPPED_S:
+            if frame is None and frames and _now_s(clock) - last_s > _STOPPED_S:
                 raise CameraLost(camera.source, "it gave pictures, and then no more", "look at its plug and cable")
-            last_s = time.monotonic()
+            last_s = _now_s(clock)
             if frame is None:
                 continue
             width, height = frame.size
@@ -108,6 +108,10 @@ def look(settings: VisionSettings, clock: Clock, seconds: float, seal: Seal) -> 
             "plain": picture_check.is_plain,
         }
     )
+
+
+def _now_s(clock: Clock) -> float:
+    return clock.boot_ms() / 1000
 
 
 def time_stages(settings: VisionSettings, seconds: float, seal: Seal) -> None:

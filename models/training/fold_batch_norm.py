@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .network import HeadNet, PlainNet, Unit, load_network, save_network
+from .network import HeadNet, Unit, load_network, save_network
 
 
 def mean_network(checkpoints: list[Path]) -> HeadNet:
@@ -47,11 +47,6 @@ def main() -> None:
             arrays[f"{name}/bias"] = bias.detach().numpy()
     arrays["out/kernel"] = network.out.weight.detach().permute(2, 3, 1, 0).numpy()
     arrays["out/bias"] = network.out.bias.detach().numpy()
-    if isinstance(network, PlainNet):
-        # Kernels don't tell how far apart their taps are.
-        arrays["middle/dilations"] = np.array(network.shape.middle_dilations)
-        if not network.shape.kept_blocks:
-            arrays["coarse/dilations"] = np.array(network.shape.coarse_dilations)
     np.savez(options.out, **arrays)
 
 

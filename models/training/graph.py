@@ -1,4 +1,4 @@
-"""The head networks again in TensorFlow, layer for layer, with the normalisation folded in; see `network.py`."""
+"""The head network again in TensorFlow, layer for layer, with the normalisation folded in; see `network.py`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,10 @@ class Graph(tf.Module):  # type: ignore[misc]
 
     def __init__(self, arrays: dict[str, Array]) -> None:
         super().__init__()
-        self._plain, self._keeps_blocks = "middle/dilations" in arrays, "coarse/dilations" not in arrays
         arrays = dict(arrays)
-        if not self._plain:
-            arrays["stem/bias"] = recentred(arrays["stem/kernel"], arrays["stem/bias"])
+        arrays["stem/bias"] = recentred(arrays["stem/kernel"], arrays["stem/bias"])
         arrays["stem/kernel"] = paired(arrays["stem/kernel"])
         arrays["out/kernel"], arrays["out/bias"] = stretched(arrays["out/kernel"], arrays["out/bias"])
-        self._dilations = {name: arrays.pop(f"{name}/dilations", np.zeros(0)).tolist() for name in ("middle", "coarse")}
         self._arrays = {name: tf.constant(array) for name, array in arrays.items()}
 
     def __call__(self, pictures: Any) -> Any:
@@ -37,29 +34,12 @@ class Graph(tf.Module):  # type: ignore[misc]
         _, height, width, _ = pictures.shape
         pairs = tf.reshape(pictures, (1, height, width // 2, 6))
         stem = self._unit("stem", pairs, stride=(2, 1))
-        return self._unit("out", (self._plain_body if self._plain else self._separable_body)(stem))
-
-    def _plain_body(self, stem: Any) -> Any:
-        fine = self._unit("fine", stem, stride=2)
-        middle = self._residuals("middle", fine)
-        if self._keeps_blocks:
-            middle = self._unit(f"middle.{1 + len(self._dilations['middle'])}", middle, linear=True)
-            coarse = self._blocks("coarse", middle)
-        else:
-            coarse = self._residuals("coarse", middle)
-        up = self._unit("from_coarse", coarse, linear=True)
-        up = tf.nn.relu6(_doubled(up) + self._lateral("from_middle", middle))
-        up = self._unit("at_middle", up, linear=True)
-        up = tf.nn.relu6(_doubled(up) + self._lateral("from_fine", fine))
-        return self._unit("head", up)
-
-    def _separable_body(self, stem: Any) -> Any:
         fine = self._blocks("fine", stem)
         middle = self._blocks("middle", fine)
         up = self._unit("from_coarse", self._blocks("coarse", middle))
         up = self._separable("at_middle", _doubled(up) + self._unit("from_middle", middle, linear=True))
         up = self._separable("at_fine", _doubled(up) + self._unit("from_fine", fine, linear=True))
-        return self._separable("head", up)
+        return self._unit("out", self._separable("head", up))
 
     def _unit(
         self,
@@ -67,7 +47,6 @@ class Graph(tf.Module):  # type: ignore[misc]
         x: Any,
         *,
         stride: int | tuple[int, int] = 1,
-        dilation: int = 1,
         linear: bool = False,
         depthwise: bool = False,
     ) -> Any:
@@ -75,19 +54,9 @@ class Graph(tf.Module):  # type: ignore[misc]
         if depthwise:
             x = tf.nn.depthwise_conv2d(x, kernel, [1, stride, stride, 1], "SAME")
         else:
-            x = tf.nn.conv2d(x, kernel, stride, "SAME", dilations=dilation)
+            x = tf.nn.conv2d(x, kernel, stride, "SAME")
         x = tf.nn.bias_add(x, bias)
         return x if linear else tf.nn.relu6(x)
-
-    def _lateral(self, name: str, x: Any) -> Any:
-        return self._unit(name, x, linear=True) if f"{name}/kernel" in self._arrays else x
-
-    def _residuals(self, name: str, x: Any) -> Any:
-        x = self._unit(f"{name}.0", x, stride=2)
-        for number, dilation in enumerate(self._dilations[name], 1):
-            y = self._unit(f"{name}.{number}.first", x)
-            x = tf.nn.relu6(x + self._unit(f"{name}.{number}.second", y, dilation=dilation, linear=True))
-        return x
 
     def _blocks(self, name: str, x: Any) -> Any:
         count = sum(array.startswith(f"{name}.") and array.endswith(".narrow/bias") for array in self._arrays)

@@ -3,7 +3,7 @@ The head network: one small picture in; a map of scores, sizes and offsets out, 
 
 Only convolutions, depthwise convolutions, ReLU6, additions and doubling by repetition: all of them run in INT8 on any
 interpreter. Strided convolutions pad below and to the right only, as TensorFlow does, so that both give equal numbers.
-There are several shapes of it (`new_network`); all give the same maps.
+It comes in several widths (SHAPES); all give the same maps.
 """
 
 from __future__ import annotations
@@ -34,38 +34,30 @@ class Maps(NamedTuple):
 
 
 class Unit(nn.Module):
-    """
-    A convolution, its normalisation and (unless it is linear) ReLU6.
-
-    Args:
-        kernel: Rows and columns, or one number for both.
-    """
+    """A convolution, its normalisation and (unless it is linear) ReLU6."""
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
-        kernel: int | tuple[int, int] = 1,
+        kernel: int = 1,
         *,
         stride: int = 1,
-        dilation: int = 1,
         depthwise: bool = False,
         linear: bool = False,
     ) -> None:
         super().__init__()
-        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-        self.stride, self.depthwise, self.linear, self.dilation = stride, depthwise, linear, dilation
-        self._slow_by_halves = stride == 2 or rows > 3
-        self._pad = (0, columns - 2, 0, rows - 2)
+        self.stride, self.depthwise, self.linear = stride, depthwise, linear
+        self._slow_by_halves = stride == 2 or kernel > 3
         self.convolution = nn.Conv2d(
-            inputs, outputs, (rows, columns), stride, groups=inputs if depthwise else 1, bias=False, dilation=dilation,
-            padding=0 if stride == 2 else dilation * (rows // 2),
+            inputs, outputs, kernel, stride, 0 if stride == 2 else kernel // 2,
+            groups=inputs if depthwise else 1, bias=False,
         )  # fmt: skip
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
         if self.stride == 2:
-            x = functional.pad(x, self._pad)
+            x = functional.pad(x, (0, 1, 0, 1))
         x = self.norm(self._convolved(x))
         return x if self.linear else functional.relu6(x)
 
@@ -121,45 +113,16 @@ class Separable(nn.Module):
         return y
 
 
-class HeadNet(nn.Module):
-    """What all head networks have in common: the last convolution, and what they may be asked for."""
-
-    def __init__(self, last: int) -> None:
-        super().__init__()
-        self.out = nn.Conv2d(last, 4, 1)
-        nn.init.normal_(self.out.weight, std=0.01)
-        with torch.no_grad():
-            self.out.bias.copy_(torch.tensor([-4.0, 1.6, 0.0, 0.0]))
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """
-        Return what the network makes of (n, 3, height, width) of 0 to 255 on its way, each (n, channels, ...).
-
-        At a quarter, an eighth and a sixteenth of the input's size on the way down; at an eighth and a quarter on the
-        way up. The sides must be multiples of 16.
-        """
-        raise NotImplementedError
-
-    def maps(self, last: Tensor) -> Maps:
-        """Return the maps that belong to the last of the features."""
-        out = self.out(last)
-        return Maps(out[:, :1], out[:, 1:2], out[:, 2:])
-
-    def forward(self, x: Tensor) -> Maps:
-        """Take (n, 3, height, width) of 0 to 255."""
-        return self.maps(self.features(x)[-1])
-
-
 _FINE, _MIDDLE, _COARSE = 24, 40, 72
-"""Channels of a `SeparableNet` at a quarter, an eighth and a sixteenth of the input's size."""
+"""Channels at a quarter, an eighth and a sixteenth of the input's size."""
 _UP_MIDDLE = 48
-"""Channels of a `SeparableNet` at an eighth of the input's size on the way up."""
+"""Channels at an eighth of the input's size on the way up."""
 
 
 @dataclass(frozen=True)
-class SeparableShape:
+class Shape:
     """
-    How wide a `SeparableNet` is where it looks around.
+    How wide a network is where it looks around.
 
     Attributes:
         fine, middle, coarse: One for each block at a quarter, an eighth and a sixteenth of the input's size: its
@@ -173,11 +136,25 @@ class SeparableShape:
     up_fine: int = 48
 
 
-class SeparableNet(HeadNet):
-    """Depthwise convolutions, three scales down, two up again."""
+SHAPES = {
+    "wide": Shape(),
+    "narrow": Shape(
+        fine=(32, 32), middle=(48, 64, 64, 32, 32), coarse=(64, 96, 96, 96, 96, 96, 48, 48, 48), up_fine=32
+    ),
+}
+"""Known shapes: "wide" is that of 0.1 to 0.6, "narrow" what `prune` leaves of it."""
 
-    def __init__(self, shape: SeparableShape) -> None:
-        super().__init__(shape.up_fine)
+
+class HeadNet(nn.Module):
+    """
+    The head network: depthwise convolutions, three scales down, two up again.
+
+    Args:
+        shape: How wide it is.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
         self.shape = shape
         self.stem = Unit(3, 16, 3, stride=2)
         self.fine = _blocks(16, _FINE, shape.fine)
@@ -189,8 +166,18 @@ class SeparableNet(HeadNet):
         self.at_middle = Separable(_UP_MIDDLE, shape.up_fine)
         self.at_fine = Separable(shape.up_fine, shape.up_fine)
         self.head = Separable(shape.up_fine, shape.up_fine)
+        self.out = nn.Conv2d(shape.up_fine, 4, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        with torch.no_grad():
+            self.out.bias.copy_(torch.tensor([-4.0, 1.6, 0.0, 0.0]))
 
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: D102 - see HeadNet
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """
+        Return what the network makes of (n, 3, height, width) of 0 to 255 on its way, each (n, channels, ...).
+
+        At a quarter, an eighth and a sixteenth of the input's size on the way down; at an eighth and a quarter on the
+        way up. The sides must be multiples of 16.
+        """
         fine = self.fine(self.stem(x / 127.5 - 1.0))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
@@ -198,119 +185,22 @@ class SeparableNet(HeadNet):
         up_fine = self.head(self.at_fine(_doubled(up_middle) + self.from_fine(fine)))
         return fine, middle, coarse, up_middle, up_fine
 
+    def maps(self, last: Tensor) -> Maps:
+        """Return the maps that belong to the last of the features."""
+        out = self.out(last)
+        return Maps(out[:, :1], out[:, 1:2], out[:, 2:])
+
+    def forward(self, x: Tensor) -> Maps:
+        """Take (n, 3, height, width) of 0 to 255."""
+        return self.maps(self.features(x)[-1])
+
 
 def _blocks(inputs: int, outputs: int, widths: Sequence[int], kernel: int = 3) -> nn.Sequential:
-    """Return a `SeparableNet`'s blocks at one scale; the first, which halves the size, looks at 3 x 3 cells."""
+    """Return the blocks at one scale; the first, which halves the size, looks at 3 x 3 cells."""
     first, *others = widths
     return nn.Sequential(
         Block(inputs, outputs, first, stride=2), *(Block(outputs, outputs, wide, kernel) for wide in others)
     )
-
-
-class Residual(nn.Module):
-    """Two full 3 x 3 convolutions, added to their input; begins by adding nothing, as `Block` does."""
-
-    def __init__(self, channels: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = Unit(channels, channels, 3)
-        self.second = Unit(channels, channels, 3, dilation=dilation, linear=True)
-        nn.init.zeros_(self.second.norm.weight)
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102 - see the class
-        return functional.relu6(x + self.second(self.first(x)))
-
-
-@dataclass(frozen=True)
-class Shape:
-    """
-    Channels and depths of a `PlainNet`.
-
-    Attributes:
-        fine, middle, coarse: Channels at a quarter, an eighth and a sixteenth of the input's size.
-        middle_dilations, coarse_dilations: One for each residual block there: the dilation of its second convolution.
-        up_middle, up_fine: Channels on the way up.
-        kept_blocks: So many of a trained `SeparableNet`'s blocks at a sixteenth, after its first one, stand in place of
-            plain ones. What is seen from afar is the hardest to learn and cheap to keep.
-    """
-
-    fine: int
-    middle: int
-    middle_dilations: tuple[int, ...]
-    coarse: int
-    coarse_dilations: tuple[int, ...]
-    up_middle: int
-    up_fine: int
-    kept_blocks: int = 0
-
-
-SHAPES: dict[str, SeparableShape | Shape] = {
-    "separable": SeparableShape(),
-    "narrow": SeparableShape(
-        fine=(32, 32), middle=(48, 64, 64, 32, 32), coarse=(64, 96, 96, 96, 96, 96, 48, 48, 48), up_fine=32
-    ),
-    "fast32": Shape(32, 32, (1,), 64, (1, 2, 2, 2), 32, 32),
-    "mid80": Shape(32, 48, (1,), 80, (1, 2, 2, 2, 2), 48, 32),
-    "hybrid": Shape(32, 48, (1,), 72, (), 32, 32, kept_blocks=5),
-}
-"""Known shapes: "separable" is that of 0.1 to 0.6, "narrow" what `prune` leaves of it, the others are plain."""
-
-
-class PlainNet(HeadNet):
-    """
-    Full convolutions of 16 channels and multiples of it, which processors' INT8 instructions are fastest at.
-
-    Inputs are (grey - 128) / 127.5, so that a byte less 128 is the INT8 input and nothing has to be normalised. The
-    stem sees four columns: with stride 2 that is exactly a convolution over pairs of columns, and as quick as three.
-    """
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape.up_fine)
-        self.shape = shape
-        self.stem = Unit(3, 16, (3, 4), stride=2)
-        self.fine = Unit(16, shape.fine, 3, stride=2)
-        self.middle = nn.Sequential(
-            Unit(shape.fine, shape.middle, 3, stride=2),
-            *(Residual(shape.middle, dilation) for dilation in shape.middle_dilations),
-        )
-        middle = shape.middle
-        if shape.kept_blocks:
-            self.middle.append(Unit(middle, _MIDDLE, linear=True))
-            widths = SeparableShape().coarse[: 1 + shape.kept_blocks]
-            middle, self.coarse = _MIDDLE, _blocks(_MIDDLE, _COARSE, widths, kernel=5)
-        else:
-            self.coarse = nn.Sequential(
-                Unit(middle, shape.coarse, 3, stride=2),
-                *(Residual(shape.coarse, dilation) for dilation in shape.coarse_dilations),
-            )
-        self.from_coarse = Unit(shape.coarse, shape.up_middle, linear=True)
-        self.from_middle = _lateral(middle, shape.up_middle)
-        self.at_middle = Unit(shape.up_middle, shape.up_fine, 3, linear=True)
-        self.from_fine = _lateral(shape.fine, shape.up_fine)
-        self.head = Unit(shape.up_fine, shape.up_fine, 3)
-
-    def features(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: D102 - see HeadNet
-        fine = self.fine(self.stem((x - 128.0) / 127.5))
-        middle = self.middle(fine)
-        coarse = self.coarse(middle)
-        up_middle = functional.relu6(_doubled(self.from_coarse(coarse)) + self.from_middle(middle))
-        up_fine = self.head(functional.relu6(_doubled(self.at_middle(up_middle)) + self.from_fine(fine)))
-        return fine, middle, coarse, up_middle, up_fine
-
-    def keep(self, trained: HeadNet) -> None:
-        """Take over the blocks that this shape keeps of a trained `SeparableNet`."""
-        assert isinstance(trained, SeparableNet)  # noqa: S101 - the only one with such blocks
-        own = self.coarse.state_dict()
-        self.coarse.load_state_dict({name: value for name, value in trained.coarse.state_dict().items() if name in own})
-
-    @property
-    def kept(self) -> set[nn.Parameter]:
-        """Return the weights that came trained."""
-        return set(self.coarse.parameters()) if self.shape.kept_blocks else set()
-
-
-def _lateral(inputs: int, outputs: int) -> nn.Module:
-    """Return what brings a scale's channels to those on the way up: nothing where they are as many."""
-    return nn.Identity() if inputs == outputs else Unit(inputs, outputs, linear=True)
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -319,15 +209,14 @@ def _doubled(x: Tensor) -> Tensor:
 
 def new_network(shape: str) -> HeadNet:
     """Return an untrained network of one of SHAPES."""
-    wanted = SHAPES[shape]
-    return SeparableNet(wanted) if isinstance(wanted, SeparableShape) else PlainNet(wanted)
+    return HeadNet(SHAPES[shape])
 
 
 def load_network(checkpoint: Path) -> HeadNet:
     """Return the network of a checkpoint, with its averaged weights, ready to be asked."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     weights = {name[7:]: value for name, value in state["averaged"].items() if name.startswith("module.")}
-    network = new_network(state.get("shape", "separable"))
+    network = new_network(state["shape"])
     network.load_state_dict(weights)
     return network.eval()
 
@@ -340,7 +229,6 @@ def save_network(network: HeadNet, checkpoint: Path) -> None:
 
 def shape_of(network: HeadNet) -> str:
     """Return the name that `new_network` knows the network's shape by."""
-    assert isinstance(network, SeparableNet | PlainNet)  # noqa: S101 - there are no others
     return next(name for name, shape in SHAPES.items() if shape == network.shape)
 
 

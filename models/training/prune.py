@@ -1,13 +1,13 @@
 r"""
 Make a trained network narrower without training: leave out the channels that others can stand in for.
 
-    python -m models.training.prune models/training/head.pt --shape narrow --pictures DATA/mixed --out DATA/narrow.pt
+    python -m models.training.prune models/training/teacher.pt --shape narrow --pictures DATA/mixed --out DATA/narrow.pt
 
 `channel_choice` chooses them, layer for layer. What is wanted of a layer is what the whole network says there, while
 its inputs come from the network that is narrower already, so that errors don't add up (He et al. 2017, arXiv
 1707.06168). Channels that are left out end in every layer that makes them.
 
-What comes out is where a short training begins: `train --start DATA/narrow.pt --teacher models/training/head.pt`.
+What comes out is where a short training begins: `train --start DATA/narrow.pt --teacher models/training/teacher.pt`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .channel_choice import Fit, Moments
 from .network import (
     SHAPES,
     Block,
-    SeparableNet,
-    SeparableShape,
+    HeadNet,
+    Shape,
     Unit,
     load_network,
     multiplications,
@@ -40,7 +40,7 @@ _PICTURES = 96
 _BATCH = 8
 
 
-def narrowed(whole: SeparableNet, shape: SeparableShape, batches: list[Tensor]) -> SeparableNet:
+def narrowed(whole: HeadNet, shape: Shape, batches: list[Tensor]) -> HeadNet:
     """
     Return a network of *shape* that says nearly what the *whole* one says.
 
@@ -62,19 +62,19 @@ def narrowed(whole: SeparableNet, shape: SeparableShape, batches: list[Tensor]) 
             _keep_outputs(maker, fit.kept)
         _refit(layer, fit)
         print(f"{name}: {keep} of {kernel.shape[1]} channels, unexplained {fit.unexplained:.4f}", flush=True)
-    narrow = SeparableNet(shape)
+    narrow = HeadNet(shape)
     narrow.load_state_dict(slim.state_dict())
     return narrow.eval()
 
 
-def _steps(shape: SeparableShape) -> Iterator[tuple[str, int]]:
+def _steps(shape: Shape) -> Iterator[tuple[str, int]]:
     """Yield each layer that may lose input channels, in the order of the signal, and how many it keeps."""
     for scale, widths in (("fine", shape.fine), ("middle", shape.middle), ("coarse", shape.coarse)):
         yield from ((f"{scale}.{number}.narrow", width) for number, width in enumerate(widths))
     yield from ((name, shape.up_fine) for name in ("at_fine.mix", "head.mix", "out"))
 
 
-def _makers(network: SeparableNet, name: str) -> list[Unit]:
+def _makers(network: HeadNet, name: str) -> list[Unit]:
     """Return the layers whose output channels are the named layer's inputs."""
     makers = {
         "at_fine.mix": [network.at_middle.mix, network.from_fine, network.at_fine.around],
@@ -88,7 +88,7 @@ def _makers(network: SeparableNet, name: str) -> list[Unit]:
     return [block.widen, block.around]
 
 
-def _wanted(slim: SeparableNet, whole: SeparableNet, name: str, batch: Tensor) -> Tensor:
+def _wanted(slim: HeadNet, whole: HeadNet, name: str, batch: Tensor) -> Tensor:
     """Return what a layer should say; one that is added to its block's input makes up for what that lacks, too."""
     block, _, _ = name.rpartition(".")
     inside = slim.get_submodule(block)
@@ -98,7 +98,7 @@ def _wanted(slim: SeparableNet, whole: SeparableNet, name: str, batch: Tensor) -
 
 
 @torch.no_grad()
-def _given(network: SeparableNet, name: str, batch: Tensor) -> Tensor:
+def _given(network: HeadNet, name: str, batch: Tensor) -> Tensor:
     """Return what goes into a layer or block."""
     caught: list[Tensor] = []
     hook = network.get_submodule(name).register_forward_pre_hook(lambda _, given: caught.append(given[0]))
@@ -108,7 +108,7 @@ def _given(network: SeparableNet, name: str, batch: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _said(network: SeparableNet, name: str, batch: Tensor) -> Tensor:
+def _said(network: HeadNet, name: str, batch: Tensor) -> Tensor:
     """Return what a layer or block says, before its ReLU6 if it has one."""
     caught: list[Tensor] = []
     layer = network.get_submodule(name)
@@ -156,16 +156,13 @@ def _refit(layer: nn.Module, fit: Fit) -> None:
 
 def main() -> None:
     """Narrow a checkpoint's network."""
-    shapes = {name: shape for name, shape in SHAPES.items() if isinstance(shape, SeparableShape)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--shape", choices=shapes, required=True)
+    parser.add_argument("--shape", choices=SHAPES, required=True)
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, help="rendered pictures to fit on")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    whole, shape = load_network(options.checkpoint), shapes[options.shape]
-    if not isinstance(whole, SeparableNet):
-        raise SystemExit(f"{options.checkpoint} has plain convolutions: only separable ones are narrowed.")
+    whole, shape = load_network(options.checkpoint), SHAPES[options.shape]
     shards = [shard for folder in options.pictures for shard in load(folder)]
     every = [picture for shard in shards for picture in shard.pictures]
     # The whole canvas is no multiple of 16: its middle is taken, as large as what the box sees.

@@ -1,8 +1,8 @@
 r"""
 Train a head network.
 
-    python -m models.training.train PICTURES... --out RUN --shape fast32 --epochs 24 \
-        --teacher models/training/head.pt --teacher-slope 0.12
+    python -m models.training.train PICTURES... --out RUN --start NARROW.pt --epochs 24 \
+        --teacher models/training/teacher.pt --teacher-slope 0.12
 
 Goes on from RUN/last.pt if it is there; with other --epochs the learning rate falls along the new length. Pictures that
 arrive while it runs are used from the next epoch on. With a teacher the network learns from what that says of each
@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,14 +31,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from .augment import answer, cut
 from .dimensions import STRIDE
 from .distil import Student, Teacher, distillation_loss
-from .network import SHAPES, HeadNet, Maps, PlainNet, load_network, new_network, shape_of
+from .network import SHAPES, HeadNet, Maps, load_network, new_network, shape_of
 from .shards import Shard, load
 
 _WARM_UP = 200
 _LABELS = 0.3
 """Weight of the labels beside a teacher."""
-_KEPT_RATE = 0.1
-"""Share of the learning rate for weights that came trained."""
 _CUTS, _CUT_SHARES = ((224, 160), (160, 192), (320, 240)), (0.52, 0.21, 0.27)
 """Sizes of the parts of pictures that are trained on, px, and how often each is taken."""
 
@@ -148,23 +145,10 @@ class Training:
         for module in (self._whole, self._averaged, *([teacher] if teacher else [])):
             module.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._trained = DistributedDataParallel(self._whole) if distributed.is_initialized() else self._whole
-        groups = self._groups()
-        self._shares = [group.pop("share") for group in groups]
+        kernels = [weight for weight in self._whole.parameters() if weight.ndim > 1]
+        others = [weight for weight in self._whole.parameters() if weight.ndim == 1]
+        groups = [{"params": kernels, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
         self._optimiser = torch.optim.AdamW(groups, lr=rate)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """Return the weights in groups, each with its share of the rate: what came trained apart, kernels apart."""
-        kept = self._network.kept if isinstance(self._network, PlainNet) else set()
-        groups = [
-            {
-                "params": [p for p in self._whole.parameters() if (p in kept) == came and (p.ndim > 1) == kernel],
-                "weight_decay": 0.02 if kernel else 0.0,
-                "share": _KEPT_RATE if came else 1.0,
-            }
-            for came in (False, True)
-            for kernel in (True, False)
-        ]
-        return [group for group in groups if group["params"]]
 
     def restore(self, checkpoint: Path) -> int:
         """Go on from a checkpoint of this run; return how many epochs it has seen."""
@@ -195,8 +179,8 @@ class Training:
         ):
             falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self._total)))
             rate = self._rate * min(1.0, (self.step + 1) / _WARM_UP) * (0.02 + 0.98 * falling)
-            for group, share in zip(self._optimiser.param_groups, self._shares, strict=True):
-                group["lr"] = share * rate
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate
             parts = self._losses(images.to(self._device).permute(0, 3, 1, 2).float(), wanted.to(self._device), falling)
             self._optimiser.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
@@ -225,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--shape", choices=SHAPES, default="separable", help="of a network from nothing")
+    parser.add_argument("--shape", choices=SHAPES, default="wide", help="of a network from nothing")
     parser.add_argument("--teacher", type=Path, help="a checkpoint whose network is to be learnt from")
     parser.add_argument("--teacher-slope", type=float, default=0.0, help="its slope over the size, as it was exported")
     parser.add_argument("--start", type=Path, help="begin from the network of another run's checkpoint")
@@ -253,10 +237,6 @@ def _train(process: int, options: argparse.Namespace, meeting: Path) -> None:
         )
     torch.manual_seed(options.seed)
     network = load_network(options.start) if options.start else new_network(options.shape)
-    if isinstance(network, PlainNet) and network.shape.kept_blocks and not options.start:
-        if not options.teacher:
-            raise SystemExit(f"--shape {options.shape} keeps blocks of a trained network: name it with --teacher.")
-        network.keep(load_network(options.teacher))
     teacher = Teacher(load_network(options.teacher), options.teacher_slope) if options.teacher else None
     training = Training(network, options.rate, options.epochs * options.steps, teacher)
     first, last = 0, options.out / "last.pt"
