@@ -1,13 +1,13 @@
 r"""
 Make a trained network narrower without training: leave out the channels that others can stand in for.
 
-    python -m models.training.prune models/training/teacher.pt --shape narrow --pictures DATA/mixed --out DATA/narrow.pt
+    python -m models.training.prune models/training/head.pt --shape narrow --pictures DATA/mixed --out DATA/narrow.pt
 
 `channel_choice` chooses them, layer for layer. What is wanted of a layer is what the whole network says there, while
 its inputs come from the network that is narrower already, so that errors don't add up (He et al. 2017, arXiv
 1707.06168). Channels that are left out end in every layer that makes them.
 
-What comes out is where a short training begins: `train --start DATA/narrow.pt --teacher models/training/teacher.pt`.
+What comes out is where a short training begins: `train --start DATA/narrow.pt --teacher models/training/head.pt`.
 """
 
 from __future__ import annotations

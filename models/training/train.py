@@ -2,7 +2,7 @@ r"""
 Train a head network.
 
     python -m models.training.train PICTURES... --out RUN --start NARROW.pt --epochs 24 \
-        --teacher models/training/teacher.pt --teacher-slope 0.12
+        --teacher models/training/head.pt --teacher-slope 0.12
 
 Goes on from RUN/last.pt if it is there; with other --epochs the learning rate falls along the new length. Pictures that
 arrive while it runs are used from the next epoch on. With a teacher the network learns from what that says of each
