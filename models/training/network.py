@@ -138,11 +138,12 @@ class Shape:
 
 SHAPES = {
     "wide": Shape(),
+    "medium": Shape(middle=(72, 96, 96, 32, 32), coarse=(104, 160, 160, 160, 160, 144, 80, 72, 72)),
     "narrow": Shape(
         fine=(32, 32), middle=(48, 64, 64, 32, 32), coarse=(64, 96, 96, 96, 96, 96, 48, 48, 48), up_fine=32
     ),
 }
-"""Known shapes: "wide" is that of 0.1 to 0.6, "narrow" what `prune` leaves of it."""
+"""Known shapes: "wide" is that of 0.1 to 0.6, the others what `prune` may leave of it."""
 
 
 class HeadNet(nn.Module):
