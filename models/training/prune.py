@@ -5,7 +5,7 @@ Make a trained network narrower without training: leave out the channels that ot
 
 `channel_choice` chooses them, layer for layer. What is wanted of a layer is what the whole network says there, while
 its inputs come from the network that is narrower already, so that errors don't add up (He et al. 2017, arXiv
-1707.06168). Channels that are left out end in every layer that makes them.
+1707.06168). A channel that is left out is removed from every layer that computes it.
 
 What comes out is where a short training begins: `train --start DATA/narrow.pt --teacher models/training/head.pt`.
 """

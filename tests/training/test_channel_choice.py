@@ -13,7 +13,7 @@ CELLS = 4_000
 
 
 def seen(seed: int, inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs that hang together, (cells, inputs), and what a random layer says of them, (cells, outputs)."""
+    """Return correlated inputs, (cells, inputs), and what a random layer says of them, (cells, outputs)."""
     random = np.random.default_rng(seed)
     mixed = random.normal(size=(CELLS, inputs)) @ random.normal(size=(inputs, inputs)) + random.normal(size=inputs)
     return mixed, mixed @ random.normal(size=(inputs, outputs)) + random.normal(size=outputs)
@@ -49,7 +49,7 @@ def test_copies_and_noise_are_left_out_first() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("keep", [6, 4, 2])
 def test_the_weights_are_those_of_least_squares(seed: int, keep: int) -> None:
-    """Whatever is kept, no other weights on it explain more; and few other choices would."""
+    """The weights are the best for the channels that are kept, and these explain more than half of all choices do."""
     x, wanted = seen(seed, 8, 3)
     moments = Moments(8, 3)
     moments.add(x, wanted)
